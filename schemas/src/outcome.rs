@@ -1,0 +1,165 @@
+//! How a stage run, an attempt or a span ended: one class each, so that operators can tell them apart.
+//!
+//! An outcome never depends on verdicts: a run that is green but wrong is `ok` here.
+
+use crate::attr::Attr;
+use crate::span::{Span, StatusCode};
+
+/// The class in which something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    Ok,
+    /// Refused for want of capacity: 429, 503, RESOURCE_EXHAUSTED, queue limits, shed.
+    Overload,
+    /// Something it called failed or timed out.
+    Dependency,
+    /// The request was wrong: 4xx, validation.
+    Correctness,
+    /// The caller's time ran out.
+    Deadline,
+    Cancelled,
+    /// It failed by itself, or nothing says why.
+    Internal,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::Overload,
+        Self::Dependency,
+        Self::Correctness,
+        Self::Deadline,
+        Self::Cancelled,
+        Self::Internal,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Overload => "overload",
+            Self::Dependency => "dependency",
+            Self::Correctness => "correctness",
+            Self::Deadline => "deadline",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|o| o.as_str() == name)
+    }
+
+    /// Whether trying again may help.
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::Overload | Self::Dependency | Self::Deadline | Self::Internal)
+    }
+
+    /// What the span itself says, by its HTTP status, its gRPC status, its `error.type`, then its status code.
+    pub fn of_span(span: &Span<'_>) -> Self {
+        let http = span.int(Attr::HttpStatusCode).or_else(|| span.int(Attr::HttpStatusCodeOld));
+        let by_code = http
+            .and_then(Self::of_http)
+            .or_else(|| span.int(Attr::RpcGrpcStatusCode).and_then(Self::of_grpc));
+        if let Some(outcome) = by_code {
+            return outcome;
+        }
+        let error_type = span.str(Attr::ErrorType);
+        if span.status != StatusCode::Error && error_type.is_none() {
+            return Self::Ok;
+        }
+        error_type
+            .and_then(Self::of_words)
+            .or_else(|| Self::of_words(span.status_message))
+            .unwrap_or(Self::Internal)
+    }
+
+    fn of_http(status: i64) -> Option<Self> {
+        Some(match status {
+            408 | 504 => Self::Deadline,
+            429 | 503 | 529 => Self::Overload,
+            499 => Self::Cancelled,
+            424 | 502 => Self::Dependency,
+            400..=498 => Self::Correctness,
+            500..=599 => Self::Internal,
+            _ => return None,
+        })
+    }
+
+    fn of_grpc(status: i64) -> Option<Self> {
+        Some(match status {
+            1 => Self::Cancelled,
+            4 => Self::Deadline,
+            8 | 14 => Self::Overload,
+            3 | 5 | 6 | 7 | 9 | 11 | 12 | 16 => Self::Correctness,
+            2 | 10 | 13 | 15 => Self::Internal,
+            _ => return None,
+        })
+    }
+
+    /// `error.type` is free text of low cardinality: codes, exception names, or words.
+    fn of_words(words: &str) -> Option<Self> {
+        if let Ok(code) = words.parse::<i64>() {
+            return Self::of_http(code);
+        }
+        let words = words.to_ascii_lowercase();
+        RULES.iter().find(|(needle, _)| words.contains(needle)).map(|(_, outcome)| *outcome)
+    }
+}
+
+/// First match wins, so the more telling words stand first.
+const RULES: &[(&str, Outcome)] = &[
+    ("cancel", Outcome::Cancelled),
+    ("abort", Outcome::Cancelled),
+    ("deadline", Outcome::Deadline),
+    ("timeout", Outcome::Deadline),
+    ("timed out", Outcome::Deadline),
+    ("timed_out", Outcome::Deadline),
+    ("ratelimit", Outcome::Overload),
+    ("rate_limit", Outcome::Overload),
+    ("rate limit", Outcome::Overload),
+    ("too many", Outcome::Overload),
+    ("overload", Outcome::Overload),
+    ("resource_exhausted", Outcome::Overload),
+    ("unavailable", Outcome::Overload),
+    ("queue_full", Outcome::Overload),
+    ("queue full", Outcome::Overload),
+    ("shed", Outcome::Overload),
+    ("throttl", Outcome::Overload),
+    ("connection", Outcome::Dependency),
+    ("connect", Outcome::Dependency),
+    ("upstream", Outcome::Dependency),
+    ("dependency", Outcome::Dependency),
+    ("bad_gateway", Outcome::Dependency),
+    ("tool_error", Outcome::Dependency),
+    ("invalid", Outcome::Correctness),
+    ("validation", Outcome::Correctness),
+    ("schema", Outcome::Correctness),
+    ("not_found", Outcome::Correctness),
+    ("notfound", Outcome::Correctness),
+    ("permission", Outcome::Correctness),
+    ("denied", Outcome::Correctness),
+    ("unauthorized", Outcome::Correctness),
+    ("unauthenticated", Outcome::Correctness),
+    ("forbidden", Outcome::Correctness),
+    ("valueerror", Outcome::Correctness),
+    ("typeerror", Outcome::Correctness),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_codes_name_their_class() {
+        for (words, outcome) in [
+            ("429", Some(Outcome::Overload)),
+            ("RateLimitError", Some(Outcome::Overload)),
+            ("asyncio.TimeoutError", Some(Outcome::Deadline)),
+            ("ConnectionRefused", Some(Outcome::Dependency)),
+            ("schema_validation", Some(Outcome::Correctness)),
+            ("_OTHER", None),
+        ] {
+            assert_eq!(Outcome::of_words(words), outcome, "{words}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Stage rules: which step of a request a span belongs to. The first rule that matches names the stage;
+//! a span that matches none inherits its parent's; a root that matches none has its service's name.
+
+use serde::Deserialize;
+
+use crate::attr::{Attr, Value};
+use crate::span::Span;
+
+/// One configured rule. All conditions that are given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageRule {
+    pub stage: String,
+    #[serde(default)]
+    pub service: Option<String>,
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// OpenTelemetry's span kind in lower case.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// The span's name; a trailing `*` matches any rest.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// An attribute's name: it must exist, or match `value`.
+    #[serde(default)]
+    pub attribute: Option<String>,
+    /// The attribute's value; a trailing `*` matches any rest.
+    #[serde(default)]
+    pub value: Option<String>,
+}
+
+impl StageRule {
+    pub fn matches(&self, span: &Span<'_>) -> bool {
+        let equal = |want: &Option<String>, got: &str| want.as_deref().is_none_or(|w| pattern(w, got));
+        equal(&self.service, span.service)
+            && equal(&self.scope, span.scope)
+            && equal(&self.kind, span.kind.as_str())
+            && equal(&self.name, span.name)
+            && self.attribute.as_deref().is_none_or(|name| match span.named(name) {
+                None => false,
+                Some(Value::Str(s)) => equal(&self.value, s),
+                Some(Value::Int(n)) => equal(&self.value, &n.to_string()),
+                Some(Value::Double(x)) => equal(&self.value, &x.to_string()),
+                Some(Value::Bool(b)) => equal(&self.value, if b { "true" } else { "false" }),
+            })
+    }
+}
+
+fn pattern(want: &str, got: &str) -> bool {
+    match want.strip_suffix('*') {
+        Some(prefix) => got.starts_with(prefix),
+        None => want == got,
+    }
+}
+
+/// The stage that a span's own evidence names, by explicit attribute or semantic convention.
+pub fn built_in<'a>(span: &Span<'a>) -> Option<&'a str> {
+    if let Some(stage) = span.str(Attr::PlimsollStage).or_else(|| span.str(Attr::Stage)) {
+        return Some(stage);
+    }
+    if span.str(Attr::AuthMethod).is_some() {
+        return Some("authenticate");
+    }
+    if span.str(Attr::PolicyDecision).is_some() || span.str(Attr::GuardrailName).is_some() {
+        return Some("authorize");
+    }
+    let mcp = span.str(Attr::McpMethodName);
+    match span.str(Attr::GenAiOperationName) {
+        Some("plan") => return Some("plan"),
+        Some("invoke_agent" | "create_agent" | "invoke_workflow") => {
+            let planner = span.str(Attr::GenAiAgentName).is_some_and(|name| name.starts_with("plan"));
+            return Some(if planner { "plan" } else { "agent" });
+        }
+        Some("chat" | "generate_content" | "text_completion") => return Some("inference"),
+        Some("embeddings" | "retrieval") => return Some("retrieval"),
+        Some("execute_tool") => return Some("execute"),
+        _ => {}
+    }
+    match mcp {
+        Some("tools/call") => return Some("execute"),
+        Some(_) => return Some("gateway"),
+        None => {}
+    }
+    match span.str(Attr::OpenInferenceKind) {
+        Some("LLM") => return Some("inference"),
+        Some("TOOL") => return Some("execute"),
+        Some("AGENT") => return Some("agent"),
+        Some("RETRIEVER" | "EMBEDDING" | "RERANKER") => return Some("retrieval"),
+        Some("GUARDRAIL") => return Some("authorize"),
+        _ => {}
+    }
+    if span.double(Attr::TimeInQueue).is_some() || span.double(Attr::TimeInModelInference).is_some() {
+        return Some("inference");
+    }
+    if span.service.ends_with("gateway") {
+        return Some("gateway");
+    }
+    ["record", "resume"].into_iter().find(|stage| span.name.starts_with(stage))
+}
