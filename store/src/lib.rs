@@ -1,1 +1,19 @@
-//! placeholder
+//! Keeps every acknowledged span: a write-ahead log, an in-memory tail that is queryable at once, and an open lake
+//! of Parquet files under a Delta log; settles traces and merges them into their slices.
+//!
+//! It knows nothing of protocols (see [`decode::Decode`]) and nothing of SQL (see [`snapshot::Snapshot`]).
+
+pub mod decode;
+pub mod error;
+pub mod files;
+pub mod lake;
+pub mod options;
+pub mod snapshot;
+pub mod store;
+pub mod wal;
+
+pub use decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
+pub use error::{IngestError, StoreError};
+pub use options::StoreOptions;
+pub use snapshot::{DataFile, Snapshot, TableSnapshot};
+pub use store::{Accepted, Store, StoreStatus};

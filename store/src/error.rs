@@ -1,0 +1,62 @@
+//! What can go wrong in the store. Domain words only: doors translate them to their protocol's codes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::decode::DecodeError;
+
+/// Why a request was not accepted. Nothing of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The client's fault; trying again does not help.
+    #[error("{0}")]
+    Malformed(#[from] DecodeError),
+    /// At a bound; the client should try again after a while.
+    #[error("{reason}; try again in {} ms", retry_after.as_millis())]
+    Overloaded { reason: String, retry_after: Duration },
+    /// The log is poisoned or the store is closing: nothing more is acknowledged.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Why the store cannot be opened or did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{}: damaged at offset {offset}: {problem}; valid records follow, so nothing was truncated; \
+         move the file away to start without it",
+        path.display()
+    )]
+    DamagedWal { path: PathBuf, offset: u64, problem: String },
+    #[error("{}: {problem}", path.display())]
+    BadFormat { path: PathBuf, problem: String },
+    #[error("{}: in use by another process (lock {})", path.display(), path.join("lock").display())]
+    Locked { path: PathBuf },
+    #[error("delta log of {table}: {source}")]
+    Delta { table: &'static str, source: Box<deltalake_core::DeltaTableError> },
+    #[error("{context}: {source}")]
+    Parquet { context: String, source: parquet::errors::ParquetError },
+    #[error("{context}: {source}")]
+    Arrow { context: String, source: arrow::error::ArrowError },
+    #[error("the log is poisoned after a failed fsync: {0}")]
+    Poisoned(String),
+}
+
+impl StoreError {
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+
+    pub fn arrow(context: impl Into<String>) -> impl FnOnce(arrow::error::ArrowError) -> Self {
+        let context = context.into();
+        move |source| Self::Arrow { context, source }
+    }
+
+    pub fn parquet(context: impl Into<String>) -> impl FnOnce(parquet::errors::ParquetError) -> Self {
+        let context = context.into();
+        move |source| Self::Parquet { context, source }
+    }
+}

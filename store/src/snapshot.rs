@@ -1,0 +1,84 @@
+//! What a query sees: for each table the files of one Delta version and the tail above them, taken at one instant.
+//!
+//! A snapshot is immutable and cheap to take; files that it names are not deleted while it lives.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{TraceId, UnixNanos};
+
+use crate::lake::TraceBloom;
+
+/// One instant of the whole store.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    tables: [TableSnapshot; Table::ALL.len()],
+    /// The highest log sequence that is visible.
+    pub wal_seq: u64,
+}
+
+impl Snapshot {
+    /// One entry per table, in the order of [`Table::ALL`].
+    pub fn new(tables: [TableSnapshot; Table::ALL.len()], wal_seq: u64) -> Self {
+        Self { tables, wal_seq }
+    }
+
+    pub fn table(&self, table: Table) -> &TableSnapshot {
+        &self.tables[table as usize]
+    }
+
+    pub(crate) fn table_mut(&mut self, table: Table) -> &mut TableSnapshot {
+        &mut self.tables[table as usize]
+    }
+}
+
+/// One table at one instant.
+#[derive(Debug, Clone)]
+pub struct TableSnapshot {
+    pub table: Table,
+    /// The table's folder.
+    pub root: Arc<Path>,
+    /// The Delta version of `files`.
+    pub version: u64,
+    pub files: Arc<Vec<Arc<DataFile>>>,
+    /// Rows that are in no file yet, with the table's file schema.
+    pub tail: Arc<Vec<RecordBatch>>,
+}
+
+/// One Parquet file of the lake, with what planning needs to know of it without reading it.
+#[derive(Debug)]
+pub struct DataFile {
+    /// Relative to the table's root, as in the Delta log.
+    pub path: String,
+    pub size_bytes: u64,
+    pub rows: u64,
+    pub modified: UnixNanos,
+    /// Days since the epoch.
+    pub day: i32,
+    /// The `slice` partition, for `spans`.
+    pub slice: Option<String>,
+    /// Smallest and largest value of the table's time column.
+    pub time_range: (UnixNanos, UnixNanos),
+    /// Highest log sequence among its rows (0 where the table has none).
+    pub wal_seq_max: u64,
+    /// Which trace ids it may hold, for `spans`.
+    pub bloom: Option<TraceBloom>,
+}
+
+impl DataFile {
+    /// Whether its rows still wait for their trace's slice and derived columns.
+    pub fn is_recent(&self) -> bool {
+        self.slice.as_deref() == Some(plimsoll_schemas::slice::SLUG_RECENT)
+    }
+
+    /// False only if no row of that trace is in the file.
+    pub fn may_hold(&self, trace_id: &TraceId) -> bool {
+        self.bloom.as_ref().is_none_or(|b| b.may_hold(trace_id))
+    }
+
+    pub fn absolute(&self, root: &Path) -> PathBuf {
+        root.join(&self.path)
+    }
+}
