@@ -4,15 +4,20 @@
 //! It knows nothing of protocols (see [`decode::Decode`]) and nothing of SQL (see [`snapshot::Snapshot`]).
 
 pub mod decode;
+mod derive;
 pub mod error;
 pub mod files;
+mod gather;
 pub mod lake;
 pub mod options;
+pub mod rows;
 pub mod snapshot;
 pub mod store;
+mod tail;
 pub mod wal;
 
 pub use decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
+pub use derive::derive_recent;
 pub use error::{IngestError, StoreError};
 pub use options::StoreOptions;
 pub use snapshot::{DataFile, Snapshot, TableSnapshot};

@@ -1,17 +1,34 @@
 //! The store: one handle for doors (ingest), for queries (snapshots, traces) and for the process (open, close).
 
+mod background;
+mod counters;
+mod flush;
+mod lookup;
+mod merge;
+mod open;
+mod pending;
+mod settle;
+mod state;
+
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Tenant, TraceId};
+use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
 
-use crate::decode::{Decode, RecordKind};
+use crate::decode::{Decode, Decoded, RecordKind, RecordMeta};
 use crate::error::{IngestError, StoreError};
+use crate::files::Files;
+use crate::lake::{FooterCache, LakeTable};
 use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
+use crate::wal::{Entry, WalError, WalWriter};
+use counters::Counters;
+use settle::Settling;
+use state::State;
 
 /// What was accepted; it is durable.
 #[derive(Debug, Clone, Default)]
@@ -50,57 +67,218 @@ pub struct StoreStatus {
 /// A cheap handle; clones share one store.
 #[derive(Debug, Clone)]
 pub struct Store {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
 }
+
+/// What the handles share.
+struct Inner {
+    options: StoreOptions,
+    decoder: Arc<dyn Decode>,
+    files: Arc<dyn Files>,
+    state: Arc<Mutex<State>>,
+    wal: WalWriter<Decoded>,
+    /// The log's UUID: the application id of its Delta transactions.
+    log_id: String,
+    lake: [tokio::sync::Mutex<LakeTable>; Table::ALL.len()],
+    footers: FooterCache,
+    counters: Arc<Counters>,
+    replaced: Mutex<Vec<merge::Replaced>>,
+    flushing: tokio::sync::Mutex<()>,
+    merging: tokio::sync::Mutex<()>,
+    /// Asks the keeper for a flush before its time.
+    flush_wanted: tokio::sync::Notify,
+    closing: AtomicBool,
+    background: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+    /// Held for as long as the store is open, so that no second process opens the folder.
+    _lock: std::fs::File,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("home", &self.options.home).finish_non_exhaustive()
+    }
+}
+
+/// How long a client should wait when the tail is full: a flush takes about that long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Opens or creates the store at `options.home`, replays its log, and starts flushing, settling and merging.
-    pub async fn open(_options: StoreOptions, _decoder: Arc<dyn Decode>) -> Result<Self, StoreError> {
-        unimplemented!()
+    pub async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Result<Self, StoreError> {
+        let inner = open::open(options, decoder).await?;
+        background::start(&inner);
+        Ok(Self { inner })
     }
 
     /// Decodes, logs, waits for the fsync and makes the rows visible. Once it answers, they are durable.
     pub async fn ingest(
         &self,
-        _kind: RecordKind,
-        _tenant: Tenant,
-        _payload: Bytes,
+        kind: RecordKind,
+        tenant: Tenant,
+        payload: Bytes,
     ) -> Result<Accepted, IngestError> {
-        unimplemented!()
+        let result = self.inner.ingest(kind, tenant, payload).await;
+        match &result {
+            Err(IngestError::Overloaded { .. } | IngestError::Unavailable(_)) => self.inner.counters.refused.add(1),
+            _ => self.inner.counters.requests.add(1),
+        }
+        result
     }
 
     /// One consistent instant of every table.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        unimplemented!()
+        self.inner.state.lock().snapshot()
     }
 
     /// Every span of one trace (one tenant's, or every tenant's that uses the id), from tail and files,
     /// with the file schema of `spans`; a span sent twice is there once.
     pub async fn trace(
         &self,
-        _tenant: Option<&Tenant>,
-        _trace_id: TraceId,
-    ) -> Result<Vec<RecordBatch>, StoreError> {
-        unimplemented!()
+        tenant: Option<&Tenant>,
+        trace_id: TraceId,
+    ) -> Result<Vec<arrow::record_batch::RecordBatch>, StoreError> {
+        self.inner.trace(tenant.cloned(), trace_id).await
     }
 
     pub fn status(&self) -> StoreStatus {
-        unimplemented!()
+        let c = &self.inner.counters;
+        let state = self.inner.state.lock();
+        StoreStatus {
+            wal_seq: state.tail.seq,
+            flushed_wal_seq: c.flushed_seq.get(),
+            tail_rows: state.tail.rows() as u64,
+            tail_bytes: state.tail.bytes() as u64,
+            poisoned: self.inner.wal.poisoned(),
+            spans: c.spans.get(),
+            log_records: c.log_records.get(),
+            verdicts: c.verdicts.get(),
+            requests: c.requests.get(),
+            rejected: c.rejected.get(),
+            refused: c.refused.get(),
+            duplicate_requests: c.duplicate_requests.get(),
+            duplicate_spans: c.duplicate_spans.get(),
+            pending_traces: state.tail.traces.unsettled() as u64,
+            settled_traces: c.settled_traces.get(),
+            flushes: c.flushes.get(),
+            merges: c.merges.get(),
+        }
     }
 
     /// Waits until every trace that was acknowledged before the call is settled, flushed and merged.
     /// For `--once` loads, tests and benches.
     pub async fn settle_all(&self) -> Result<(), StoreError> {
-        unimplemented!()
+        self.inner.settle_everything().await?;
+        self.inner.flush().await?;
+        self.inner.merge().await?;
+        Ok(())
     }
 
-    /// Settles and flushes everything, and leaves no log behind.
-    pub async fn close(&self, _within: Duration) -> Result<(), StoreError> {
-        unimplemented!()
+    /// Settles and flushes everything, and leaves no log behind. What does not end within the given time
+    /// stays in the log, from which the next start replays it.
+    pub async fn close(&self, within: Duration) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        inner.closing.store(true, Ordering::Release);
+        for task in inner.background.lock().drain(..) {
+            task.abort();
+        }
+        let orderly = async {
+            inner.settle_everything().await?;
+            inner.flush().await?;
+            let home = inner.options.home.clone();
+            pending::remove(&*inner.files, &home)?;
+            inner.wal.close(true).await.map_err(|e| StoreError::Poisoned(e.to_string()))
+        };
+        match tokio::time::timeout(within, orderly).await {
+            Ok(result) => result,
+            Err(_) => {
+                tracing::warn!(seconds = within.as_secs(), "closing took too long; the log is kept and will be replayed");
+                Ok(())
+            }
+        }
     }
 
     /// The folder of a table.
-    pub fn table_root(&self, _table: Table) -> std::path::PathBuf {
-        unimplemented!()
+    pub fn table_root(&self, table: Table) -> std::path::PathBuf {
+        self.inner.options.home.join(table.as_str())
     }
+
+    /// The stage rules in force.
+    pub fn rules(&self) -> &plimsoll_schemas::Rules {
+        &self.inner.options.rules
+    }
+}
+
+impl Inner {
+    async fn ingest(&self, kind: RecordKind, tenant: Tenant, payload: Bytes) -> Result<Accepted, IngestError> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(IngestError::Unavailable("shutting down".into()));
+        }
+        if let Some(why) = self.wal.poisoned() {
+            return Err(IngestError::Unavailable(format!("the log is poisoned: {why}; restart after checking the disk")));
+        }
+        if self.state.lock().tail.bytes() >= self.options.tail_bytes_max {
+            self.flush_wanted.notify_one();
+            return Err(overloaded("the tail is full and waits for the disk"));
+        }
+        let now = UnixNanos(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0));
+        let meta = RecordMeta { kind, tenant, ingest: now };
+        let decoded = self.decoder.decode(&meta, &payload)?;
+        self.counters.rejected.add(decoded.rejected);
+        let mut accepted = Accepted {
+            rows: decoded.rows(),
+            rejected: decoded.rejected,
+            message: decoded.message.clone(),
+            duplicate: false,
+        };
+        if accepted.rows == 0 {
+            return Ok(accepted);
+        }
+        let digest = crate::wal::digest(&meta, &payload);
+        let counts = decoded.batches.iter().map(|(t, b)| (*t, b.num_rows() as u64)).collect::<Vec<_>>();
+        let entry = Entry { meta, payload, digest, attachment: decoded };
+        match self.wal.submit(entry).await {
+            Ok(submitted) => {
+                accepted.duplicate = submitted.duplicate;
+                if submitted.duplicate {
+                    self.counters.duplicate_requests.add(1);
+                } else {
+                    self.count(&counts);
+                }
+                Ok(accepted)
+            }
+            Err(WalError::Full) => Err(overloaded("the log's queue is full")),
+            Err(error) => Err(IngestError::Unavailable(error.to_string())),
+        }
+    }
+
+    fn count(&self, rows: &[(Table, u64)]) {
+        for (table, n) in rows {
+            match table {
+                Table::Spans => self.counters.spans.add(*n),
+                Table::LogRecords => self.counters.log_records.add(*n),
+                Table::Verdicts => self.counters.verdicts.add(*n),
+                _ => {}
+            }
+        }
+    }
+
+    /// Settles until nothing is left that came before the call.
+    async fn settle_everything(self: &Arc<Self>) -> Result<(), StoreError> {
+        loop {
+            let inner = self.clone();
+            if flush::blocking(move || inner.settle(Settling::ALL)).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn flush_due(&self) -> bool {
+        let state = self.state.lock();
+        let old = state.tail.oldest().is_some_and(|t| Instant::now() - t >= self.options.flush_after);
+        old || state.tail.unflushed_bytes() >= self.options.flush_bytes
+    }
+}
+
+fn overloaded(reason: &str) -> IngestError {
+    IngestError::Overloaded { reason: reason.into(), retry_after: RETRY_AFTER }
 }

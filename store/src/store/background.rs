@@ -1,0 +1,57 @@
+//! The store's own work while it is open: settling and flushing by one task, merging by another.
+//!
+//! A failure is logged and the work tried again at the next turn; nothing is let go of before it succeeded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Inner;
+use super::flush::blocking;
+use super::settle::Settling;
+use crate::error::StoreError;
+
+/// How often idle traces are looked for, and whether a flush is due.
+const TURN: Duration = Duration::from_millis(500);
+
+pub(super) fn start(inner: &Arc<Inner>) {
+    let keeper = tokio::spawn(keep(inner.clone()));
+    let merger = tokio::spawn(merge(inner.clone()));
+    inner.background.lock().extend([keeper, merger]);
+}
+
+async fn keep(inner: Arc<Inner>) {
+    let mut turn = tokio::time::interval(TURN);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = turn.tick() => {}
+            () = inner.flush_wanted.notified() => {}
+        }
+        report("settling", settle(&inner).await);
+        if inner.flush_due() {
+            report("flushing", inner.flush().await.map(|_| ()));
+        }
+    }
+}
+
+async fn settle(inner: &Arc<Inner>) -> Result<(), StoreError> {
+    let settling = Settling { idle: inner.options.settle_after, age: inner.options.settle_at_most };
+    let settler = inner.clone();
+    blocking(move || settler.settle(settling)).await.map(|_| ())
+}
+
+async fn merge(inner: Arc<Inner>) {
+    let mut turn = tokio::time::interval(inner.options.merge_every);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    turn.tick().await;
+    loop {
+        turn.tick().await;
+        report("merging", inner.merge().await.map(|_| ()));
+    }
+}
+
+fn report(what: &str, result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "{what} failed and will be tried again");
+    }
+}

@@ -1,0 +1,139 @@
+//! Flushing: the tail becomes Parquet files under a Delta commit, and the log lets go of what they hold.
+//!
+//! Order: files, then the commits of every table but `spans`, then `spans` with the log's sequence as its
+//! transaction, each fsynced; then the snapshot changes; then whole log segments are deleted. A crash between any
+//! two of these leaves either rows that replay skips by their table's transaction id, or derived rows that
+//! a higher revision supersedes.
+
+use std::sync::Arc;
+
+use plimsoll_schemas::UnixNanos;
+use plimsoll_schemas::slice::SLUG_RECENT;
+use plimsoll_schemas::table::Table;
+
+use super::Inner;
+use super::pending;
+use super::state::FileChange;
+use crate::error::StoreError;
+use crate::gather::gather;
+use crate::lake::{Commit, Partition, write_file};
+use crate::rows::Columns;
+use crate::snapshot::DataFile;
+use crate::tail::Chunk;
+
+/// The order in which tables are committed; spans last, since their transaction lets the log go.
+const COMMIT_ORDER: [Table; Table::ALL.len()] = [
+    Table::LogRecords,
+    Table::Verdicts,
+    Table::Edges,
+    Table::Attempts,
+    Table::StageRuns,
+    Table::Traces,
+    Table::Spans,
+];
+
+/// Times further from now than this are filed under the nearest day within, so that no client can make
+/// a file for every day since 1677. Their rows keep the time that was sent.
+const DAYS_BACK_MAX: i32 = 400;
+const DAYS_AHEAD_MAX: i32 = 2;
+
+impl Inner {
+    /// Writes everything that is in the tail. Answers whether there was anything.
+    pub(super) async fn flush(self: &Arc<Self>) -> Result<bool, StoreError> {
+        let _one_at_a_time = self.flushing.lock().await;
+        let (sealed, seq, pending) = {
+            let mut state = self.state.lock();
+            if state.tail.rows() == 0 && state.tail.seq == self.counters.flushed_seq.get() {
+                return Ok(false);
+            }
+            let sealed = state.tail.seal();
+            (sealed, state.tail.seq, pending::Pending::of(&state.tail.traces))
+        };
+        let inner = self.clone();
+        let (sealed, written) = blocking(move || {
+            pending.write(&*inner.files, &inner.options.home)?;
+            let written = inner.write_files(&sealed)?;
+            Ok::<_, StoreError>((sealed, written))
+        })
+        .await?;
+        let mut written: Vec<Option<Vec<DataFile>>> = written.into_iter().map(Some).collect();
+        let mut changes = Vec::new();
+        for table in COMMIT_ORDER {
+            let adds = written[table as usize].take().unwrap_or_default();
+            if adds.is_empty() && table != Table::Spans {
+                continue;
+            }
+            let transaction = (!table.is_derived()).then(|| (self.log_id.clone(), seq as i64));
+            let commit = Commit { adds, removes: Vec::new(), transaction, data_change: true };
+            let (version, added) = self.lake[table as usize].lock().await.commit(commit).await?;
+            changes.push(FileChange { table, version, added, removed: Vec::new() });
+        }
+        {
+            let mut state = self.state.lock();
+            state.flushed(changes, &sealed)?;
+            state.tail.traces.forget_flushed(seq);
+        }
+        self.counters.flushed_seq.set(seq);
+        self.counters.flushes.add(1);
+        self.wal.delete_through(seq).await.map_err(|e| StoreError::Poisoned(e.to_string()))?;
+        Ok(true)
+    }
+
+    fn write_files(&self, sealed: &[Vec<Arc<Chunk>>; Table::ALL.len()]) -> Result<Vec<Vec<DataFile>>, StoreError> {
+        Table::ALL.into_iter().map(|table| self.write_table(table, &sealed[table as usize])).collect()
+    }
+
+    fn write_table(&self, table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<DataFile>, StoreError> {
+        let rows = sorted_rows(table, chunks)?;
+        let batches: Vec<_> = chunks.iter().map(|c| c.batch.clone()).collect();
+        let root = self.options.home.join(table.as_str());
+        let mut files = Vec::new();
+        for day in rows.chunk_by(|a, b| a.day == b.day) {
+            let order: Vec<_> = day.iter().map(|r| (r.chunk, r.row)).collect();
+            let slice = (table == Table::Spans).then_some(SLUG_RECENT);
+            let partition = Partition { day: day[0].day, slice };
+            files.push(write_file(
+                &root,
+                table,
+                partition,
+                gather(table.file_schema(), &batches, &order),
+            )?);
+        }
+        Ok(files)
+    }
+}
+
+/// Runs work that blocks or computes for long away from the async threads.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// A row's place in the sorted files: spans by (trace, start), others by time.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    day: i32,
+    trace: [u8; 16],
+    time: i64,
+    chunk: usize,
+    row: usize,
+}
+
+fn sorted_rows(table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<Place>, StoreError> {
+    let today = UnixNanos(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0)).day();
+    let mut rows = Vec::with_capacity(chunks.iter().map(|c| c.batch.num_rows()).sum());
+    for (chunk, of) in chunks.iter().enumerate() {
+        let times = Columns::of(&of.batch).int(table.time_column())?;
+        for (row, time) in times.values().iter().enumerate() {
+            let day = UnixNanos(*time).day().clamp(today - DAYS_BACK_MAX, today + DAYS_AHEAD_MAX);
+            let trace = of.keys.get(row).map_or([0; 16], |id| *id.bytes());
+            rows.push(Place { day, trace, time: *time, chunk, row });
+        }
+    }
+    rows.sort_unstable();
+    Ok(rows)
+}

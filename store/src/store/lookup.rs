@@ -1,0 +1,66 @@
+//! One trace by its id: from the tail, and from the files whose bloom filters say that they may hold it.
+
+use std::sync::Arc;
+
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
+use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{SpanId, Tenant, TraceId};
+use rustc_hash::FxHashSet;
+
+use super::Inner;
+use super::flush::blocking;
+use crate::error::StoreError;
+use crate::lake::read_traces;
+use crate::rows::SpanRows;
+
+impl Inner {
+    pub(super) async fn trace(
+        self: &Arc<Self>,
+        tenant: Option<Tenant>,
+        trace_id: TraceId,
+    ) -> Result<Vec<RecordBatch>, StoreError> {
+        let (chunks, files, root) = {
+            let state = self.state.lock();
+            let spans = &state.tables[Table::Spans as usize];
+            let chunks = state.tail.chunks(Table::Spans).to_vec();
+            (chunks, spans.files.clone(), spans.root.clone())
+        };
+        let inner = self.clone();
+        blocking(move || {
+            let mut found = Vec::new();
+            for chunk in chunks {
+                if tenant.as_ref().is_some_and(|t| *t != chunk.tenant) || !chunk.keys.contains(&trace_id) {
+                    continue;
+                }
+                let mask: BooleanArray = chunk.keys.iter().map(|id| Some(*id == trace_id)).collect();
+                found.push(filter_record_batch(&chunk.batch, &mask).map_err(StoreError::arrow("trace in tail"))?);
+            }
+            for file in files.iter().filter(|f| f.may_hold(&trace_id)) {
+                found.extend(read_traces(&root, file, &[trace_id], tenant.as_ref(), &inner.footers)?);
+            }
+            inner.once_each(found)
+        })
+        .await
+    }
+
+    /// Drops spans that were sent twice.
+    fn once_each(&self, batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, StoreError> {
+        let mut seen: FxHashSet<(String, SpanId)> = FxHashSet::default();
+        let mut kept = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let rows = SpanRows::new(&batch, &self.options.rules)?;
+            let mask: Vec<bool> = (0..rows.len())
+                .map(|row| rows.span_id(row).is_some_and(|id| seen.insert((rows.tenant(row).to_owned(), id))))
+                .collect();
+            if mask.iter().all(|keep| *keep) {
+                kept.push(batch);
+            } else if mask.contains(&true) {
+                let mask = BooleanArray::from(mask);
+                kept.push(filter_record_batch(&batch, &mask).map_err(StoreError::arrow("duplicate spans"))?);
+            }
+        }
+        Ok(kept)
+    }
+}

@@ -1,0 +1,255 @@
+//! Merging, by the one maintenance actor: spans whose traces settled leave `_recent` for their slice, with their
+//! derived columns; and small files of one partition become one.
+//!
+//! A merge replaces files by others with the same rows, in one commit: a query sees the one or the other.
+
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::TraceId;
+use plimsoll_schemas::slice::{SLICES_PER_DAY_MAX, SLUG_OVERFLOW, SLUG_RECENT};
+use plimsoll_schemas::table::Table;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Inner;
+use super::flush::blocking;
+use super::state::FileChange;
+use crate::derive::derive;
+use crate::error::StoreError;
+use crate::gather::gather;
+use crate::lake::{Commit, Partition, read_file, read_traces, write_file};
+use crate::rows::{Columns, SpanRows};
+use crate::snapshot::DataFile;
+
+/// Rows that one merge takes, which bounds its memory (about 600 bytes a row).
+const ROWS_PER_MERGE: u64 = 2_000_000;
+/// A partition with this many small files has them made into one.
+const SMALL_FILES: usize = 8;
+const SMALL_FILE_BYTES: u64 = 32 << 20;
+/// How long readers that nobody here knows of may still open files that a merge replaced.
+const GRACE: Duration = Duration::from_secs(600);
+/// Whose Delta transactions merges are.
+const ACTOR: &str = "maintenance";
+
+impl Inner {
+    /// Merges everything that is due. Answers how many merges were committed.
+    pub(super) async fn merge(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let _one_at_a_time = self.merging.lock().await;
+        let mut merges = 0;
+        while let Some(inputs) = self.next_recent() {
+            let inner = self.clone();
+            let (inputs, adds) = blocking(move || {
+                let adds = inner.into_slices(&inputs)?;
+                Ok((inputs, adds))
+            })
+            .await?;
+            self.replace(Table::Spans, inputs, adds).await?;
+            merges += 1;
+        }
+        for table in Table::ALL {
+            while let Some(inputs) = self.next_small(table) {
+                let inner = self.clone();
+                let (inputs, add) = blocking(move || {
+                    let add = inner.into_one(table, &inputs)?;
+                    Ok((inputs, add))
+                })
+                .await?;
+                self.replace(table, inputs, vec![add]).await?;
+                merges += 1;
+            }
+        }
+        if merges > 0 {
+            self.clean().await?;
+        }
+        Ok(merges)
+    }
+
+    async fn replace(
+        &self,
+        table: Table,
+        removes: Vec<Arc<DataFile>>,
+        adds: Vec<DataFile>,
+    ) -> Result<(), StoreError> {
+        let mut lake = self.lake[table as usize].lock().await;
+        let transaction = lake.transaction_version(ACTOR).unwrap_or(0) + 1;
+        let commit = Commit {
+            adds,
+            removes: removes.clone(),
+            transaction: Some((ACTOR.to_owned(), transaction)),
+            data_change: false,
+        };
+        let (version, added) = lake.commit(commit).await?;
+        drop(lake);
+        self.replaced.lock().extend(removes.iter().map(|f| (table, f.path.clone(), Arc::downgrade(f))));
+        self.state.lock().change_files(vec![FileChange { table, version, added, removed: removes }]);
+        self.counters.merges.add(1);
+        Ok(())
+    }
+
+    /// The oldest day's `_recent` files whose traces have all settled.
+    fn next_recent(&self) -> Option<Vec<Arc<DataFile>>> {
+        let state = self.state.lock();
+        let floor = state.tail.traces.unsettled_floor().unwrap_or(u64::MAX);
+        let files = &state.tables[Table::Spans as usize].files;
+        let mut ready: Vec<_> =
+            files.iter().filter(|f| f.is_recent() && f.wal_seq_max < floor).cloned().collect();
+        drop(state);
+        ready.sort_by_key(|f| (f.day, f.wal_seq_max));
+        let day = ready.first()?.day;
+        let mut rows = 0;
+        ready.retain(|f| {
+            let fits = f.day == day && (rows == 0 || rows + f.rows <= ROWS_PER_MERGE);
+            rows += if fits { f.rows } else { 0 };
+            fits
+        });
+        Some(ready)
+    }
+
+    /// The small files of a partition that has too many of them.
+    fn next_small(&self, table: Table) -> Option<Vec<Arc<DataFile>>> {
+        let state = self.state.lock();
+        let mut partitions: FxHashMap<(i32, Option<&str>), Vec<&Arc<DataFile>>> = FxHashMap::default();
+        for file in state.tables[table as usize].files.iter() {
+            if file.size_bytes < SMALL_FILE_BYTES && !file.is_recent() {
+                partitions.entry((file.day, file.slice.as_deref())).or_default().push(file);
+            }
+        }
+        let (_, mut files) =
+            partitions.into_iter().filter(|(_, f)| f.len() >= SMALL_FILES).min_by_key(|(key, _)| *key)?;
+        let mut rows = 0;
+        files.sort_by_key(|f| f.size_bytes);
+        files.retain(|f| {
+            rows += f.rows;
+            rows <= ROWS_PER_MERGE
+        });
+        (files.len() >= 2).then(|| files.into_iter().cloned().collect())
+    }
+
+    /// Files of `_recent` → one file per slice.
+    fn into_slices(&self, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
+        let (root, others) = self.spans_besides(inputs);
+        let batches = read_all(&root, Table::Spans, inputs)?;
+        let context = self.context(&root, &batches, inputs, &others)?;
+        let derivation = derive(&batches, &context, &self.options.rules)?;
+        let day = inputs[0].day;
+        let mut slices: FxHashSet<&str> = others
+            .iter()
+            .filter(|f| f.day == day)
+            .filter_map(|f| f.slice.as_deref())
+            .filter(|s| *s != SLUG_RECENT)
+            .collect();
+        let mut partitions: Vec<(&str, Vec<(usize, usize)>)> = Vec::new();
+        for (slug, rows) in &derivation.partitions {
+            let fits = slices.contains(slug.as_str()) || slices.len() < SLICES_PER_DAY_MAX;
+            let slug = if fits { slug.as_str() } else { SLUG_OVERFLOW };
+            slices.insert(slug);
+            match partitions.iter_mut().find(|(s, _)| *s == slug) {
+                Some((_, all)) => all.extend(rows),
+                None => partitions.push((slug, rows.clone())),
+            }
+        }
+        if let Some((_, rows)) = partitions.iter_mut().find(|(s, _)| *s == SLUG_OVERFLOW) {
+            sort(Table::Spans, &derivation.batches, rows)?;
+        }
+        partitions
+            .iter()
+            .map(|(slug, rows)| {
+                let partition = Partition { day, slice: Some(slug) };
+                let schema = Table::Spans.file_schema();
+                write_file(&root, Table::Spans, partition, gather(schema, &derivation.batches, rows))
+            })
+            .collect()
+    }
+
+    /// Spans of the same traces that lie in other files: they take part in the analysis.
+    fn context(
+        &self,
+        root: &Path,
+        batches: &[RecordBatch],
+        inputs: &[Arc<DataFile>],
+        others: &[Arc<DataFile>],
+    ) -> Result<Vec<RecordBatch>, StoreError> {
+        const HOUR_NS: i64 = 3_600_000_000_000;
+        let first = inputs.iter().map(|f| f.time_range.0.0).min().unwrap_or(0).saturating_sub(HOUR_NS);
+        let last = inputs.iter().map(|f| f.time_range.1.0).max().unwrap_or(0).saturating_add(HOUR_NS);
+        let near: Vec<_> =
+            others.iter().filter(|f| f.time_range.1.0 >= first && f.time_range.0.0 <= last).collect();
+        if near.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut ids: FxHashSet<TraceId> = FxHashSet::default();
+        for batch in batches {
+            let rows = SpanRows::new(batch, &self.options.rules)?;
+            ids.extend((0..rows.len()).filter_map(|row| rows.trace_id(row)));
+        }
+        let mut context = Vec::new();
+        for file in near {
+            let here: Vec<TraceId> = ids.iter().filter(|id| file.may_hold(id)).copied().collect();
+            if !here.is_empty() {
+                context.extend(read_traces(root, file, &here, None, &self.footers)?);
+            }
+        }
+        Ok(context)
+    }
+
+    fn spans_besides(&self, inputs: &[Arc<DataFile>]) -> (Arc<Path>, Vec<Arc<DataFile>>) {
+        let state = self.state.lock();
+        let spans = &state.tables[Table::Spans as usize];
+        let others = spans.files.iter().filter(|f| !inputs.iter().any(|i| i.path == f.path));
+        (spans.root.clone(), others.cloned().collect())
+    }
+
+    /// Files of one partition → one file, sorted.
+    fn into_one(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<DataFile, StoreError> {
+        let root = self.options.home.join(table.as_str());
+        let batches = read_all(&root, table, inputs)?;
+        let mut rows: Vec<(usize, usize)> =
+            batches.iter().enumerate().flat_map(|(b, batch)| (0..batch.num_rows()).map(move |r| (b, r))).collect();
+        sort(table, &batches, &mut rows)?;
+        let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
+        write_file(&root, table, partition, gather(table.file_schema(), &batches, &rows))
+    }
+
+    /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.
+    async fn clean(&self) -> Result<(), StoreError> {
+        self.replaced.lock().retain(|(_, _, file)| file.strong_count() > 0);
+        for table in Table::ALL {
+            let in_use: FxHashSet<String> = {
+                let replaced = self.replaced.lock();
+                replaced.iter().filter(|(t, _, _)| *t == table).map(|(_, path, _)| path.clone()).collect()
+            };
+            let mut lake = self.lake[table as usize].lock().await;
+            lake.maintain().await?;
+            lake.vacuum(GRACE, |path| in_use.contains(path)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A file that a merge replaced: it stays on disk while a snapshot names it.
+pub(super) type Replaced = (Table, String, Weak<DataFile>);
+
+fn read_all(root: &Path, table: Table, files: &[Arc<DataFile>]) -> Result<Vec<RecordBatch>, StoreError> {
+    let mut batches = Vec::new();
+    for file in files {
+        for batch in read_file(root, table, file)? {
+            batches.push(batch?);
+        }
+    }
+    Ok(batches)
+}
+
+/// Brings rows (batch, row) into the order of the table's files.
+fn sort(table: Table, batches: &[RecordBatch], rows: &mut [(usize, usize)]) -> Result<(), StoreError> {
+    let times =
+        batches.iter().map(|b| Columns::of(b).int(table.time_column())).collect::<Result<Vec<_>, _>>()?;
+    if table == Table::Spans {
+        let ids = batches.iter().map(|b| Columns::of(b).text("trace_id")).collect::<Result<Vec<_>, _>>()?;
+        rows.sort_by_key(|(b, r)| (ids[*b].value(*r), times[*b].value(*r)));
+    } else {
+        rows.sort_by_key(|(b, r)| times[*b].value(*r));
+    }
+    Ok(())
+}

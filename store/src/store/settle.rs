@@ -1,0 +1,177 @@
+//! Settling: traces that went idle are analysed, and what is derived of them is written.
+//!
+//! A trace that changes afterwards is settled again under a higher revision.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::record_batch::RecordBatch;
+use plimsoll_analysis::analyse;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{Span, SpanId, TraceId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Inner;
+use crate::error::StoreError;
+use crate::lake::read_traces;
+use crate::rows::SpanRows;
+use crate::rows::derived::{DerivedRows, Settled};
+use crate::snapshot::DataFile;
+use crate::tail::traces::Due;
+use crate::tail::{Chunk, TraceKey};
+
+/// Traces a pass: bounds what one pass holds in memory.
+const TRACES_PER_PASS: usize = 20_000;
+
+/// Which traces a pass takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Settling {
+    pub idle: Duration,
+    pub age: Duration,
+}
+
+impl Settling {
+    /// Every trace, however fresh.
+    pub const ALL: Self = Self { idle: Duration::ZERO, age: Duration::ZERO };
+}
+
+/// What a pass works on: the due traces and where their spans lie.
+struct Work {
+    due: Vec<Due>,
+    chunks: Vec<Arc<Chunk>>,
+    files: Arc<Vec<Arc<DataFile>>>,
+    root: Arc<std::path::Path>,
+    revision: u64,
+}
+
+impl Inner {
+    /// One pass, on a thread that may block. Answers how many traces it settled.
+    pub(super) fn settle(&self, settling: Settling) -> Result<usize, StoreError> {
+        let work = {
+            let state = self.state.lock();
+            let due =
+                state.tail.traces.due(Instant::now(), settling.idle, settling.age, TRACES_PER_PASS);
+            if due.is_empty() {
+                return Ok(0);
+            }
+            let spans = &state.tables[Table::Spans as usize];
+            Work {
+                due,
+                chunks: state.tail.span_chunks(),
+                files: spans.files.clone(),
+                root: spans.root.clone(),
+                revision: state.tail.seq,
+            }
+        };
+        let derived = self.derive_rows(&work)?;
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        for (table, batch) in derived {
+            state.tail.push_derived(table, batch, now)?;
+        }
+        for due in &work.due {
+            state.tail.traces.settled(&due.key, due.seqs.1, now);
+        }
+        state.tail.drop_settled();
+        drop(state);
+        self.counters.settled_traces.add(work.due.len() as u64);
+        Ok(work.due.len())
+    }
+
+    fn derive_rows(&self, work: &Work) -> Result<Vec<(Table, RecordBatch)>, StoreError> {
+        let (earlier, found) = self.earlier_spans(work)?;
+        let batches: Vec<&RecordBatch> = work.chunks.iter().map(|c| &c.batch).chain(&earlier).collect();
+        let rules = &self.options.rules;
+        let rows = batches.iter().map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
+        let mut derived = DerivedRows::default();
+        for (at, members) in locate(work, &rows).into_iter().enumerate() {
+            let due = &work.due[at];
+            let mut seen: FxHashSet<SpanId> = FxHashSet::default();
+            let mut spans: Vec<Span<'_>> = Vec::with_capacity(members.len());
+            for (batch, row) in members {
+                let Some(span) = rows[batch].span(row) else { continue };
+                if seen.insert(span.span_id) {
+                    spans.push(span);
+                }
+            }
+            if spans.is_empty() {
+                continue;
+            }
+            let analysis = analyse(&spans, rules);
+            let of = Settled {
+                tenant: due.tenant.as_str(),
+                trace_id: due.key.trace_id,
+                revision: work.revision,
+                resettled: due.resettled || found.contains(&due.key),
+            };
+            derived.push(of, &spans, &analysis);
+        }
+        derived.finish()
+    }
+
+    /// Spans of the due traces that were written to files before any of those in memory came,
+    /// and the traces of which there are some.
+    fn earlier_spans(&self, work: &Work) -> Result<(Vec<RecordBatch>, FxHashSet<TraceKey>), StoreError> {
+        let mut batches = Vec::new();
+        let mut found = FxHashSet::default();
+        for file in work.files.iter() {
+            let here: Vec<&Due> = work
+                .due
+                .iter()
+                .filter(|d| file.wal_seq_max < d.seqs.0 && file.may_hold(&d.key.trace_id))
+                .collect();
+            if here.is_empty() {
+                continue;
+            }
+            let ids: Vec<TraceId> = here.iter().map(|d| d.key.trace_id).collect();
+            let read = read_traces(&work.root, file, &ids, None, &self.footers)?;
+            for batch in &read {
+                let rows = SpanRows::new(batch, &self.options.rules)?;
+                for row in 0..rows.len() {
+                    let matches = |d: &&&Due| {
+                        Some(d.key.trace_id) == rows.trace_id(row) && d.tenant.as_str() == rows.tenant(row)
+                    };
+                    if let Some(due) = here.iter().find(matches) {
+                        found.insert(due.key);
+                    }
+                }
+            }
+            batches.extend(read);
+        }
+        Ok((batches, found))
+    }
+}
+
+/// The rows (batch, row) of each due trace: first those in memory, then those that were read from files.
+fn locate(work: &Work, rows: &[SpanRows<'_>]) -> Vec<Vec<(usize, usize)>> {
+    let index: FxHashMap<(&str, TraceId), usize> =
+        work.due.iter().enumerate().map(|(i, d)| ((d.tenant.as_str(), d.key.trace_id), i)).collect();
+    let first = work.due.iter().map(|d| d.seqs.0).min().unwrap_or(0);
+    let last = work.due.iter().map(|d| d.seqs.1).max().unwrap_or(u64::MAX);
+    let mut members: Vec<Vec<(usize, usize)>> = vec![Vec::new(); work.due.len()];
+    for (batch, chunk) in work.chunks.iter().enumerate() {
+        if chunk.seqs.1 < first || chunk.seqs.0 > last {
+            continue;
+        }
+        let mut previous: Option<(TraceId, Option<usize>)> = None;
+        for (row, id) in chunk.keys.iter().enumerate() {
+            let at = match previous {
+                Some((same, at)) if same == *id => at,
+                _ => index.get(&(chunk.tenant.as_str(), *id)).copied(),
+            };
+            previous = Some((*id, at));
+            if let Some(at) = at {
+                members[at].push((batch, row));
+            }
+        }
+    }
+    for (batch, read) in rows.iter().enumerate().skip(work.chunks.len()) {
+        for row in 0..read.len() {
+            let Some(id) = read.trace_id(row) else { continue };
+            if let Some(at) = index.get(&(read.tenant(row), id)) {
+                members[*at].push((batch, row));
+            }
+        }
+    }
+    members
+}

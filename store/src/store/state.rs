@@ -1,0 +1,84 @@
+//! What the store knows at one instant: the tail, and the files of each table. One lock guards both,
+//! so that rows move from one to the other in one step.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use plimsoll_schemas::table::Table;
+
+use crate::error::StoreError;
+use crate::snapshot::{DataFile, Snapshot, TableSnapshot};
+use crate::tail::{Chunk, Tail};
+
+/// The files of one table at one Delta version.
+#[derive(Debug, Clone)]
+pub struct TableFiles {
+    pub root: Arc<Path>,
+    pub version: u64,
+    pub files: Arc<Vec<Arc<DataFile>>>,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct State {
+    pub tail: Tail,
+    pub tables: [TableFiles; Table::ALL.len()],
+    cached: Option<(u64, Arc<Snapshot>)>,
+}
+
+/// The change of one table's files by one commit.
+#[derive(Debug)]
+pub struct FileChange {
+    pub table: Table,
+    pub version: u64,
+    pub added: Vec<Arc<DataFile>>,
+    pub removed: Vec<Arc<DataFile>>,
+}
+
+impl State {
+    pub fn new(tables: [TableFiles; Table::ALL.len()]) -> Self {
+        Self { tail: Tail::default(), tables, cached: None }
+    }
+
+    /// The snapshot of this instant; the same one until something changes.
+    pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        if let Some((generation, snapshot)) = &self.cached
+            && *generation == self.tail.generation
+        {
+            return snapshot.clone();
+        }
+        let snapshot = Arc::new(Snapshot::new(
+            std::array::from_fn(|i| {
+                let table = Table::ALL[i];
+                let TableFiles { root, version, files } = self.tables[i].clone();
+                let tail = Arc::new(self.tail.chunks(table).iter().map(|c| c.batch.clone()).collect());
+                TableSnapshot { table, root, version, files, tail }
+            }),
+            self.tail.seq,
+        ));
+        self.cached = Some((self.tail.generation, snapshot.clone()));
+        snapshot
+    }
+
+    /// Moves flushed rows from the tail to the files that now hold them.
+    pub fn flushed(
+        &mut self,
+        changes: Vec<FileChange>,
+        flushed: &[Vec<Arc<Chunk>>; Table::ALL.len()],
+    ) -> Result<(), StoreError> {
+        self.change_files(changes);
+        self.tail.remove_flushed(flushed)
+    }
+
+    /// Replaces files by others that hold the same rows.
+    pub fn change_files(&mut self, changes: Vec<FileChange>) {
+        for change in changes {
+            let table = &mut self.tables[change.table as usize];
+            let gone = |f: &Arc<DataFile>| change.removed.iter().any(|r| r.path == f.path);
+            let kept = table.files.iter().filter(|f| !gone(f)).cloned();
+            table.files = Arc::new(kept.chain(change.added).collect());
+            table.version = change.version;
+        }
+        self.tail.generation += 1;
+    }
+}

@@ -1,0 +1,235 @@
+//! The rows that are durable in the log but in no file yet, and what is known of the traces among them.
+//!
+//! Not thread-safe by itself: the store keeps it behind one lock, which is held for bookkeeping only,
+//! never for I/O, sorting or analysis.
+
+pub mod traces;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{Tenant, TraceId};
+
+use crate::decode::Decoded;
+use crate::error::StoreError;
+pub use traces::{TraceKey, TraceState, Traces};
+
+/// Adjacent chunks of fewer rows are concatenated, so that clients who send one span at a time
+/// do not fill memory with the overhead of a hundred columns each.
+const SMALL_CHUNK_ROWS: usize = 2_048;
+
+/// Rows of one table and one tenant that came in adjacent requests.
+#[derive(Debug)]
+pub struct Chunk {
+    pub tenant: Tenant,
+    /// First and last log sequence.
+    pub seqs: (u64, u64),
+    /// For `spans`, the trace of each row.
+    pub keys: Vec<TraceId>,
+    pub batch: RecordBatch,
+    pub bytes: usize,
+}
+
+impl Chunk {
+    fn new(tenant: Tenant, seqs: (u64, u64), keys: Vec<TraceId>, batch: RecordBatch) -> Self {
+        let bytes = batch.get_array_memory_size() + keys.len() * TraceId::BYTES;
+        Self { tenant, seqs, keys, batch, bytes }
+    }
+
+    /// The rows of which `keep` says so; `None` if there are none.
+    fn filter(&self, keep: impl Fn(&TraceId) -> bool) -> Result<Option<Self>, StoreError> {
+        let mask: Vec<bool> = self.keys.iter().map(&keep).collect();
+        if !mask.contains(&true) {
+            return Ok(None);
+        }
+        let keys = self.keys.iter().zip(&mask).filter(|(_, keep)| **keep).map(|(k, _)| *k).collect();
+        let batch = filter_record_batch(&self.batch, &BooleanArray::from(mask))
+            .map_err(StoreError::arrow("retained rows"))?;
+        Ok(Some(Self::new(self.tenant.clone(), self.seqs, keys, batch)))
+    }
+}
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub struct Tail {
+    tables: [Vec<Arc<Chunk>>; Table::ALL.len()],
+    /// How many chunks of each table a flush under way has taken: they stay as they are.
+    sealed: [usize; Table::ALL.len()],
+    pub traces: Traces,
+    /// Chunks that were flushed, but some of whose traces did not settle yet.
+    retained: Vec<Arc<Chunk>>,
+    bytes: usize,
+    retained_bytes: usize,
+    rows: usize,
+    /// When the oldest unflushed row came.
+    oldest: Option<Instant>,
+    /// The highest sequence that is visible.
+    pub seq: u64,
+    /// Changes whenever what a snapshot would see changes.
+    pub generation: u64,
+}
+
+/// What was published of one record.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Published {
+    pub duplicate_spans: u64,
+}
+
+impl Tail {
+    /// Makes the rows of one durable record visible.
+    pub fn publish(
+        &mut self,
+        seq: u64,
+        tenant: &Tenant,
+        decoded: Decoded,
+        now: Instant,
+    ) -> Result<Published, StoreError> {
+        let mut published = Published::default();
+        for (table, batch) in decoded.batches {
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            let mut batch = with_wal_seq(table, &batch, seq)?;
+            let mut keys = Vec::new();
+            if table == Table::Spans {
+                let fresh = self.traces.note(tenant, &decoded.span_keys, seq, now);
+                keys = decoded.span_keys.iter().map(|(trace, _)| *trace).collect();
+                if let Some(fresh) = fresh {
+                    published.duplicate_spans = fresh.iter().filter(|f| !**f).count() as u64;
+                    let mask = BooleanArray::from(fresh.clone());
+                    batch = filter_record_batch(&batch, &mask).map_err(StoreError::arrow("duplicate spans"))?;
+                    keys = keys.into_iter().zip(fresh).filter(|(_, f)| *f).map(|(k, _)| k).collect();
+                }
+            }
+            if batch.num_rows() > 0 {
+                self.push(table, Chunk::new(tenant.clone(), (seq, seq), keys, batch), now)?;
+            }
+        }
+        self.seq = self.seq.max(seq);
+        self.generation += 1;
+        Ok(published)
+    }
+
+    /// Adds rows that settling derived.
+    pub fn push_derived(&mut self, table: Table, batch: RecordBatch, now: Instant) -> Result<(), StoreError> {
+        debug_assert!(table.is_derived());
+        self.generation += 1;
+        self.push(table, Chunk::new(Tenant::default(), (self.seq, self.seq), Vec::new(), batch), now)
+    }
+
+    fn push(&mut self, table: Table, chunk: Chunk, now: Instant) -> Result<(), StoreError> {
+        self.bytes += chunk.bytes;
+        self.rows += chunk.batch.num_rows();
+        self.oldest.get_or_insert(now);
+        let chunks = &mut self.tables[table as usize];
+        chunks.push(Arc::new(chunk));
+        // Like a binary counter: each row is copied a logarithmic number of times.
+        while let [sealed @ .., a, b] = chunks.as_slice() {
+            if sealed.len() < self.sealed[table as usize] {
+                break;
+            }
+            let (rows_a, rows_b) = (a.batch.num_rows(), b.batch.num_rows());
+            if a.tenant != b.tenant || rows_a + rows_b > SMALL_CHUNK_ROWS || rows_a > 2 * rows_b {
+                break;
+            }
+            let batch = concat_batches(&a.batch.schema(), [&a.batch, &b.batch])
+                .map_err(StoreError::arrow("small chunks"))?;
+            let keys = a.keys.iter().chain(&b.keys).copied().collect();
+            let both = Chunk::new(a.tenant.clone(), (a.seqs.0, b.seqs.1), keys, batch);
+            self.bytes = self.bytes + both.bytes - a.bytes - b.bytes;
+            chunks.truncate(chunks.len() - 2);
+            chunks.push(Arc::new(both));
+        }
+        Ok(())
+    }
+
+    /// The unflushed chunks of a table, oldest first.
+    pub fn chunks(&self, table: Table) -> &[Arc<Chunk>] {
+        &self.tables[table as usize]
+    }
+
+    /// Every chunk in memory that may hold spans of a trace that did not settle.
+    pub fn span_chunks(&self) -> Vec<Arc<Chunk>> {
+        self.retained.iter().chain(self.chunks(Table::Spans)).cloned().collect()
+    }
+
+    /// Takes out what [`Tail::seal`] gave. Spans whose traces did not settle stay retained for settling,
+    /// though no longer visible: the files have them now.
+    pub fn remove_flushed(&mut self, flushed: &[Vec<Arc<Chunk>>; Table::ALL.len()]) -> Result<(), StoreError> {
+        self.shrink_retained()?;
+        self.sealed = Default::default();
+        for (chunks, flushed) in self.tables.iter_mut().zip(flushed) {
+            debug_assert!(chunks.iter().zip(flushed).all(|(a, b)| Arc::ptr_eq(a, b)));
+            for chunk in chunks.drain(..flushed.len()) {
+                self.bytes -= chunk.bytes;
+                self.rows -= chunk.batch.num_rows();
+                if self.traces.any_unsettled(&chunk) {
+                    self.retained_bytes += chunk.bytes;
+                    self.retained.push(chunk);
+                }
+            }
+        }
+        if self.tables.iter().all(Vec::is_empty) {
+            self.oldest = None;
+        } else {
+            self.oldest = Some(Instant::now());
+        }
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// Lets go of retained chunks whose traces have all settled.
+    pub fn drop_settled(&mut self) {
+        let traces = &self.traces;
+        self.retained.retain(|chunk| traces.any_unsettled(chunk));
+        self.retained_bytes = self.retained.iter().map(|c| c.bytes).sum();
+    }
+
+    /// Cuts retained chunks down to the rows that are still waited for.
+    fn shrink_retained(&mut self) -> Result<(), StoreError> {
+        let mut kept = Vec::with_capacity(self.retained.len());
+        for chunk in self.retained.drain(..) {
+            if let Some(rest) = chunk.filter(|id| self.traces.is_unsettled(&chunk.tenant, id))? {
+                kept.push(Arc::new(rest));
+            }
+        }
+        self.retained = kept;
+        self.retained_bytes = self.retained.iter().map(|c| c.bytes).sum();
+        Ok(())
+    }
+
+    /// Everything that a flush should write. It stays visible, and as it is, until [`Tail::remove_flushed`].
+    pub fn seal(&mut self) -> [Vec<Arc<Chunk>>; Table::ALL.len()] {
+        self.sealed = std::array::from_fn(|i| self.tables[i].len());
+        self.traces.begin_flush();
+        self.tables.clone()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.retained_bytes
+    }
+
+    pub fn unflushed_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub fn oldest(&self) -> Option<Instant> {
+        self.oldest
+    }
+}
+
+/// The table's file schema, complete with the last column, which only the log knows.
+fn with_wal_seq(table: Table, batch: &RecordBatch, seq: u64) -> Result<RecordBatch, StoreError> {
+    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+    columns.push(Arc::new(Int64Array::from_value(seq as i64, batch.num_rows())));
+    RecordBatch::try_new(table.file_schema(), columns)
+        .map_err(StoreError::arrow(format!("decoded rows of {}", table.as_str())))
+}
