@@ -8,6 +8,7 @@ pub mod error;
 pub mod files;
 pub mod lake;
 pub mod options;
+pub mod rows;
 pub mod snapshot;
 pub mod store;
 pub mod wal;

@@ -1,0 +1,280 @@
+//! Spans as the analyses see them, read out of Arrow batches without copying text.
+
+pub mod derived;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray, MapArray,
+    StringArray,
+};
+use arrow::datatypes::{Int32Type, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::span::{Event, Link};
+use plimsoll_schemas::{
+    Attr, DurationNs, Rules, Span, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value,
+};
+
+use crate::error::StoreError;
+
+/// A dictionary-encoded text column.
+#[derive(Debug, Clone, Copy)]
+pub struct Keyword<'a> {
+    array: &'a DictionaryArray<Int32Type>,
+    values: &'a StringArray,
+}
+
+impl<'a> Keyword<'a> {
+    pub fn get(&self, row: usize) -> Option<&'a str> {
+        let key = self.array.keys();
+        if key.is_null(row) {
+            return None;
+        }
+        let key = usize::try_from(key.value(row)).ok()?;
+        (key < self.values.len() && self.values.is_valid(key)).then(|| self.values.value(key))
+    }
+
+    fn or_empty(&self, row: usize) -> &'a str {
+        self.get(row).unwrap_or("")
+    }
+}
+
+#[derive(Debug)]
+enum AttrColumn<'a> {
+    Keyword(Keyword<'a>),
+    Text(&'a StringArray),
+    Int(&'a Int64Array),
+    Double(&'a Float64Array),
+    Bool(&'a BooleanArray),
+}
+
+impl<'a> AttrColumn<'a> {
+    fn get(&self, row: usize) -> Option<Value<'a>> {
+        match self {
+            Self::Keyword(k) => k.get(row).map(Value::Str),
+            Self::Text(a) => a.is_valid(row).then(|| Value::Str(a.value(row))),
+            Self::Int(a) => a.is_valid(row).then(|| Value::Int(a.value(row))),
+            Self::Double(a) => a.is_valid(row).then(|| Value::Double(a.value(row))),
+            Self::Bool(a) => a.is_valid(row).then(|| Value::Bool(a.value(row))),
+        }
+    }
+}
+
+/// Typed columns of one batch with the file schema of `spans`.
+#[derive(Debug)]
+pub struct SpanRows<'a> {
+    tenant: Keyword<'a>,
+    trace_id: &'a StringArray,
+    span_id: &'a StringArray,
+    parent_span_id: &'a StringArray,
+    start: &'a Int64Array,
+    duration: &'a Int64Array,
+    name: Keyword<'a>,
+    kind: Keyword<'a>,
+    status_code: Keyword<'a>,
+    status_message: Keyword<'a>,
+    service: Keyword<'a>,
+    scope: Keyword<'a>,
+    /// Only those that any row of the batch has.
+    attributes: Vec<(Attr, AttrColumn<'a>)>,
+    maps: Vec<&'a MapArray>,
+    events: Option<&'a ListArray>,
+    links: Option<&'a ListArray>,
+    wal_seq: Option<&'a Int64Array>,
+    rows: usize,
+}
+
+/// Finds columns by name and says which one is missing or of another type.
+pub(crate) struct Columns<'a> {
+    schema: SchemaRef,
+    batch: &'a RecordBatch,
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn of(batch: &'a RecordBatch) -> Self {
+        Self { schema: batch.schema(), batch }
+    }
+
+    fn column(&self, name: &str) -> Result<&'a ArrayRef, StoreError> {
+        let index = self.schema.index_of(name).map_err(StoreError::arrow(format!("column {name}")))?;
+        Ok(self.batch.column(index))
+    }
+
+    fn typed<T: 'static>(&self, name: &str) -> Result<&'a T, StoreError> {
+        self.column(name)?.as_any().downcast_ref().ok_or_else(|| StoreError::Arrow {
+            context: format!("column {name}"),
+            source: arrow::error::ArrowError::SchemaError("unexpected type".into()),
+        })
+    }
+
+    pub(crate) fn keyword(&self, name: &str) -> Result<Keyword<'a>, StoreError> {
+        let array: &DictionaryArray<Int32Type> = self.typed(name)?;
+        let values = array.values().as_any().downcast_ref().ok_or_else(|| StoreError::Arrow {
+            context: format!("column {name}"),
+            source: arrow::error::ArrowError::SchemaError("dictionary values are not text".into()),
+        })?;
+        Ok(Keyword { array, values })
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Result<&'a StringArray, StoreError> {
+        self.typed(name)
+    }
+
+    pub(crate) fn int(&self, name: &str) -> Result<&'a Int64Array, StoreError> {
+        self.typed(name)
+    }
+
+    fn attribute(&self, attr: Attr) -> Result<Option<AttrColumn<'a>>, StoreError> {
+        use plimsoll_schemas::AttrType;
+        let name = attr.info().column;
+        let column = self.column(name)?;
+        if column.null_count() == column.len() || column.logical_null_count() == column.len() {
+            return Ok(None);
+        }
+        Ok(Some(match attr.info().kind {
+            AttrType::Keyword => AttrColumn::Keyword(self.keyword(name)?),
+            AttrType::Text => AttrColumn::Text(self.text(name)?),
+            AttrType::Int => AttrColumn::Int(self.int(name)?),
+            AttrType::Double => AttrColumn::Double(self.typed(name)?),
+            AttrType::Bool => AttrColumn::Bool(self.typed(name)?),
+        }))
+    }
+
+    fn some_list(&self, name: &str) -> Result<Option<&'a ListArray>, StoreError> {
+        let list: &ListArray = self.typed(name)?;
+        Ok((list.null_count() < list.len()).then_some(list))
+    }
+}
+
+impl<'a> SpanRows<'a> {
+    pub fn new(batch: &'a RecordBatch, rules: &Rules) -> Result<Self, StoreError> {
+        let columns = Columns::of(batch);
+        let mut attributes = Vec::new();
+        for attr in Attr::ALL {
+            if let Some(column) = columns.attribute(*attr)? {
+                attributes.push((*attr, column));
+            }
+        }
+        let maps = if rules.needs_other_attributes() {
+            vec![columns.typed("attributes")?, columns.typed("resource_attributes")?]
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            tenant: columns.keyword("tenant")?,
+            trace_id: columns.text("trace_id")?,
+            span_id: columns.text("span_id")?,
+            parent_span_id: columns.text("parent_span_id")?,
+            start: columns.int("start_unix_nano")?,
+            duration: columns.int("duration_ns")?,
+            name: columns.keyword("name")?,
+            kind: columns.keyword("kind")?,
+            status_code: columns.keyword("status_code")?,
+            status_message: columns.keyword("status_message")?,
+            service: columns.keyword("service_name")?,
+            scope: columns.keyword("scope_name")?,
+            attributes,
+            maps,
+            events: columns.some_list("events")?,
+            links: columns.some_list("links")?,
+            wal_seq: columns.int("wal_seq").ok(),
+            rows: batch.num_rows(),
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    pub fn tenant(&self, row: usize) -> &'a str {
+        self.tenant.or_empty(row)
+    }
+
+    pub fn trace_id(&self, row: usize) -> Option<TraceId> {
+        self.trace_id.value(row).parse().ok()
+    }
+
+    pub fn span_id(&self, row: usize) -> Option<SpanId> {
+        self.span_id.value(row).parse().ok()
+    }
+
+    pub fn start(&self, row: usize) -> UnixNanos {
+        UnixNanos(self.start.value(row))
+    }
+
+    pub fn wal_seq(&self, row: usize) -> i64 {
+        self.wal_seq.map_or(0, |a| a.value(row))
+    }
+
+    /// The row as a span; `None` where its id is not one (such rows are not written).
+    pub fn span(&self, row: usize) -> Option<Span<'a>> {
+        let mut attributes = Vec::with_capacity(self.attributes.len());
+        attributes.extend(self.attributes.iter().filter_map(|(attr, c)| Some((*attr, c.get(row)?))));
+        Some(Span {
+            span_id: self.span_id(row)?,
+            parent_span_id: self
+                .parent_span_id
+                .is_valid(row)
+                .then(|| self.parent_span_id.value(row).parse().ok())
+                .flatten(),
+            start: self.start(row),
+            duration: DurationNs(self.duration.value(row)),
+            name: self.name.or_empty(row),
+            kind: SpanKind::from_name(self.kind.or_empty(row)),
+            status: StatusCode::from_name(self.status_code.or_empty(row)),
+            status_message: self.status_message.or_empty(row),
+            service: self.service.or_empty(row),
+            scope: self.scope.or_empty(row),
+            attributes,
+            other_attributes: self.maps.iter().flat_map(|map| entries(map, row)).collect(),
+            events: self.events.map(|list| events(list, row)).unwrap_or_default(),
+            links: self.links.map(|list| links(list, row)).unwrap_or_default(),
+        })
+    }
+}
+
+/// The entries of one row of an attribute map.
+fn entries(map: &MapArray, row: usize) -> impl Iterator<Item = (&str, &str)> {
+    let keys = map.keys().as_string::<i32>();
+    let values = map.values().as_string::<i32>();
+    let range = if map.is_valid(row) {
+        map.value_offsets()[row] as usize..map.value_offsets()[row + 1] as usize
+    } else {
+        0..0
+    };
+    range.map(move |i| (keys.value(i), values.value(i)))
+}
+
+fn range(list: &ListArray, row: usize) -> std::ops::Range<usize> {
+    if list.is_null(row) {
+        return 0..0;
+    }
+    list.value_offsets()[row] as usize..list.value_offsets()[row + 1] as usize
+}
+
+fn events(list: &ListArray, row: usize) -> Vec<Event<'_>> {
+    let range = range(list, row);
+    if range.is_empty() {
+        return Vec::new();
+    }
+    let items = list.values().as_struct();
+    let times = items.column(0).as_primitive::<arrow::datatypes::Int64Type>();
+    let names = items.column(1).as_string::<i32>();
+    range.map(|i| Event { time: UnixNanos(times.value(i)), name: names.value(i) }).collect()
+}
+
+fn links(list: &ListArray, row: usize) -> Vec<Link> {
+    let range = range(list, row);
+    if range.is_empty() {
+        return Vec::new();
+    }
+    let items = list.values().as_struct();
+    let (traces, spans) = (items.column(0).as_string::<i32>(), items.column(1).as_string::<i32>());
+    range
+        .filter_map(|i| {
+            Some(Link { trace_id: traces.value(i).parse().ok()?, span_id: spans.value(i).parse().ok()? })
+        })
+        .collect()
+}
