@@ -2,7 +2,93 @@
 //!
 //! Pure functions: no I/O, no clock, no runtime. The same spans in any order give the same answer.
 //! Definitions and their sources stand with each module; the vocabulary is in `plimsoll-schemas`.
+//!
+//! Nothing recurses and nothing is quadratic: a trace of 100,000 spans or a chain 10,000 deep is an ordinary input,
+//! and so are cycles, missing parents, duplicate ids and spans that end before they start.
 
+mod attempts;
+mod calls;
+mod cover;
+mod critical_path;
+mod decompose;
+mod edges;
+mod emitter;
+mod lists;
 pub mod model;
+mod outcomes;
+mod runs;
+mod skew;
+mod slices;
+mod stages;
+#[cfg(test)]
+mod testing;
+mod tokens;
+mod trace;
+mod tree;
+mod waits;
 
 pub use model::*;
+
+use plimsoll_schemas::{DurationNs, Rules, Span};
+
+/// Analyses the spans of one trace, given in any order. O(n log n) in their number.
+///
+/// The answer borrows text from what the spans borrow, and from the rules; not from the slice of spans itself.
+pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
+    let trace = trace::Trace::new(spans);
+    let stages = stages::resolve(&trace, rules);
+    let slices = slices::resolve(&trace);
+    let outcomes = outcomes::resolve(&trace);
+
+    let calls = calls::find(&trace);
+    let attempts = attempts::group(&trace, &calls, &outcomes);
+    let waits = waits::find(&trace, &attempts);
+    let cover = cover::Cover::new(&trace, &waits);
+    let backoffs = attempts::backoffs(&trace, &calls, &attempts, &cover);
+    let partitions = decompose::decompose(&trace, &waits, &cover, &backoffs);
+
+    let critical_path = critical_path::walk(&trace, &cover, &partitions, &stages);
+    let runs = runs::gather(&runs::Evidence {
+        trace: &trace,
+        stages: &stages,
+        slices: &slices,
+        outcomes: &outcomes,
+        calls: &calls,
+        attempts: &attempts,
+        waits: &waits,
+        partitions: &partitions,
+        critical_path: &critical_path,
+    });
+    let edges = edges::count(&trace, &calls, &attempts, &outcomes, &slices);
+
+    let span_answers = partitions
+        .into_iter()
+        .enumerate()
+        .map(|(i, partition)| SpanAnalysis {
+            stage: stages[i],
+            parent: trace.tree.parent[i],
+            depth: trace.tree.depth[i],
+            outcome: outcomes[i],
+            time: partition.time,
+            segments: partition.segments,
+            queue_source: waits[i].source,
+            queue_before: DurationNs(waits[i].before),
+            queue_clipped: DurationNs(partition.clipped),
+            attempt: attempts.of_span[i],
+            flags: SpanFlags { negative_handoff: waits[i].negative, ..trace.flags[i] },
+        })
+        .collect::<Vec<_>>();
+    let flags = trace.summary(span_answers.iter().map(|s| &s.flags));
+    TraceAnalysis {
+        root: trace.tree.roots.first().copied(),
+        session_id: slices::session(&trace),
+        slice: slices.trace,
+        order: trace.tree.order,
+        spans: span_answers,
+        critical_path,
+        groups: attempts.groups,
+        runs,
+        edges,
+        flags,
+    }
+}

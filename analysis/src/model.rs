@@ -214,6 +214,8 @@ pub struct SpanFlags {
     pub cycle: bool,
     /// Shifted to fit its parent on another host, by this much.
     pub skew: Option<DurationNs>,
+    /// It started before what it waited for had ended: the clocks disagree, and the wait counts as zero.
+    pub negative_handoff: bool,
     /// A second span with the same id; its children hang from the first.
     pub duplicate_id: bool,
     /// It outlives the root: off the request path.

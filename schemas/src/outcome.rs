@@ -54,23 +54,26 @@ impl Outcome {
         matches!(self, Self::Overload | Self::Dependency | Self::Deadline | Self::Internal)
     }
 
-    /// What the span itself says, by its HTTP status, its gRPC status, its `error.type`, then its status code.
+    /// What the span itself says; an error that says no more is [`Outcome::Internal`].
     pub fn of_span(span: &Span<'_>) -> Self {
+        Self::stated(span).unwrap_or(Self::Internal)
+    }
+
+    /// What the span itself says, by its HTTP status, its gRPC status, its `error.type`, then its status code.
+    /// `None`: it failed, and nothing on it says why.
+    pub fn stated(span: &Span<'_>) -> Option<Self> {
         let http = span.int(Attr::HttpStatusCode).or_else(|| span.int(Attr::HttpStatusCodeOld));
         let by_code = http
             .and_then(Self::of_http)
             .or_else(|| span.int(Attr::RpcGrpcStatusCode).and_then(Self::of_grpc));
-        if let Some(outcome) = by_code {
-            return outcome;
+        if by_code.is_some() {
+            return by_code;
         }
         let error_type = span.str(Attr::ErrorType);
         if span.status != StatusCode::Error && error_type.is_none() {
-            return Self::Ok;
+            return Some(Self::Ok);
         }
-        error_type
-            .and_then(Self::of_words)
-            .or_else(|| Self::of_words(span.status_message))
-            .unwrap_or(Self::Internal)
+        error_type.and_then(Self::of_words).or_else(|| Self::of_words(span.status_message))
     }
 
     fn of_http(status: i64) -> Option<Self> {

@@ -1,0 +1,177 @@
+//! What counts as a call, and from whom to whom it goes.
+//!
+//! Calls are client spans, producer spans, and internal spans that are a tool execution or a model call by
+//! convention; besides these, deliveries that a broker or workflow engine may repeat.
+//! Where a call span directly wraps another one of the same callee and operation (`execute_tool` around an
+//! MCP client's `tools/call`, one library's `chat` around another's), they are one call, and the **innermost** is
+//! counted: retries inside one wrapper and retries of the wrapper both show there, once each.
+
+use plimsoll_schemas::{Attr, Span, SpanKind};
+
+use crate::model::Edge;
+use crate::trace::Trace;
+
+pub(crate) const EXECUTE_TOOL: &str = "execute_tool";
+/// Google ADK's span over parallel tool calls, which have spans of their own.
+pub(crate) const MERGED_TOOLS: &str = "(merged tools)";
+
+/// One attempt to have something done elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub span: usize,
+    /// The outermost span that is the same call; often `span` itself.
+    pub top: usize,
+    pub target: Target<'a>,
+    pub is_delivery: bool,
+}
+
+/// What is called, as far as the calling span says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Target<'a> {
+    pub callee: Option<&'a str>,
+    pub operation: &'a str,
+}
+
+/// The calls of a trace, by start.
+#[derive(Debug)]
+pub(crate) struct Calls<'a> {
+    pub list: Vec<Call<'a>>,
+}
+
+pub(crate) fn find<'a>(trace: &Trace<'_, 'a>) -> Calls<'a> {
+    let targets: Vec<Option<Target<'a>>> = trace
+        .spans
+        .iter()
+        .zip(&trace.flags)
+        .map(|(s, f)| if f.duplicate_id { None } else { target(s) })
+        .collect();
+    let mut top: Vec<usize> = (0..trace.len()).collect();
+    let mut wraps = vec![false; trace.len()];
+    for &i in &trace.tree.order {
+        let (Some(own), Some(parent)) = (targets[i], trace.parent(i)) else { continue };
+        if targets[parent] == Some(own) && !is_delivery(&trace.spans[i]) {
+            top[i] = top[parent];
+            wraps[parent] = true;
+        }
+    }
+    let list = trace.by_start.iter().filter_map(|&i| {
+        let target = targets[i].filter(|_| !wraps[i])?;
+        Some(Call { span: i, top: top[i], target, is_delivery: is_delivery(&trace.spans[i]) })
+    });
+    Calls { list: list.collect() }
+}
+
+fn target<'a>(span: &Span<'a>) -> Option<Target<'a>> {
+    if is_delivery(span) {
+        return Some(Target { callee: Some(span.service), operation: span.name });
+    }
+    let target = |callee, operation| Some(Target { callee, operation });
+    match span.kind {
+        SpanKind::Server | SpanKind::Consumer => None,
+        SpanKind::Producer => {
+            let destination = span.str(Attr::MessagingDestinationName);
+            target(destination, span.str(Attr::MessagingOperationType).unwrap_or("send"))
+        }
+        kind => {
+            let operation = span.str(Attr::GenAiOperationName);
+            if is_tool_call(span) {
+                return target(tool(span), EXECUTE_TOOL).filter(|t| t.callee != Some(MERGED_TOOLS));
+            }
+            if let Some(operation) = inference(span) {
+                return target(model(span), operation);
+            }
+            if kind != SpanKind::Client {
+                return None;
+            }
+            let operation =
+                operation.or_else(|| span.str(Attr::McpMethodName)).or_else(|| span.str(Attr::RpcMethod));
+            target(address(span), operation.unwrap_or(span.name))
+        }
+    }
+}
+
+/// Whether a broker or workflow engine handed the work over and may do so again.
+fn is_delivery(span: &Span<'_>) -> bool {
+    match span.kind {
+        SpanKind::Consumer => {
+            span.str(Attr::MessagingMessageId).is_some()
+                || span.int(Attr::PubSubDeliveryAttempt).is_some()
+                || span.int(Attr::ServiceBusDeliveryCount).is_some()
+                || span.int(Attr::CeleryRetries).is_some()
+        }
+        SpanKind::Server => span.str(Attr::TemporalActivityId).is_some(),
+        _ => false,
+    }
+}
+
+pub(crate) fn is_tool_call(span: &Span<'_>) -> bool {
+    span.str(Attr::GenAiOperationName) == Some(EXECUTE_TOOL)
+        || span.str(Attr::McpMethodName) == Some("tools/call")
+        || span.str(Attr::OpenInferenceKind) == Some("TOOL")
+}
+
+fn tool<'a>(span: &Span<'a>) -> Option<&'a str> {
+    let named = span.str(Attr::GenAiToolName).or_else(|| span.str(Attr::ToolName));
+    // `tools/call search`, `MCP send tools/call search`, `execute_tool search`.
+    named.or_else(|| {
+        span.name.rsplit_once("tools/call ").or(span.name.split_once("execute_tool ")).map(|(_, tool)| tool)
+    })
+}
+
+fn inference<'a>(span: &Span<'a>) -> Option<&'a str> {
+    match span.str(Attr::GenAiOperationName) {
+        Some(chat @ ("chat" | "generate_content" | "text_completion" | "embeddings")) => Some(chat),
+        Some(_) => None,
+        None => match span.str(Attr::OpenInferenceKind) {
+            Some("LLM") => Some("chat"),
+            Some("EMBEDDING") => Some("embeddings"),
+            _ => None,
+        },
+    }
+}
+
+fn model<'a>(span: &Span<'a>) -> Option<&'a str> {
+    [Attr::GenAiRequestModel, Attr::LlmModelName, Attr::GenAiResponseModel, Attr::ServerAddress]
+        .into_iter()
+        .find_map(|attr| span.str(attr))
+}
+
+fn address<'a>(span: &Span<'a>) -> Option<&'a str> {
+    [
+        Attr::PeerService,
+        Attr::GenAiAgentName,
+        Attr::RpcService,
+        Attr::ServerAddress,
+        Attr::MessagingDestinationName,
+        Attr::DbSystemName,
+        Attr::DbSystem,
+    ]
+    .into_iter()
+    .find_map(|attr| span.str(attr))
+}
+
+impl<'a> Call<'a> {
+    /// `attempts`: all calls of the same logical call, any of which may have reached a service that has a name.
+    pub fn edge(&self, trace: &Trace<'_, 'a>, attempts: impl Iterator<Item = usize>) -> Edge<'a> {
+        let span = &trace.spans[self.span];
+        if self.is_delivery {
+            let sender = trace.parent(self.span).map(|p| trace.spans[p].service);
+            let caller = span.str(Attr::MessagingDestinationName).or(sender).unwrap_or(span.service);
+            return Edge { caller, callee: span.service, operation: self.target.operation };
+        }
+        let callee = self.target.callee.or_else(|| {
+            attempts
+                .flat_map(|attempt| {
+                    trace.tree.children.of(attempt).iter().map(move |child| (*child, attempt))
+                })
+                .find(|(child, attempt)| trace.is_remote(*child, *attempt))
+                .map(|(child, _)| trace.spans[child].service)
+        });
+        Edge { caller: span.service, callee: callee.unwrap_or(span.name), operation: self.target.operation }
+    }
+
+    /// An attribute of the call, on whichever of its spans has it.
+    pub fn str(&self, trace: &Trace<'_, 'a>, attr: Attr) -> Option<&'a str> {
+        trace.spans[self.span].str(attr).or_else(|| trace.spans[self.top].str(attr))
+    }
+}

@@ -1,0 +1,115 @@
+//! The critical path: every nanosecond of the root's duration, given to the one span that held the request up.
+//!
+//! The walk goes back from the root's end. At time t in a span, the awaited child that finished last at or before t
+//! takes the path; the gap above it is the span's own, in the span's own classes; the walk goes on at that child's
+//! start. (CRISP, USENIX ATC'22, walks the same way, without the classes.) Children are clipped to their parent;
+//! of several that end together the longest has it. Cover by a child that is off the path is the parent's
+//! residual, so that no part is ever `blocked` and the parts sum to the root's duration.
+
+use plimsoll_schemas::{DurationNs, TimeClass, UnixNanos};
+
+use crate::cover::Cover;
+use crate::decompose::Partition;
+use crate::model::PathPart;
+use crate::trace::{Interval, Trace};
+
+pub(crate) fn walk<'a>(
+    trace: &Trace<'_, 'a>,
+    cover: &Cover,
+    partitions: &[Partition],
+    stages: &[&'a str],
+) -> Vec<PathPart<'a>> {
+    let Some(&root) = trace.tree.roots.first() else { return Vec::new() };
+    let mut walk = Walk { trace, cover, partitions, stages, candidates: Vec::new(), backwards: Vec::new() };
+    let mut stack = vec![walk.enter(root, trace.times[root])];
+    while let Some(frame) = stack.last_mut() {
+        match walk.next_child(frame) {
+            Some((child, on_path)) => {
+                walk.own(frame.span, Interval { start: on_path.end, end: frame.until });
+                frame.until = on_path.start;
+                stack.push(walk.enter(child, on_path));
+            }
+            None => {
+                walk.own(frame.span, Interval { start: frame.from, end: frame.until });
+                walk.candidates.truncate(frame.candidates);
+                stack.pop();
+            }
+        }
+    }
+    walk.backwards.reverse();
+    walk.backwards
+}
+
+/// A span on the path, walked down to `until`.
+struct Frame {
+    span: usize,
+    from: i64,
+    until: i64,
+    /// Where its candidates begin on the shared stack.
+    candidates: usize,
+}
+
+struct Walk<'t, 's, 'a> {
+    trace: &'t Trace<'s, 'a>,
+    cover: &'t Cover,
+    partitions: &'t [Partition],
+    stages: &'t [&'a str],
+    /// Of all frames, the top frame's last: those that finish last are at the end.
+    candidates: Vec<(usize, Interval)>,
+    backwards: Vec<PathPart<'a>>,
+}
+
+impl Walk<'_, '_, '_> {
+    fn enter(&mut self, span: usize, on_path: Interval) -> Frame {
+        let begin = self.candidates.len();
+        let awaited = self.cover.awaited(span).iter();
+        self.candidates.extend(
+            awaited.map(|c| (*c, self.cover.interval(*c).clip(on_path))).filter(|(_, time)| time.len() > 0),
+        );
+        // Stable over the order by start and id, and popped from the end: the longest first, then the first by id.
+        self.candidates[begin..].reverse();
+        self.candidates[begin..].sort_by_key(|(_, time)| (time.end, std::cmp::Reverse(time.start)));
+        Frame { span, from: on_path.start, until: on_path.end, candidates: begin }
+    }
+
+    fn next_child(&mut self, frame: &Frame) -> Option<(usize, Interval)> {
+        while self.candidates.len() > frame.candidates {
+            let candidate = self.candidates.pop()?;
+            if candidate.1.end <= frame.until {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    /// The stretch belongs to the span itself, in its own classes.
+    fn own(&mut self, span: usize, stretch: Interval) {
+        let (segments, residual) = (&self.partitions[span].segments, self.partitions[span].residual);
+        let start = self.trace.times[span].start;
+        let below = segments.partition_point(|s| start + s.offset.0 < stretch.end);
+        for segment in segments[..below].iter().rev() {
+            let from = start + segment.offset.0;
+            let part = Interval { start: from, end: from + segment.duration.0 }.clip(stretch);
+            if part.len() == 0 {
+                break;
+            }
+            self.push(span, if segment.class == TimeClass::Blocked { residual } else { segment.class }, part);
+        }
+        // An awaited handoff holds the request up before the span that it leads to begins.
+        self.push(span, TimeClass::Queue, Interval { start: stretch.start, end: stretch.end.min(start) });
+    }
+
+    fn push(&mut self, span: usize, class: TimeClass, part: Interval) {
+        if part.start >= part.end {
+            return;
+        }
+        let (start, duration) = (UnixNanos(part.start), DurationNs(part.len()));
+        match self.backwards.last_mut() {
+            Some(last) if last.span == span && last.class == class => {
+                last.start = start;
+                last.duration += duration;
+            }
+            _ => self.backwards.push(PathPart { span, stage: self.stages[span], class, start, duration }),
+        }
+    }
+}

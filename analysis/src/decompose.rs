@@ -1,0 +1,137 @@
+//! Where each span's time went: a partition of its duration into classes, exact to the nanosecond.
+//!
+//! Where evidence overlaps, the first of this order has it: cover by awaited children, backoff between their
+//! attempts, marked waits, transit, spans that are a load or a wait by name, the queue time that an attribute
+//! claims, and the span's residual. The residual is `compute`, but `unattributed` on a call whose far side
+//! is not instrumented, and beyond what an engine span's own breakdown attests.
+
+mod layers;
+#[cfg(test)]
+mod tests;
+
+use plimsoll_schemas::{SpanKind, TimeClass};
+
+use crate::attempts::Backoffs;
+use crate::cover::Cover;
+use crate::model::{ClassTimes, Segment};
+use crate::trace::{Interval, Trace};
+use crate::waits::Wait;
+use layers::Layers;
+
+/// A span's time, partitioned.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub segments: Vec<Segment>,
+    pub time: ClassTimes,
+    /// What a nanosecond is that nothing else explains.
+    pub residual: TimeClass,
+    /// What an attribute claimed of queue time beyond the room for it.
+    pub clipped: i64,
+}
+
+pub(crate) fn decompose(
+    trace: &Trace<'_, '_>,
+    waits: &[Wait],
+    cover: &Cover,
+    backoffs: &Backoffs,
+) -> Vec<Partition> {
+    let mut layers = Layers::default();
+    (0..trace.len())
+        .map(|i| {
+            let far = FarSide::of(trace, i);
+            let residual = residual(&waits[i], &far);
+            layers.begin(trace.times[i]);
+            let claims = &mut Vec::new();
+            cover_claims(trace, cover, i, claims);
+            let first_child = claims.first().map_or(trace.times[i].end, |c: &Interval| c.start);
+            layers.take(TimeClass::Blocked, claims);
+            layers.take(TimeClass::Backoff, backoffs.of(i));
+            layers.take(TimeClass::Queue, waits[i].marked.as_slice());
+            layers.take(TimeClass::Transit, &far.transit(trace.times[i]));
+            let clipped = take_breakdown(&mut layers, &waits[i], trace.times[i], first_child);
+            let (segments, time) = layers.finish(residual);
+            Partition { segments, time, residual, clipped }
+        })
+        .collect()
+}
+
+fn residual(wait: &Wait, far: &FarSide) -> TimeClass {
+    match wait {
+        Wait { class: Some(class), .. } => *class,
+        Wait { breakdown, .. } if breakdown.compute.is_some() => TimeClass::Unattributed,
+        _ if far.is_dark => TimeClass::Unattributed,
+        _ => TimeClass::Compute,
+    }
+}
+
+/// The union of the awaited children, clipped to the span: disjoint and in order.
+fn cover_claims(trace: &Trace<'_, '_>, cover: &Cover, i: usize, claims: &mut Vec<Interval>) {
+    let own = trace.times[i];
+    let awaited = cover.awaited(i);
+    claims.extend(awaited.iter().map(|c| cover.interval(*c).clip(own)).filter(|c| c.len() > 0));
+    union(claims);
+}
+
+/// Merges what overlaps or touches.
+pub(crate) fn union(intervals: &mut Vec<Interval>) {
+    // Mostly sorted already, which costs one pass.
+    intervals.sort_unstable();
+    intervals.dedup_by(|next, last| {
+        let touches = next.start <= last.end;
+        if touches {
+            last.end = last.end.max(next.end);
+        }
+        touches
+    });
+}
+
+/// Queue time by attribute from the span's start to its first child, then the compute that the emitter attests
+/// in what is free after it. Returns what did not fit of the queue time.
+fn take_breakdown(layers: &mut Layers, wait: &Wait, own: Interval, first_child: i64) -> i64 {
+    let Some(queue) = wait.breakdown.queue else { return 0 };
+    let claim = Interval { start: own.start, end: own.start.saturating_add(queue).min(first_child) };
+    let taken = layers.take(TimeClass::Queue, &[claim]);
+    if let Some(compute) = wait.breakdown.compute {
+        layers.take_first(TimeClass::Compute, compute);
+    }
+    queue - taken
+}
+
+/// What is known of the far side of a call.
+struct FarSide {
+    /// A call of which nobody instrumented the far side.
+    is_dark: bool,
+    /// From the first remote child's start to the last one's end, for a client.
+    served: Option<Interval>,
+}
+
+impl FarSide {
+    fn of(trace: &Trace<'_, '_>, i: usize) -> Self {
+        let kind = trace.spans[i].kind;
+        if !matches!(kind, SpanKind::Client | SpanKind::Producer) {
+            return Self { is_dark: false, served: None };
+        }
+        let remote = trace.tree.children.of(i).iter().copied().filter(|c| trace.is_remote(*c, i));
+        let mut is_dark = true;
+        let mut served: Option<Interval> = None;
+        for child in remote {
+            is_dark = false;
+            // A consumer takes its time when its message comes: its wait is queueing, not transit.
+            if kind == SpanKind::Client
+                && trace.spans[child].kind != SpanKind::Consumer
+                && !trace.tree.by_link[child]
+            {
+                let time = trace.times[child];
+                let so_far = served.unwrap_or(time);
+                served =
+                    Some(Interval { start: so_far.start.min(time.start), end: so_far.end.max(time.end) });
+            }
+        }
+        Self { is_dark, served }
+    }
+
+    fn transit(&self, own: Interval) -> Vec<Interval> {
+        let Some(served) = self.served.map(|s| s.clip(own)) else { return Vec::new() };
+        vec![Interval { start: own.start, end: served.start }, Interval { start: served.end, end: own.end }]
+    }
+}

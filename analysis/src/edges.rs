@@ -1,0 +1,91 @@
+//! Calls and attempts per edge and window, from which amplification is stated without another look at spans.
+//!
+//! Every call counts, also those that were never retried. An attempt counts in the window in which it started, its
+//! logical call in that of the first attempt. A lone attempt that says of itself that it is a retry counts as one:
+//! its first attempt was not seen.
+
+use plimsoll_schemas::{DurationNs, Outcome, Rules, Slice, UnixNanos};
+
+use crate::attempts::Attempts;
+use crate::calls::Calls;
+use crate::model::{Edge, EdgeWindow};
+use crate::slices::Slices;
+use crate::trace::Trace;
+
+pub(crate) fn count<'a>(
+    trace: &Trace<'_, 'a>,
+    calls: &Calls<'a>,
+    attempts: &Attempts<'a>,
+    outcomes: &[Outcome],
+    slices: &Slices<'a>,
+) -> Vec<EdgeWindow<'a>> {
+    let mut rows: Vec<EdgeWindow<'a>> = Vec::with_capacity(calls.list.len());
+    for (c, call) in calls.list.iter().enumerate() {
+        if let Some(group) = attempts.group_of_call[c] {
+            let group = &attempts.groups[group];
+            // The slice is the logical call's: attempts are not counted apart by a value that only some carry.
+            let slice = slices.of(call.span);
+            for attempt in &group.attempts {
+                let mut row = row(trace, group.edge, slice, attempt.span, attempt.outcome);
+                row.logical_calls = u32::from(attempt.ordinal == 1);
+                row.retries = u32::from(attempt.ordinal > 1 && !attempt.hedge);
+                row.hedges = u32::from(attempt.hedge);
+                row.backoff = attempt.backoff;
+                row.wasted = attempt.backoff;
+                if attempt.superseded {
+                    row.wasted += DurationNs(trace.times[attempt.span].len());
+                }
+                rows.push(row);
+            }
+        } else if !attempts.logical.of(c).is_empty() {
+            let edge = call.edge(trace, std::iter::once(call.span));
+            let mut row = row(trace, edge, slices.of(call.span), call.span, outcomes[call.span]);
+            row.logical_calls = 1;
+            row.retries = u32::from(attempts.marked[c]);
+            rows.push(row);
+        }
+    }
+    rows.sort_by_key(key);
+    rows.dedup_by(|next, sum| {
+        let same = key(next) == key(sum);
+        if same {
+            sum.logical_calls += next.logical_calls;
+            sum.attempts += next.attempts;
+            sum.retries += next.retries;
+            sum.hedges += next.hedges;
+            sum.failed_attempts += next.failed_attempts;
+            sum.wasted += next.wasted;
+            sum.backoff += next.backoff;
+        }
+        same
+    });
+    rows
+}
+
+type Key<'a> = (UnixNanos, Edge<'a>, [Option<&'a str>; 3]);
+
+fn key<'a>(row: &EdgeWindow<'a>) -> Key<'a> {
+    (row.window, row.edge, [row.slice.workload_class, row.slice.model, row.slice.hardware])
+}
+
+fn row<'a>(
+    trace: &Trace<'_, 'a>,
+    edge: Edge<'a>,
+    slice: Slice<'a>,
+    span: usize,
+    outcome: Outcome,
+) -> EdgeWindow<'a> {
+    let start = trace.times[span].start;
+    EdgeWindow {
+        edge,
+        window: UnixNanos(start.saturating_sub(start.rem_euclid(Rules::EDGE_WINDOW.0))),
+        logical_calls: 0,
+        attempts: 1,
+        retries: 0,
+        hedges: 0,
+        failed_attempts: u32::from(outcome != Outcome::Ok),
+        wasted: DurationNs::ZERO,
+        backoff: DurationNs::ZERO,
+        slice,
+    }
+}

@@ -1,0 +1,18 @@
+//! How every span ended. An error that says nothing of its cause is `dependency` where something that
+//! the span called failed too; one that gives a code or a telling word is taken at it.
+
+use plimsoll_schemas::Outcome;
+
+use crate::trace::Trace;
+
+pub(crate) fn resolve(trace: &Trace<'_, '_>) -> Vec<Outcome> {
+    let mut outcomes = vec![Outcome::Ok; trace.len()];
+    // Children before parents.
+    for &i in trace.tree.order.iter().rev() {
+        outcomes[i] = Outcome::stated(&trace.spans[i]).unwrap_or_else(|| {
+            let explained = trace.tree.children.of(i).iter().any(|child| outcomes[*child] != Outcome::Ok);
+            if explained { Outcome::Dependency } else { Outcome::Internal }
+        });
+    }
+    outcomes
+}

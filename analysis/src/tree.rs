@@ -1,0 +1,170 @@
+//! Who called whom: parents, links that stand for parents, and the order in which everything else walks.
+//!
+//! It repairs what can be repaired and flags it. A span whose parent is not in the trace hangs from the span
+//! that it links to, if that one is; otherwise it is a root of its own. In a cycle the edge that is cut is
+//! a link's before a parent's, and the earliest span's among equals.
+
+use plimsoll_schemas::{Span, SpanId};
+
+use crate::lists::Lists;
+use crate::model::SpanFlags;
+
+/// What the ids say, before anything looks at times.
+#[derive(Debug)]
+pub(crate) struct Parents {
+    pub parent: Vec<Option<usize>>,
+    /// The parent is one by link: caused by it, never awaited by it.
+    pub by_link: Vec<bool>,
+    pub ids: Ids,
+    cyclic: bool,
+}
+
+/// Spans by id; of several with one id the earliest counts.
+#[derive(Debug)]
+pub(crate) struct Ids(Vec<(u64, usize, usize)>);
+
+impl Ids {
+    fn new(spans: &[Span<'_>], by_start: &[usize]) -> Self {
+        let mut ids: Vec<_> =
+            by_start.iter().enumerate().map(|(rank, i)| (key(spans[*i].span_id), rank, *i)).collect();
+        ids.sort_unstable();
+        Self(ids)
+    }
+
+    pub fn find(&self, id: SpanId) -> Option<usize> {
+        self.locate(id).map(|(_, span)| span)
+    }
+
+    /// Its rank by start, and itself.
+    fn locate(&self, id: SpanId) -> Option<(usize, usize)> {
+        let id = key(id);
+        let at = self.0.partition_point(|entry| entry.0 < id);
+        self.0.get(at).filter(|entry| entry.0 == id).map(|entry| (entry.1, entry.2))
+    }
+}
+
+fn key(id: SpanId) -> u64 {
+    u64::from_be_bytes(*id.bytes())
+}
+
+impl Parents {
+    /// `by_start`: the spans in the order that decides every tie.
+    pub fn new(spans: &[Span<'_>], by_start: &[usize], flags: &mut [SpanFlags]) -> Self {
+        let ids = Ids::new(spans, by_start);
+        for pair in ids.0.windows(2) {
+            flags[pair[1].2].duplicate_id = pair[0].0 == pair[1].0;
+        }
+        let mut parents =
+            Self { parent: vec![None; spans.len()], by_link: vec![false; spans.len()], ids, cyclic: false };
+        for (rank, &i) in by_start.iter().enumerate() {
+            parents.resolve(spans, i, rank, &mut flags[i]);
+        }
+        if parents.cyclic {
+            parents.cut_cycles(by_start, flags);
+        }
+        parents
+    }
+
+    fn resolve(&mut self, spans: &[Span<'_>], i: usize, rank: usize, flags: &mut SpanFlags) {
+        let span = &spans[i];
+        let mut found = None;
+        if let Some(id) = span.parent_span_id {
+            found = self.ids.locate(id).filter(|_| id != span.span_id);
+            flags.cycle = id == span.span_id;
+            flags.missing_parent = found.is_none() && !flags.cycle;
+        }
+        if found.is_none() {
+            found = span
+                .links
+                .iter()
+                .filter(|link| link.span_id != span.span_id)
+                .find_map(|link| self.ids.locate(link.span_id));
+            self.by_link[i] = found.is_some();
+        }
+        // Where every parent comes before its child there is no cycle to look for.
+        self.cyclic |= found.is_some_and(|(parent_rank, _)| parent_rank > rank);
+        self.parent[i] = found.map(|(_, parent)| parent);
+    }
+
+    fn cut_cycles(&mut self, by_start: &[usize], flags: &mut [SpanFlags]) {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Seen {
+            Never,
+            OnThisWalk,
+            Before,
+        }
+        let mut seen = vec![Seen::Never; self.parent.len()];
+        let mut walk = Vec::new();
+        for &first in by_start {
+            let mut at = Some(first);
+            while let Some(i) = at.filter(|i| seen[*i] == Seen::Never) {
+                seen[i] = Seen::OnThisWalk;
+                walk.push(i);
+                at = self.parent[i];
+            }
+            if let Some(entry) = at.filter(|i| seen[*i] == Seen::OnThisWalk) {
+                let begin = walk.iter().position(|i| *i == entry).unwrap_or(0);
+                self.cut(&walk[begin..], by_start, flags);
+            }
+            for i in walk.drain(..) {
+                seen[i] = Seen::Before;
+            }
+        }
+    }
+
+    fn cut(&mut self, cycle: &[usize], by_start: &[usize], flags: &mut [SpanFlags]) {
+        // Walks begin in order of start, but a cycle may be entered anywhere: its earliest member is searched for.
+        let earliest = |wanted: &dyn Fn(usize) -> bool| {
+            let wanted: Vec<usize> = cycle.iter().copied().filter(|i| wanted(*i)).collect();
+            if wanted.len() < 2 { wanted.first().copied() } else { first_of(by_start, &wanted) }
+        };
+        let by_link = earliest(&|i| self.by_link[i]);
+        // Links may point anywhere, so a cycle through one is no flaw of the trace.
+        if by_link.is_none() {
+            cycle.iter().for_each(|i| flags[*i].cycle = true);
+        }
+        if let Some(i) = by_link.or_else(|| earliest(&|_| true)) {
+            self.parent[i] = None;
+            self.by_link[i] = false;
+        }
+    }
+}
+
+/// The member of `some` that comes first. Cycles are disjoint, so that all searches together stay linear.
+fn first_of(by_start: &[usize], some: &[usize]) -> Option<usize> {
+    let mut sorted = some.to_vec();
+    sorted.sort_unstable();
+    by_start.iter().copied().find(|i| sorted.binary_search(i).is_ok())
+}
+
+/// The tree in walking order.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub parent: Vec<Option<usize>>,
+    pub by_link: Vec<bool>,
+    pub children: Lists,
+    /// The spans without a parent, by start.
+    pub roots: Vec<usize>,
+    /// Pre-order, siblings by start: a parent comes before its children.
+    pub order: Vec<usize>,
+    pub depth: Vec<u32>,
+}
+
+impl Tree {
+    pub fn new(parent: Vec<Option<usize>>, by_link: Vec<bool>, by_start: &[usize]) -> Self {
+        let n = parent.len();
+        let children = Lists::new(n, by_start, |i| parent[i]);
+        let roots: Vec<usize> = by_start.iter().copied().filter(|i| parent[*i].is_none()).collect();
+        let mut order = Vec::with_capacity(n);
+        let mut depth = vec![0; n];
+        let mut stack: Vec<usize> = roots.iter().rev().copied().collect();
+        while let Some(i) = stack.pop() {
+            order.push(i);
+            for &child in children.of(i).iter().rev() {
+                depth[child] = depth[i] + 1;
+                stack.push(child);
+            }
+        }
+        Self { parent, by_link, children, roots, order, depth }
+    }
+}

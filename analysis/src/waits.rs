@@ -1,0 +1,132 @@
+//! How each span's queueing is known: the ladder of evidence, strongest first.
+//!
+//! 1. `attribute`: a number on the span. 2. `interval`: a span or pair of events that is the wait. 3. `enqueued`:
+//! a timestamp, in whole seconds since the epoch as Service Bus and Event Hubs send it. 4. `handoff`: from the
+//! producer's end to the consumer's start, less declared delay. 5. `proxy`: a gateway's byte events.
+//! The strongest names the source; none at all is unknown, which is not zero.
+
+use plimsoll_schemas::{Attr, DurationNs, QueueSource, Span, SpanKind, TimeClass, UnixNanos};
+
+use crate::attempts::Attempts;
+use crate::emitter::{self, Breakdown};
+use crate::trace::{Interval, Trace};
+
+/// What is known of one span's waiting.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wait {
+    pub source: Option<QueueSource>,
+    /// Nanoseconds waited before the span's start.
+    pub before: i64,
+    /// Nanoseconds of declared delay before that wait.
+    pub delay: i64,
+    /// The producer ended after the consumer had started.
+    pub negative: bool,
+    pub breakdown: Breakdown,
+    /// A stretch that events mark as a wait.
+    pub marked: Option<Interval>,
+    /// The class of all the span's own time.
+    pub class: Option<TimeClass>,
+}
+
+pub(crate) fn find(trace: &Trace<'_, '_>, attempts: &Attempts<'_>) -> Vec<Wait> {
+    (0..trace.len()).map(|i| of_span(trace, attempts, i)).collect()
+}
+
+fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
+    let span = &trace.spans[i];
+    let mut wait =
+        Wait { breakdown: emitter::breakdown(span), class: emitter::class_of(span), ..Wait::default() };
+    if wait.breakdown.queue.is_some() {
+        wait.source = Some(QueueSource::Attribute);
+    } else if wait.class == Some(TimeClass::Queue) {
+        wait.source = Some(QueueSource::Interval);
+    } else if let Some(marked) = marked(trace, i, emitter::QUEUE_EVENTS) {
+        wait.source = Some(QueueSource::Interval);
+        wait.marked = Some(marked);
+    }
+    if let Some(since) = enqueued(span) {
+        wait.source = wait.source.or(Some(QueueSource::Enqueued));
+        before(&mut wait, trace.times[i].start, since);
+    } else if let Some(sent) = handed_over(trace, attempts, i) {
+        wait.source = wait.source.or(Some(QueueSource::Handoff));
+        wait.delay = declared_delay(span);
+        let ready = sent.saturating_add(wait.delay);
+        before(&mut wait, trace.times[i].start, ready);
+    }
+    if wait.source.is_none()
+        && let Some(marked) = marked(trace, i, emitter::PROXY_EVENTS)
+    {
+        wait.source = Some(QueueSource::Proxy);
+        wait.marked = Some(marked);
+    }
+    wait
+}
+
+fn before(wait: &mut Wait, start: i64, since: i64) {
+    wait.before = start.saturating_sub(since).max(0);
+    wait.negative = since > start;
+}
+
+/// Between two events of the span; Triton's second one may be on a child.
+fn marked(trace: &Trace<'_, '_>, i: usize, pairs: &[(&str, &str)]) -> Option<Interval> {
+    if trace.spans[i].events.is_empty() {
+        return None;
+    }
+    let shifted = |i: usize, at: UnixNanos| at.0.saturating_add(trace.flags[i].skew.map_or(0, |d| d.0));
+    let first = |i: usize, name: &str, after: i64| {
+        let events = trace.spans[i].events.iter().filter(|e| e.name == name);
+        events.map(|e| shifted(i, e.time)).filter(|at| *at >= after).min()
+    };
+    pairs.iter().find_map(|(from, to)| {
+        let start = first(i, from, i64::MIN)?;
+        let children = trace.tree.children.of(i).iter();
+        let end = first(i, to, start).or_else(|| children.filter_map(|c| first(*c, to, start)).min())?;
+        Some(Interval { start, end })
+    })
+}
+
+/// A number this large is not in seconds: it would lie beyond the year 2262.
+fn enqueued(span: &Span<'_>) -> Option<i64> {
+    let seconds = span.int(Attr::ServiceBusEnqueuedTime).or_else(|| span.int(Attr::EventHubsEnqueuedTime))?;
+    seconds.checked_mul(UnixNanos::NANOS_PER_SECOND).filter(|nanos| *nanos > 0)
+}
+
+/// The end of the span's producer. Only for a first delivery: before a later one lie the earlier ones and their backoff.
+fn handed_over(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Option<i64> {
+    if attempts.is_retry(i) {
+        return None;
+    }
+    let span = &trace.spans[i];
+    let parent = trace.parent(i);
+    let producer = if parent.is_some_and(|p| emitter::is_awaited_activity(span, &trace.spans[p])) {
+        parent
+    } else if span.kind == SpanKind::Consumer {
+        parent.filter(|p| sends(&trace.spans[*p])).or_else(|| linked_producer(trace, i))
+    } else {
+        None
+    };
+    producer.map(|p| trace.times[p].end)
+}
+
+fn declared_delay(span: &Span<'_>) -> i64 {
+    span.double(Attr::CeleryCountdown).and_then(DurationNs::from_seconds).map_or(0, |d| d.0)
+}
+
+fn sends(span: &Span<'_>) -> bool {
+    match span.kind {
+        SpanKind::Producer => true,
+        // Instrumentations of blocking sends use it.
+        SpanKind::Client => {
+            matches!(span.str(Attr::MessagingOperationType), Some("send" | "publish" | "create"))
+        }
+        _ => false,
+    }
+}
+
+/// Of a batch's producers the one that ended first: its message waited longest.
+fn linked_producer(trace: &Trace<'_, '_>, i: usize) -> Option<usize> {
+    let linked = trace.spans[i].links.iter().filter_map(|link| trace.ids.find(link.span_id));
+    linked
+        .filter(|p| *p != i && sends(&trace.spans[*p]))
+        .min_by_key(|p| (trace.times[*p].end, trace.spans[*p].span_id))
+}
