@@ -4,6 +4,7 @@
 //! It knows nothing of protocols (see [`decode::Decode`]) and nothing of SQL (see [`snapshot::Snapshot`]).
 
 pub mod decode;
+mod derive;
 pub mod error;
 pub mod files;
 pub mod lake;
@@ -14,6 +15,7 @@ pub mod store;
 pub mod wal;
 
 pub use decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
+pub use derive::derive_recent;
 pub use error::{IngestError, StoreError};
 pub use options::StoreOptions;
 pub use snapshot::{DataFile, Snapshot, TableSnapshot};

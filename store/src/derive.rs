@@ -1,0 +1,164 @@
+//! Fills in the columns of `spans` that only the whole trace can tell: stage, slice keys, outcome, queue, attempt.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, StringArray};
+use arrow::record_batch::RecordBatch;
+use plimsoll_analysis::{TraceAnalysis, analyse};
+use plimsoll_schemas::table::{SPAN_DERIVED_COLUMNS, Table};
+use plimsoll_schemas::{Rules, SliceKey, Span, SpanId, TimeClass, TraceId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::error::StoreError;
+use crate::rows::SpanRows;
+
+/// The spans of complete traces with their derived columns, and where each row belongs.
+#[derive(Debug)]
+pub struct Derivation {
+    /// The input batches with their derived columns filled in.
+    pub batches: Vec<RecordBatch>,
+    /// The rows by partition, each sorted by (trace, start), every span once.
+    pub partitions: Vec<(String, Vec<(usize, usize)>)>,
+}
+
+/// Derives the columns of `batches`. Spans in `context` take part in the analysis of their traces,
+/// but are not in the answer: they lie in other files already.
+pub fn derive(batches: &[RecordBatch], context: &[RecordBatch], rules: &Rules) -> Result<Derivation, StoreError> {
+    let rows =
+        batches.iter().chain(context).map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
+    let mut columns: Vec<Filled> = batches.iter().map(|b| Filled::new(b.num_rows())).collect();
+    let mut words = Words::default();
+    let mut partitions: FxHashMap<String, Vec<(usize, usize)>> = FxHashMap::default();
+    for (tenant, _, members) in traces(&rows) {
+        let spans: Vec<Span<'_>> = members.iter().filter_map(|(b, r)| rows[*b].span(*r)).collect();
+        let analysis = analyse(&spans, rules);
+        let partition = partitions.entry(analysis.slice.slug(tenant)).or_default();
+        for (i, (batch, row)) in members.iter().enumerate().filter(|(_, (b, _))| *b < batches.len()) {
+            columns[*batch].fill(*row, &analysis, i, &mut words);
+            partition.push((*batch, *row));
+        }
+    }
+    let values: ArrayRef = Arc::new(StringArray::from(words.list));
+    let batches = batches
+        .iter()
+        .zip(columns)
+        .map(|(batch, filled)| filled.apply(batch, &values))
+        .collect::<Result<_, _>>()?;
+    let mut partitions: Vec<_> = partitions.into_iter().filter(|(_, rows)| !rows.is_empty()).collect();
+    partitions.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(Derivation { batches, partitions })
+}
+
+/// For queries: the same rows with the derived columns filled in, as far as `batches` tell.
+pub fn derive_recent(batches: &[RecordBatch], rules: &Rules) -> Result<Vec<RecordBatch>, StoreError> {
+    Ok(derive(batches, &[], rules)?.batches)
+}
+
+type Members = Vec<(usize, usize)>;
+
+/// The rows of each (tenant, trace), sorted by start; a span that is there twice counts once.
+fn traces<'a>(rows: &[SpanRows<'a>]) -> Vec<(&'a str, TraceId, Members)> {
+    let mut index: FxHashMap<(&'a str, TraceId), usize> = FxHashMap::default();
+    let mut traces: Vec<(&'a str, TraceId, Members)> = Vec::new();
+    for (b, batch) in rows.iter().enumerate() {
+        for row in 0..batch.len() {
+            let (Some(id), Some(_)) = (batch.trace_id(row), batch.span_id(row)) else { continue };
+            let tenant = batch.tenant(row);
+            let at = *index.entry((tenant, id)).or_insert_with(|| {
+                traces.push((tenant, id, Vec::new()));
+                traces.len() - 1
+            });
+            traces[at].2.push((b, row));
+        }
+    }
+    traces.sort_unstable_by(|a, b| (a.1, a.0).cmp(&(b.1, b.0)));
+    for (_, _, members) in &mut traces {
+        let mut seen: FxHashSet<SpanId> = FxHashSet::default();
+        members.retain(|(b, r)| rows[*b].span_id(*r).is_some_and(|id| seen.insert(id)));
+        members.sort_by_key(|(b, r)| rows[*b].start(*r));
+    }
+    traces
+}
+
+/// Distinct words, so that all keyword columns share one dictionary.
+#[derive(Default)]
+struct Words {
+    list: Vec<String>,
+    index: FxHashMap<String, i32>,
+}
+
+impl Words {
+    fn key(&mut self, word: &str) -> i32 {
+        if let Some(key) = self.index.get(word) {
+            return *key;
+        }
+        let key = i32::try_from(self.list.len()).unwrap_or(i32::MAX);
+        self.list.push(word.to_owned());
+        self.index.insert(word.to_owned(), key);
+        key
+    }
+}
+
+/// The derived columns of one batch.
+struct Filled {
+    stage: Vec<Option<i32>>,
+    slice: [Vec<Option<i32>>; SliceKey::ALL.len()],
+    outcome: Vec<Option<i32>>,
+    queue: Vec<Option<i64>>,
+    queue_source: Vec<Option<i32>>,
+    attempt: Vec<Option<i32>>,
+}
+
+impl Filled {
+    fn new(rows: usize) -> Self {
+        let none = || vec![None; rows];
+        Self {
+            stage: none(),
+            slice: [none(), none(), none()],
+            outcome: none(),
+            queue: vec![None; rows],
+            queue_source: none(),
+            attempt: none(),
+        }
+    }
+
+    fn fill(&mut self, row: usize, analysis: &TraceAnalysis<'_>, span: usize, words: &mut Words) {
+        let of = &analysis.spans[span];
+        self.stage[row] = Some(words.key(of.stage));
+        for (column, key) in self.slice.iter_mut().zip(SliceKey::ALL) {
+            column[row] = analysis.slice.get(key).map(|v| words.key(v));
+        }
+        self.outcome[row] = Some(words.key(of.outcome.as_str()));
+        if let Some(source) = of.queue_source {
+            self.queue[row] = Some((of.time.get(TimeClass::Queue) + of.queue_before).0);
+            self.queue_source[row] = Some(words.key(source.as_str()));
+        }
+        self.attempt[row] = of.attempt.map(|(_, ordinal)| i32::try_from(ordinal).unwrap_or(i32::MAX));
+    }
+
+    fn apply(self, batch: &RecordBatch, values: &ArrayRef) -> Result<RecordBatch, StoreError> {
+        let keyword = |keys: Vec<Option<i32>>| -> Result<ArrayRef, StoreError> {
+            let array = DictionaryArray::try_new(Int32Array::from(keys), values.clone())
+                .map_err(StoreError::arrow("derived keywords"))?;
+            Ok(Arc::new(array))
+        };
+        let [workload_class, model, hardware] = self.slice;
+        let filled: [ArrayRef; SPAN_DERIVED_COLUMNS.len()] = [
+            keyword(self.stage)?,
+            keyword(workload_class)?,
+            keyword(model)?,
+            keyword(hardware)?,
+            keyword(self.outcome)?,
+            Arc::new(Int64Array::from(self.queue)),
+            keyword(self.queue_source)?,
+            Arc::new(Int32Array::from(self.attempt)),
+        ];
+        let schema = Table::Spans.file_schema();
+        let mut columns = batch.columns().to_vec();
+        for (name, array) in SPAN_DERIVED_COLUMNS.iter().zip(filled) {
+            let index = schema.index_of(name).map_err(StoreError::arrow("derived columns"))?;
+            columns[index] = array;
+        }
+        RecordBatch::try_new(schema, columns).map_err(StoreError::arrow("derived columns"))
+    }
+}
