@@ -84,7 +84,6 @@ impl<'s, 'a> Trace<'s, 'a> {
         Self { spans, tree, ids, times, by_start, flags }
     }
 
-    /// Of the span, or of the closest ancestor for which it is something.
     pub fn len(&self) -> usize {
         self.spans.len()
     }

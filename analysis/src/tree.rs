@@ -93,6 +93,8 @@ impl Parents {
             OnThisWalk,
             Before,
         }
+        let mut rank = vec![0; by_start.len()];
+        by_start.iter().enumerate().for_each(|(r, i)| rank[*i] = r);
         let mut seen = vec![Seen::Never; self.parent.len()];
         let mut walk = Vec::new();
         for &first in by_start {
@@ -104,7 +106,7 @@ impl Parents {
             }
             if let Some(entry) = at.filter(|i| seen[*i] == Seen::OnThisWalk) {
                 let begin = walk.iter().position(|i| *i == entry).unwrap_or(0);
-                self.cut(&walk[begin..], by_start, flags);
+                self.cut(&walk[begin..], &rank, flags);
             }
             for i in walk.drain(..) {
                 seen[i] = Seen::Before;
@@ -112,29 +114,18 @@ impl Parents {
         }
     }
 
-    fn cut(&mut self, cycle: &[usize], by_start: &[usize], flags: &mut [SpanFlags]) {
-        // Walks begin in order of start, but a cycle may be entered anywhere: its earliest member is searched for.
-        let earliest = |wanted: &dyn Fn(usize) -> bool| {
-            let wanted: Vec<usize> = cycle.iter().copied().filter(|i| wanted(*i)).collect();
-            if wanted.len() < 2 { wanted.first().copied() } else { first_of(by_start, &wanted) }
-        };
-        let by_link = earliest(&|i| self.by_link[i]);
+    fn cut(&mut self, cycle: &[usize], rank: &[usize], flags: &mut [SpanFlags]) {
+        let earliest = |members: &mut dyn Iterator<Item = usize>| members.min_by_key(|i| rank[*i]);
+        let by_link = earliest(&mut cycle.iter().copied().filter(|i| self.by_link[*i]));
         // Links may point anywhere, so a cycle through one is no flaw of the trace.
         if by_link.is_none() {
             cycle.iter().for_each(|i| flags[*i].cycle = true);
         }
-        if let Some(i) = by_link.or_else(|| earliest(&|_| true)) {
+        if let Some(i) = by_link.or_else(|| earliest(&mut cycle.iter().copied())) {
             self.parent[i] = None;
             self.by_link[i] = false;
         }
     }
-}
-
-/// The member of `some` that comes first. Cycles are disjoint, so that all searches together stay linear.
-fn first_of(by_start: &[usize], some: &[usize]) -> Option<usize> {
-    let mut sorted = some.to_vec();
-    sorted.sort_unstable();
-    by_start.iter().copied().find(|i| sorted.binary_search(i).is_ok())
 }
 
 /// The tree in walking order.
