@@ -4,6 +4,9 @@
 //! fit into the client's, it is shifted so that the network time splits evenly; one that lasts longer than
 //! the client's only never starts before it. What follows on the same host moves along. Stored data is not altered.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::{Attr, DurationNs, Span, SpanKind};
 
 use crate::model::SpanFlags;

@@ -4,6 +4,9 @@
 //! The trace's is its root's; where the root knows nothing, it is that of the first span by start that does:
 //! an agent's root span seldom names the model that its inference spans name.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::{Attr, Slice, SliceKey, Span};
 
 use crate::trace::Trace;

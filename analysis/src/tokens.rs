@@ -2,6 +2,9 @@
 //! over another, a client over its model server. Each number is taken from the lowest span that reports it, and
 //! once per response id. Google ADK's span over merged tool calls, and tool calls as such, report none.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::{Attr, Span};
 
 use crate::calls;

@@ -4,6 +4,9 @@
 //! that it links to, if that one is; otherwise it is a root of its own. In a cycle the edge that is cut is
 //! a link's before a parent's, and the earliest span's among equals.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::{Span, SpanId};
 
 use crate::lists::Lists;
