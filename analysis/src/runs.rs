@@ -1,6 +1,8 @@
 //! Stage runs: one per logical call that enters a stage, with its attempts and its descendants of the same stage.
 //!
-//! A span enters a stage where its parent has another one. Entries that are attempts of one logical call are one
+//! A span enters a stage where its parent has another one, or handed the work over instead of waiting for it: what was
+//! queued is a unit of its own, else a request would last as long as the work that it left behind. A second copy of
+//! a span enters nothing. Entries that are attempts of one logical call are one
 //! run, and so are the entries on the far side that those attempts reached. A run lasts from its first enqueue or
 //! start to its last end, and its outcome is that of the attempt whose result counted.
 
@@ -10,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use plimsoll_schemas::{DurationNs, Outcome, UnixNanos};
+use plimsoll_schemas::{DurationNs, Outcome, SpanKind, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::Calls;
@@ -77,7 +79,7 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
                 queue_source: members.iter().filter_map(|i| of.waits[*i].source).min(),
                 path: DurationNs(members.iter().map(|i| path[*i]).sum()),
                 attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-                errors: members.iter().map(|i| u32::from(of.outcomes[*i] != Outcome::Ok)).sum(),
+                errors: members.iter().map(|i| u32::from(is_error(of, *i))).sum(),
                 slice: of.slices.of_run(first, members),
                 tokens: sum,
             }
@@ -85,6 +87,10 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
         .collect();
     runs.sort_by_cached_key(|run| (run.start, order(trace, run.root)));
     runs
+}
+
+fn is_error(of: &Evidence<'_, '_, '_>, i: usize) -> bool {
+    of.outcomes[i] != Outcome::Ok && !of.trace.flags[i].duplicate_id
 }
 
 /// The first enqueue or start.
@@ -131,6 +137,17 @@ impl Units {
     }
 }
 
+/// No run yet.
+const NONE: usize = usize::MAX;
+
+fn is_handed_over(trace: &Trace<'_, '_>, i: usize) -> bool {
+    trace.tree.by_link[i] || trace.spans[i].kind == SpanKind::Consumer
+}
+
+fn first_copy(trace: &Trace<'_, '_>, i: usize) -> Option<usize> {
+    if trace.flags[i].duplicate_id { trace.ids.find(trace.spans[i].span_id) } else { None }
+}
+
 struct Entries {
     runs: usize,
     run_of: Vec<usize>,
@@ -140,13 +157,17 @@ struct Entries {
 impl Entries {
     fn new<'a>(of: &Evidence<'_, '_, 'a>, units: &Units) -> Self {
         let trace = of.trace;
-        let mut entries = Self { runs: 0, run_of: vec![0; trace.len()], is_entry: vec![false; trace.len()] };
+        let mut entries =
+            Self { runs: 0, run_of: vec![NONE; trace.len()], is_entry: vec![false; trace.len()] };
         // By group, side of the call, and stage.
         let mut of_calls: BTreeMap<(usize, bool, &'a str), usize> = BTreeMap::new();
         for &i in &trace.tree.order {
             let parent = trace.parent(i);
-            if let Some(parent) = parent.filter(|p| of.stages[*p] == of.stages[i]) {
-                entries.run_of[i] = entries.run_of[parent];
+            let within = parent.filter(|_| !is_handed_over(trace, i)).or_else(|| first_copy(trace, i));
+            if let Some(within) =
+                within.filter(|w| of.stages[*w] == of.stages[i] && entries.run_of[*w] != NONE)
+            {
+                entries.run_of[i] = entries.run_of[within];
                 continue;
             }
             entries.is_entry[i] = true;

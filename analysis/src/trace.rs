@@ -100,7 +100,8 @@ impl<'s, 'a> Trace<'s, 'a> {
     }
 
     pub fn summary<'f>(&self, flags: impl Iterator<Item = &'f SpanFlags>) -> TraceFlags {
-        let mut summary = TraceFlags { multiple_roots: self.tree.roots.len() > 1, ..TraceFlags::default() };
+        let roots = self.tree.roots.iter().filter(|root| !self.flags[**root].duplicate_id).count();
+        let mut summary = TraceFlags { multiple_roots: roots > 1, ..TraceFlags::default() };
         for flags in flags {
             summary.negative_duration |= flags.negative_duration;
             summary.missing_parent |= flags.missing_parent;

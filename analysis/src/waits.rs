@@ -1,8 +1,12 @@
 //! How each span's queueing is known: the ladder of evidence, strongest first.
 //!
-//! 1. `attribute`: a number on the span. 2. `interval`: a span or pair of events that is the wait. 3. `enqueued`:
-//! a timestamp, in whole seconds since the epoch as Service Bus and Event Hubs send it. 4. `handoff`: from the
-//! producer's end to the consumer's start, less declared delay. 5. `proxy`: a gateway's byte events.
+//! 1. `attribute`: a number on the span;
+//! 2. `interval`: a span or a pair of events that is the wait;
+//! 3. `enqueued`: a timestamp, in whole seconds since the epoch as Service Bus and Event Hubs send it, so that
+//!    the wait may come out up to a second too long;
+//! 4. `handoff`: from the producer's end to the consumer's start, less declared delay;
+//! 5. `proxy`: a gateway's byte events.
+//!
 //! The strongest names the source; none at all is unknown, which is not zero.
 
 use plimsoll_schemas::{Attr, DurationNs, QueueSource, Span, SpanKind, TimeClass, UnixNanos};
@@ -17,8 +21,6 @@ pub(crate) struct Wait {
     pub source: Option<QueueSource>,
     /// Nanoseconds waited before the span's start.
     pub before: i64,
-    /// Nanoseconds of declared delay before that wait.
-    pub delay: i64,
     /// The producer ended after the consumer had started.
     pub negative: bool,
     pub breakdown: Breakdown,
@@ -49,9 +51,7 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
         before(&mut wait, trace.times[i].start, since);
     } else if let Some(sent) = handed_over(trace, attempts, i) {
         wait.source = wait.source.or(Some(QueueSource::Handoff));
-        wait.delay = declared_delay(span);
-        let ready = sent.saturating_add(wait.delay);
-        before(&mut wait, trace.times[i].start, ready);
+        before(&mut wait, trace.times[i].start, sent.saturating_add(declared_delay(span)));
     }
     if wait.source.is_none()
         && let Some(marked) = marked(trace, i, emitter::PROXY_EVENTS)

@@ -95,5 +95,13 @@ pub fn built_in<'a>(span: &Span<'a>) -> Option<&'a str> {
     if span.service.ends_with("gateway") {
         return Some("gateway");
     }
-    ["record", "resume"].into_iter().find(|stage| span.name.starts_with(stage))
+    NAMES.iter().find(|(prefix, _)| span.name.starts_with(prefix)).map(|(_, stage)| *stage)
 }
+
+/// Evidence by the span's name alone, where no convention has an attribute for it.
+const NAMES: &[(&str, &str)] = &[
+    ("authenticate", "authenticate"),
+    ("authorize", "authorize"),
+    ("record", "record"),
+    ("resume", "record"),
+];

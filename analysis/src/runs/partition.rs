@@ -47,11 +47,8 @@ impl Sweep {
         let whole = Interval { start, end };
         for &i in members {
             let span = of.trace.times[i];
-            let wait = &of.waits[i];
-            let enqueued = span.start.saturating_sub(wait.before);
-            let asked = enqueued.saturating_sub(wait.delay);
-            self.add(TimeClass::Backoff, Interval { start: asked, end: enqueued }.clip(whole));
-            self.add(TimeClass::Queue, Interval { start: enqueued, end: span.start }.clip(whole));
+            let enqueued = span.start.saturating_sub(of.waits[i].before);
+            self.add(TimeClass::Queue, Interval { start: enqueued, end: span.start });
             for segment in &of.partitions[i].segments {
                 let from = span.start + segment.offset.0;
                 self.add(segment.class, Interval { start: from, end: from + segment.duration.0 });

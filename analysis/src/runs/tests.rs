@@ -73,9 +73,22 @@ fn a_run_begins_where_its_work_was_enqueued() {
 }
 
 #[test]
-fn a_declared_delay_within_a_run_is_backoff() {
-    let task = span(2, 40, 90).child_of(1).consumer().with(Attr::CeleryCountdown, 20e-9);
-    check(&[span(1, 0, 10).producer(), task], &["svc 0+90 1 ok: queue 10, compute 60, backoff 20"]);
+fn work_that_is_handed_over_is_a_run_of_its_own() {
+    let task = span(2, 40, 900).child_of(1).consumer().with(Attr::CeleryCountdown, 20e-9);
+    check(
+        &[span(1, 0, 10).producer(), task],
+        &["svc 0+10 1 ok: compute 10", "svc 30+870 1 ok: queue 10, compute 860"],
+    );
+}
+
+#[test]
+fn a_second_copy_of_a_span_is_no_second_run() {
+    let copy = || span(1, 0, 10).with(Attr::HttpStatusCode, 503_i64);
+    let rules = Rules::default();
+    let analysis = analyse(&[copy(), copy()], &rules);
+    assert_eq!(analysis.runs.len(), 1);
+    assert_eq!((analysis.runs[0].attempts, analysis.runs[0].errors), (1, 1));
+    assert!(analysis.flags.duplicate_id && !analysis.flags.multiple_roots);
 }
 
 #[test]

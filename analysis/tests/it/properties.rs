@@ -120,7 +120,7 @@ fn told(spans: &[Span<'_>], answer: &TraceAnalysis<'_>) -> (Vec<String>, Vec<Str
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_segments_of_a_span_are_those_of_the_oracle(spans in any_trace()) {
