@@ -46,12 +46,14 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
         wait.source = Some(QueueSource::Interval);
         wait.marked = Some(marked);
     }
-    if let Some(since) = enqueued(span) {
-        wait.source = wait.source.or(Some(QueueSource::Enqueued));
-        before(&mut wait, trace.times[i].start, since);
-    } else if let Some(sent) = handed_over(trace, attempts, i) {
-        wait.source = wait.source.or(Some(QueueSource::Handoff));
-        before(&mut wait, trace.times[i].start, sent.saturating_add(declared_delay(span)));
+    // Before a later delivery lie the earlier ones and their backoff: only a first one waited in a queue.
+    if !attempts.is_retry(i)
+        && let Some((source, since)) = ready(trace, i)
+    {
+        let start = trace.times[i].start;
+        wait.source = wait.source.or(Some(source));
+        wait.before = start.saturating_sub(since).max(0);
+        wait.negative = since > start;
     }
     if wait.source.is_none()
         && let Some(marked) = marked(trace, i, emitter::PROXY_EVENTS)
@@ -62,9 +64,14 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     wait
 }
 
-fn before(wait: &mut Wait, start: i64, since: i64) {
-    wait.before = start.saturating_sub(since).max(0);
-    wait.negative = since > start;
+/// Since when the span could have started, and how that is known.
+fn ready(trace: &Trace<'_, '_>, i: usize) -> Option<(QueueSource, i64)> {
+    let span = &trace.spans[i];
+    let stamped = enqueued(span).map(|since| (QueueSource::Enqueued, since));
+    stamped.or_else(|| {
+        let sent = handed_over(trace, i)?;
+        Some((QueueSource::Handoff, sent.saturating_add(declared_delay(span))))
+    })
 }
 
 /// Between two events of the span; Triton's second one may be on a child.
@@ -91,17 +98,16 @@ fn enqueued(span: &Span<'_>) -> Option<i64> {
     seconds.checked_mul(UnixNanos::NANOS_PER_SECOND).filter(|nanos| *nanos > 0)
 }
 
-/// The end of the span's producer. Only for a first delivery: before a later one lie the earlier ones and their backoff.
-fn handed_over(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Option<i64> {
-    if attempts.is_retry(i) {
-        return None;
-    }
+/// The end of the span's producer.
+fn handed_over(trace: &Trace<'_, '_>, i: usize) -> Option<i64> {
     let span = &trace.spans[i];
     let parent = trace.parent(i);
     let producer = if parent.is_some_and(|p| emitter::is_awaited_activity(span, &trace.spans[p])) {
         parent
     } else if span.kind == SpanKind::Consumer {
-        parent.filter(|p| sends(&trace.spans[*p])).or_else(|| linked_producer(trace, i))
+        parent
+            .filter(|p| !trace.tree.by_link[i] && sends(&trace.spans[*p]))
+            .or_else(|| linked_producer(trace, i))
     } else {
         None
     };

@@ -42,11 +42,20 @@ impl Oracle<'_, '_> {
     pub fn residual(&self, i: usize) -> TimeClass {
         let span = &self.spans[i];
         let is_call = matches!(span.kind, SpanKind::Client | SpanKind::Producer);
-        if self.attested(i).is_some() || (is_call && self.remote(i).is_empty()) {
+        let is_received = span.kind == SpanKind::Producer && self.is_received(i);
+        if self.attested(i).is_some() || (is_call && self.remote(i).is_empty() && !is_received) {
             TimeClass::Unattributed
         } else {
             TimeClass::Compute
         }
+    }
+
+    /// Whether a consumer links to it; of several spans with its id it must be the first.
+    fn is_received(&self, i: usize) -> bool {
+        let id = self.spans[i].span_id;
+        let consumers = self.spans.iter().filter(|s| s.kind == SpanKind::Consumer);
+        !self.answer.spans[i].flags.duplicate_id
+            && consumers.flat_map(|s| &s.links).any(|link| link.span_id == id)
     }
 
     fn nanos(&self, i: usize, attr: Attr) -> Option<i64> {
