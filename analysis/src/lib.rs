@@ -15,6 +15,7 @@ mod edges;
 mod emitter;
 mod lists;
 pub mod model;
+mod order;
 mod outcomes;
 mod runs;
 mod skew;

@@ -3,8 +3,8 @@
 use plimsoll_schemas::{DurationNs, Span};
 
 use crate::model::{SpanFlags, TraceFlags};
-use crate::skew;
 use crate::tree::{Ids, Parents, Tree};
+use crate::{order, skew};
 
 /// A half-open stretch of time in nanoseconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,17 +57,7 @@ impl<'s, 'a> Trace<'s, 'a> {
             .map(|s| SpanFlags { negative_duration: s.duration < DurationNs::ZERO, ..SpanFlags::default() })
             .collect();
         let mut by_start: Vec<usize> = (0..spans.len()).collect();
-        by_start.sort_by(|a, b| {
-            let (x, y) = (&spans[*a], &spans[*b]);
-            times[*a]
-                .start
-                .cmp(&times[*b].start)
-                .then_with(|| x.span_id.cmp(&y.span_id))
-                .then_with(|| x.duration.cmp(&y.duration).reverse())
-                .then_with(|| (x.service, x.name).cmp(&(y.service, y.name)))
-                // Reached by spans that share an id and a start only, so its cost does not matter.
-                .then_with(|| format!("{x:?}").cmp(&format!("{y:?}")))
-        });
+        by_start.sort_by(|a, b| order::compare(&spans[*a], &spans[*b]));
         let Parents { parent, by_link, ids, .. } = Parents::new(spans, &by_start, &mut flags);
         let mut tree = Tree::new(parent, by_link, &by_start);
         if skew::correct(spans, &tree, &mut times, &mut flags) {

@@ -108,6 +108,9 @@ fn nothing_but_cycles() {
 fn nothing_but_one_id() {
     let same: Vec<TestSpan> = (1..=SPANS).map(|n| span(7, n as i64, n as i64 + 9)).collect();
     check(&same, |answer| assert!(answer.flags.duplicate_id));
+    let copies: Vec<TestSpan> =
+        (1..=SPANS).map(|n| span(7, 0, 9).with(Attr::HttpStatusCode, (n * 7919 % SPANS) as i64)).collect();
+    check(&copies, |answer| assert_eq!(answer.runs.len(), 1));
 }
 
 #[test]
