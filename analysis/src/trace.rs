@@ -78,6 +78,11 @@ impl<'s, 'a> Trace<'s, 'a> {
         self.spans.len()
     }
 
+    /// See [`Ids::original`].
+    pub fn original(&self, i: usize) -> Option<usize> {
+        if self.flags[i].duplicate_id { self.ids.original(self.spans, i) } else { None }
+    }
+
     pub fn parent(&self, i: usize) -> Option<usize> {
         self.tree.parent[i]
     }

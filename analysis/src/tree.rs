@@ -38,6 +38,15 @@ impl Ids {
         self.locate(id).map(|(_, span)| span)
     }
 
+    /// The span of which `i` was sent a second time, perhaps as a fragment. An id alone makes no copy.
+    pub fn original(&self, spans: &[Span<'_>], i: usize) -> Option<usize> {
+        let sent = |s: &Span<'_>| (s.start, s.kind, s.parent_span_id);
+        self.find(spans[i].span_id).filter(|&original| {
+            let (a, b) = (&spans[original], &spans[i]);
+            original != i && sent(a) == sent(b) && (a.service, a.name) == (b.service, b.name)
+        })
+    }
+
     /// Its rank by start, and itself.
     fn locate(&self, id: SpanId) -> Option<(usize, usize)> {
         let id = key(id);
@@ -64,6 +73,13 @@ impl Parents {
         }
         if parents.cyclic {
             parents.cut_cycles(by_start, flags);
+        }
+        // Where an original lost its parent to a cycle, so does its copy. Nothing hangs from copies.
+        for copy in (0..spans.len()).filter(|i| flags[*i].duplicate_id) {
+            if let Some(original) = parents.ids.original(spans, copy) {
+                parents.parent[copy] = parents.parent[original];
+                parents.by_link[copy] = parents.by_link[original];
+            }
         }
         parents
     }

@@ -67,15 +67,34 @@ impl Oracle<'_, '_> {
         Some(self.nanos(i, Attr::TimeInModelPrefill)? + self.nanos(i, Attr::TimeInModelDecode)?)
     }
 
+    /// The outermost span that is the same call: here calls are told apart by kind and name alone.
+    fn top(&self, mut i: usize) -> usize {
+        let target = |i: usize| match self.spans[i].kind {
+            _ if self.answer.spans[i].flags.duplicate_id => None,
+            SpanKind::Client => Some(self.spans[i].name),
+            SpanKind::Producer => Some("send"),
+            _ => None,
+        };
+        while let Some(parent) = self.answer.spans[i].parent.filter(|p| target(*p) == target(i)) {
+            i = parent;
+        }
+        i
+    }
+
     fn is_backoff(&self, i: usize, t: i64) -> bool {
-        self.answer.groups.iter().filter(|g| g.source.is_retry()).any(|group| {
-            (1..group.attempts.len()).any(|k| {
-                let (last, next) = (group.attempts[k - 1].span, group.attempts[k].span);
-                let parent = |s: usize| self.answer.spans[s].parent;
-                let ended = group.attempts[..k].iter().map(|a| self.end(a.span)).max().expect("not empty");
-                parent(last) == Some(i) && parent(next) == Some(i) && ended <= t && t < self.start(next)
-            })
-        })
+        let parent = |s: usize| self.answer.spans[s].parent;
+        let retried = self.answer.groups.iter().filter(|g| g.source.is_retry());
+        retried.flat_map(|g| (1..g.attempts.len()).map(|k| (&g.attempts[..k], &g.attempts[k]))).any(
+            |(before, next)| {
+                let last = before[before.len() - 1].span;
+                // Within one wrapper, or between two.
+                let level = |s: usize| if parent(last) == parent(next.span) { s } else { self.top(s) };
+                let ended = before.iter().map(|a| self.end(level(a.span))).max().expect("not empty");
+                parent(level(last)) == Some(i)
+                    && parent(level(next.span)) == Some(i)
+                    && (ended..self.start(level(next.span))).contains(&t)
+            },
+        )
     }
 
     fn is_transit(&self, i: usize, t: i64) -> bool {

@@ -1,12 +1,12 @@
 //! What holds for every trace, however broken.
 
-use plimsoll_analysis::{TraceAnalysis, analyse};
+use plimsoll_analysis::{StageRun, TraceAnalysis, analyse};
 use plimsoll_schemas::{Attr, DurationNs, Rules, Span, SpanKind, TimeClass};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::oracle::Oracle;
-use crate::testing::{Build, TestSpan, span};
+use crate::testing::{Build, TestSpan, id, span};
 
 /// Small, dense and often broken: ids repeat, parents are missing, later, or the span itself.
 fn any_span() -> impl Strategy<Value = TestSpan> {
@@ -67,7 +67,28 @@ fn any_span() -> impl Strategy<Value = TestSpan> {
 }
 
 fn any_trace() -> impl Strategy<Value = Vec<TestSpan>> {
-    prop::collection::vec(any_span(), 0..14)
+    prop_oneof![prop::collection::vec(any_span(), 0..14), nested_trace()]
+}
+
+/// Every span has an id of its own and a parent that comes before it, and mostly lies within it.
+fn nested_trace() -> impl Strategy<Value = Vec<TestSpan>> {
+    let places = (any::<prop::sample::Index>(), 0..100_i64, 0..110_i64);
+    prop::collection::vec((any_span(), places), 1..20).prop_map(|spans| {
+        let mut nested: Vec<TestSpan> = Vec::new();
+        for (n, (mut span, (parent, from, share))) in (1..).zip(spans) {
+            span.span_id = id(n);
+            span.parent_span_id = None;
+            (span.start.0, span.duration.0) = (0, 300);
+            if !nested.is_empty() {
+                let parent = parent.get(&nested);
+                span.parent_span_id = Some(parent.span_id);
+                span.start.0 = parent.start.0 + parent.duration.0 * from / 100;
+                span.duration.0 = (parent.start.0 + parent.duration.0 - span.start.0) * share / 100;
+            }
+            nested.push(span);
+        }
+        nested
+    })
 }
 
 /// The answer without the indices, which are the input's: spans stand for themselves.
@@ -210,6 +231,23 @@ proptest! {
         let rules = Rules::default();
         let (one, other) = (analyse(&spans, &rules), analyse(&shuffled, &rules));
         prop_assert_eq!(told(&spans, &one), told(&shuffled, &other));
+    }
+
+    #[test]
+    fn what_is_sent_twice_counts_once(spans in nested_trace(), again in any::<prop::sample::Index>()) {
+        let rules = Rules::default();
+        let twice: Vec<TestSpan> = spans.iter().chain([again.get(&spans)]).cloned().collect();
+        let (one, two) = (analyse(&spans, &rules), analyse(&twice, &rules));
+        prop_assert!(two.flags.duplicate_id && !two.flags.multiple_roots);
+        prop_assert_eq!(told(&spans, &one).1, told(&twice, &two).1);
+        prop_assert_eq!(format!("{:?}", one.edges), format!("{:?}", two.edges));
+        let runs = |answer: &TraceAnalysis<'_>| -> Vec<String> {
+            let tell = |run: &StageRun<'_>| {
+                format!("{} {:?} {:?} {:?} {} {} {:?}", run.stage, run.start, run.time, run.outcome, run.attempts, run.errors, run.tokens)
+            };
+            answer.runs.iter().map(tell).collect()
+        };
+        prop_assert_eq!(runs(&one), runs(&two));
     }
 
     #[test]
