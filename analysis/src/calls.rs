@@ -6,14 +6,16 @@
 //! MCP client's `tools/call`, one library's `chat` around another's), they are one call, and the **innermost** is
 //! counted: retries inside one wrapper and retries of the wrapper both show there, once each.
 
+use plimsoll_schemas::stage::{is_model_call, is_tool_call};
 use plimsoll_schemas::{Attr, Span, SpanKind};
 
 use crate::model::Edge;
 use crate::trace::Trace;
 
-pub(crate) const EXECUTE_TOOL: &str = "execute_tool";
+const EXECUTE_TOOL: &str = "execute_tool";
+const EMBEDDINGS: &str = "embeddings";
 /// Google ADK's span over parallel tool calls, which have spans of their own.
-pub(crate) const MERGED_TOOLS: &str = "(merged tools)";
+const MERGED_TOOLS: &str = "(merged tools)";
 
 /// One attempt to have something done elsewhere.
 #[derive(Debug, Clone, Copy)]
@@ -104,12 +106,6 @@ fn is_delivery(span: &Span<'_>) -> bool {
     }
 }
 
-pub(crate) fn is_tool_call(span: &Span<'_>) -> bool {
-    span.str(Attr::GenAiOperationName) == Some(EXECUTE_TOOL)
-        || span.str(Attr::McpMethodName) == Some("tools/call")
-        || span.str(Attr::OpenInferenceKind) == Some("TOOL")
-}
-
 fn tool<'a>(span: &Span<'a>) -> Option<&'a str> {
     let named = span.str(Attr::GenAiToolName).or_else(|| span.str(Attr::ToolName));
     // `tools/call search`, `MCP send tools/call search`, `execute_tool search`.
@@ -119,14 +115,13 @@ fn tool<'a>(span: &Span<'a>) -> Option<&'a str> {
 }
 
 fn inference<'a>(span: &Span<'a>) -> Option<&'a str> {
-    match span.str(Attr::GenAiOperationName) {
-        Some(chat @ ("chat" | "generate_content" | "text_completion" | "embeddings")) => Some(chat),
-        Some(_) => None,
-        None => match span.str(Attr::OpenInferenceKind) {
-            Some("LLM") => Some("chat"),
-            Some("EMBEDDING") => Some("embeddings"),
-            _ => None,
-        },
+    let operation = span.str(Attr::GenAiOperationName);
+    if is_model_call(span) {
+        Some(operation.unwrap_or("chat"))
+    } else if operation == Some(EMBEDDINGS) || span.str(Attr::OpenInferenceKind) == Some("EMBEDDING") {
+        Some(EMBEDDINGS)
+    } else {
+        None
     }
 }
 

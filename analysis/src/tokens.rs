@@ -5,9 +5,9 @@
 #[cfg(test)]
 mod tests;
 
+use plimsoll_schemas::stage::is_tool_call;
 use plimsoll_schemas::{Attr, Span};
 
-use crate::calls;
 use crate::model::Tokens;
 use crate::trace::Trace;
 
@@ -78,7 +78,7 @@ fn drop_covered(tokens: &mut Tokens, covered: Reported) {
 }
 
 fn reported(span: &Span<'_>, is_duplicate: bool) -> Tokens {
-    if is_duplicate || calls::is_tool_call(span) {
+    if is_duplicate || is_tool_call(span) {
         return Tokens::default();
     }
     let first = |attrs: [Attr; 3]| attrs.into_iter().find_map(|attr| span.int(attr)).filter(|n| *n >= 0);

@@ -1,6 +1,7 @@
 //! The analysis from outside: properties against slow oracles, golden traces, and size.
 
 mod crisp;
+mod frameworks;
 mod oracle;
 mod properties;
 mod scale;
