@@ -2,9 +2,11 @@
 //!
 //! Calls are client spans, producer spans, and internal spans that are a tool execution or a model call by
 //! convention; besides these, deliveries that a broker or workflow engine may repeat.
+//!
 //! Where a call span directly wraps another one of the same callee and operation (`execute_tool` around an
-//! MCP client's `tools/call`, one library's `chat` around another's), they are one call, and the **innermost** is
-//! counted: retries inside one wrapper and retries of the wrapper both show there, once each.
+//! MCP client's `tools/call`, one library's `chat` around another's) or with the same response id, they are one
+//! call, and the **innermost** is counted: retries inside one wrapper and retries of the wrapper both show there,
+//! once each.
 
 use plimsoll_schemas::stage::{is_model_call, is_tool_call};
 use plimsoll_schemas::{Attr, Span, SpanKind};
@@ -51,7 +53,8 @@ pub(crate) fn find<'a>(trace: &Trace<'_, 'a>) -> Calls<'a> {
     let mut wraps = vec![false; trace.len()];
     for &i in &trace.tree.order {
         let (Some(own), Some(parent)) = (targets[i], trace.parent(i)) else { continue };
-        if targets[parent] == Some(own) && !is_delivery(&trace.spans[i]) {
+        let is_same = targets[parent] == Some(own) || shares_response(&trace.spans[i], &trace.spans[parent]);
+        if is_same && targets[parent].is_some() && !is_delivery(&trace.spans[i]) {
             top[i] = top[parent];
             wraps[parent] = true;
         }
@@ -61,6 +64,12 @@ pub(crate) fn find<'a>(trace: &Trace<'_, 'a>) -> Calls<'a> {
         Some(Call { span: i, top: top[i], target, is_delivery: is_delivery(&trace.spans[i]) })
     });
     Calls { list: list.collect() }
+}
+
+/// Two libraries may name one model call differently, but its response has one id.
+fn shares_response(a: &Span<'_>, b: &Span<'_>) -> bool {
+    let id = a.str(Attr::GenAiResponseId);
+    id.is_some() && id == b.str(Attr::GenAiResponseId) && inference(a).is_some() && inference(b).is_some()
 }
 
 fn target<'a>(span: &Span<'a>) -> Option<Target<'a>> {

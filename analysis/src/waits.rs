@@ -48,12 +48,13 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     }
     // Before a later delivery lie the earlier ones and their backoff: only a first one waited in a queue.
     if !attempts.is_retry(i)
-        && let Some((source, since)) = ready(trace, i)
+        && let Some((source, sent, delay)) = sent(trace, i)
     {
         let start = trace.times[i].start;
         wait.source = wait.source.or(Some(source));
-        wait.before = start.saturating_sub(since).max(0);
-        wait.negative = since > start;
+        wait.before = start.saturating_sub(sent).saturating_sub(delay).max(0);
+        // A worker that begins before the declared delay is over is early, not on another clock.
+        wait.negative = sent > start;
     }
     if wait.source.is_none()
         && let Some(marked) = marked(trace, i, emitter::PROXY_EVENTS)
@@ -64,14 +65,13 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     wait
 }
 
-/// Since when the span could have started, and how that is known.
-fn ready(trace: &Trace<'_, '_>, i: usize) -> Option<(QueueSource, i64)> {
+/// How it is known when the span's work was sent, when that was, and the delay that was declared.
+fn sent(trace: &Trace<'_, '_>, i: usize) -> Option<(QueueSource, i64, i64)> {
     let span = &trace.spans[i];
-    let stamped = enqueued(span).map(|since| (QueueSource::Enqueued, since));
-    stamped.or_else(|| {
-        let sent = handed_over(trace, i)?;
-        Some((QueueSource::Handoff, sent.saturating_add(declared_delay(span))))
-    })
+    match enqueued(span) {
+        Some(at) => Some((QueueSource::Enqueued, at, 0)),
+        None => Some((QueueSource::Handoff, handed_over(trace, i)?, declared_delay(span))),
+    }
 }
 
 /// Between two events of the span; Triton's second one may be on a child.

@@ -137,6 +137,17 @@ fn a_call_within_a_call_counts_once() {
 }
 
 #[test]
+fn one_response_is_one_call_by_whatever_names() {
+    let chat = |n, model| {
+        let chat = span(n, n as i64, 100 - n as i64).with(Attr::GenAiRequestModel, model);
+        chat.with(Attr::GenAiOperationName, "chat").with(Attr::GenAiResponseId, "r")
+    };
+    let rules = Rules::default();
+    let spans = [root(), chat(2, "m").child_of(1), chat(3, "m-2026").child_of(2).client()];
+    assert_eq!(analyse(&spans, &rules).attempt_totals().attempts, 1);
+}
+
+#[test]
 fn an_agent_that_repeats_itself_does_not_retry() {
     let tool = |n, start: i64, arguments| {
         span(n, start, start + 10).child_of(1).tool("search").with(Attr::GenAiToolCallArguments, arguments)

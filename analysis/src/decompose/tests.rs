@@ -170,6 +170,8 @@ fn a_handoff_that_ran_backwards_is_clamped_and_flagged() {
     let analysis = analyse(&[span(1, 0, 50).producer(), span(2, 40, 90).child_of(1).consumer()], &rules);
     assert_eq!(analysis.spans[1].queue_before.0, 0);
     assert!(analysis.spans[1].flags.negative_handoff && analysis.flags.skew);
+    let early = span(2, 60, 90).child_of(1).consumer().with(Attr::CeleryCountdown, 20e-9);
+    assert!(!analyse(&[span(1, 0, 50).producer(), early], &rules).flags.skew);
 }
 
 #[test]
