@@ -17,6 +17,7 @@ mod lists;
 pub mod model;
 mod order;
 mod outcomes;
+mod present;
 mod runs;
 mod skew;
 mod slices;

@@ -3,6 +3,7 @@
 use plimsoll_schemas::{DurationNs, Span};
 
 use crate::model::{SpanFlags, TraceFlags};
+use crate::present::AttrSet;
 use crate::tree::{Ids, Parents, Tree};
 use crate::{order, skew};
 
@@ -47,6 +48,10 @@ pub(crate) struct Trace<'s, 'a> {
     /// The spans by corrected start; ties by id, then by all else that is sent.
     pub by_start: Vec<usize>,
     pub flags: Vec<SpanFlags>,
+    /// Which attributes each span has.
+    pub has: Vec<AttrSet>,
+    /// Which attributes any of them has.
+    pub has_anywhere: AttrSet,
 }
 
 impl<'s, 'a> Trace<'s, 'a> {
@@ -60,7 +65,9 @@ impl<'s, 'a> Trace<'s, 'a> {
         by_start.sort_by(|a, b| order::compare(&spans[*a], &spans[*b]));
         let Parents { parent, by_link, ids, .. } = Parents::new(spans, &by_start, &mut flags);
         let mut tree = Tree::new(parent, by_link, &by_start);
-        if skew::correct(spans, &tree, &mut times, &mut flags) {
+        let has: Vec<AttrSet> = spans.iter().map(AttrSet::on).collect();
+        let has_anywhere = has.iter().copied().fold(AttrSet::default(), AttrSet::or);
+        if has_anywhere.meets(skew::HOST) && skew::correct(spans, &tree, &mut times, &mut flags) {
             // Stable, so that the tie-break survives.
             by_start.sort_by_key(|i| times[*i].start);
             tree = Tree::new(tree.parent, tree.by_link, &by_start);
@@ -71,7 +78,7 @@ impl<'s, 'a> Trace<'s, 'a> {
                 flags.outlives_root = time.end > end;
             }
         }
-        Self { spans, tree, ids, times, by_start, flags }
+        Self { spans, tree, ids, times, by_start, flags, has, has_anywhere }
     }
 
     pub fn len(&self) -> usize {

@@ -1,7 +1,7 @@
 //! Golden critical paths of CRISP (USENIX ATC'22), from its repository's `test_cases` (Apache-2.0).
 //!
-//! Cases 19 and 21 count overlaps twice and give the root nothing where only it covers the time: their parts sum to
-//! more than the root's duration is long between its calls. There our answer, which conserves time, is asserted.
+//! Cases 19 and 21 count the overlaps of calls twice, and give the root nothing where only it covers the time.
+//! There our own answer is asserted, which gives every nanosecond to exactly one span.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
