@@ -15,8 +15,8 @@ use testing::{Build, TestSpan, span};
 #[path = "../src/testing.rs"]
 mod testing;
 
-const ROUNDS: u32 = 50;
-const TRACES_PER_ROUND: u32 = 1_000;
+const ROUNDS: u32 = 40;
+const TRACES_PER_ROUND: u32 = 250;
 
 fn main() {
     let spans = request();

@@ -1,10 +1,10 @@
 //! Stage runs: one per logical call that enters a stage, with its attempts and its descendants of the same stage.
 //!
-//! A span enters a stage where its parent has another one, or handed the work over instead of waiting for it: what was
-//! queued is a unit of its own, else a request would last as long as the work that it left behind. A span that was
-//! sent twice enters once. Entries that are attempts of one logical call are one
-//! run, and so are the entries on the far side that those attempts reached. A run lasts from its first enqueue or
-//! start to its last end, and its outcome is that of the attempt whose result counted.
+//! A span enters a stage where its parent has another one, or handed the work over instead of waiting for it: what
+//! was queued is a unit of its own, else a request would last as long as the work that it left behind. A span that
+//! was sent twice enters once. Entries that are attempts of one logical call are one run, and so are the entries on
+//! the far side that those attempts reached. A run lasts from its first enqueue or start to its last end, and its
+//! outcome is that of the attempt whose result counted.
 
 mod partition;
 #[cfg(test)]
