@@ -40,6 +40,23 @@ fn siblings_that_failed_retryably_are_attempts() {
 }
 
 #[test]
+fn a_retry_may_start_the_moment_that_the_last_attempt_ends() {
+    check(&[root(), call(2, 10, 20, 503), call(3, 20, 30, 200)], &["identity_siblings: 2- 3"]);
+    check(&[root(), call(2, 10, 20, 503), call(3, 19, 30, 200)], &[]);
+}
+
+#[test]
+fn an_answered_call_is_not_tried_again() {
+    // 3 says of itself that it retries 2, and succeeds: 4 is another call, though 2 failed.
+    let hedge = call(3, 15, 30, 200).with(Attr::HttpResendCount, 1_i64);
+    let spans = [root(), call(2, 10, 20, 503), hedge, call(4, 40, 50, 200)];
+    check(&spans, &["http_resend_count: 2- 3h"]);
+    let rules = Rules::default();
+    let edge = analyse(&spans, &rules).edges[0];
+    assert_eq!((edge.logical_calls, edge.attempts, edge.retries, edge.hedges), (2, 3, 0, 1));
+}
+
+#[test]
 fn a_wrong_request_is_not_tried_again() {
     check(&[root(), call(2, 10, 20, 400), call(3, 30, 40, 200)], &[]);
 }

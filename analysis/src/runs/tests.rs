@@ -61,6 +61,22 @@ fn attempts_are_one_run_with_the_last_ones_outcome() {
 }
 
 #[test]
+fn messages_of_a_retried_send_are_one_run_beside_the_senders() {
+    let send = |n, start: i64, status: i64| {
+        span(n, start, start + 10).child_of(1).producer().stage("record").with(Attr::HttpStatusCode, status)
+    };
+    let receive = |n, start: i64, of| span(n, start, start + 10).child_of(of).consumer();
+    check(
+        &[span(1, 0, 100), send(2, 10, 503), send(3, 30, 200), receive(4, 50, 2), receive(5, 70, 3)],
+        &[
+            "svc 0+100 1 ok: compute 90, backoff 10",
+            "record 10+30 2 ok: compute 20, backoff 10",
+            "record 20+60 2 ok: queue 40, compute 20",
+        ],
+    );
+}
+
+#[test]
 fn a_run_begins_where_its_work_was_enqueued() {
     check(
         &[

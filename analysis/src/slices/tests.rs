@@ -48,6 +48,20 @@ fn where_the_root_does_not_know_the_first_that_does_has_it() {
 }
 
 #[test]
+fn ancestors_come_before_the_trace() {
+    check(
+        &[
+            root(),
+            inference(2, 10).with(Attr::GenAiRequestModel, "m2"),
+            span(3, 30, 90).child_of(1).stage("helper").with(Attr::GenAiRequestModel, "m3"),
+            span(4, 40, 50).child_of(3).stage("inference"),
+        ],
+        Some("m2"),
+        &[Some("m2"), Some("m2"), Some("m3"), Some("m3")],
+    );
+}
+
+#[test]
 fn a_run_knows_what_its_members_know() {
     check(
         &[

@@ -30,6 +30,7 @@ fn usage_is_taken_from_the_lowest_span_that_reports_it() {
         Some(30),
         Some(9),
     );
+    check(&[chat(1, 99, 30), span(2, 1, 99).child_of(1), chat(3, 2, 30)], Some(30), None);
     check(&[span(1, 0, 100)], None, None);
 }
 
