@@ -1,9 +1,13 @@
-//! Which calls are attempts of one logical call, by the strongest evidence there is.
+//! Which calls are attempts of one logical call, by the strongest evidence there is:
 //!
-//! 1. HTTP resend counts and Envoy's retry count; 2. gRPC's previous attempts; 3. delivery counters of brokers and
-//! Celery; 4. markers of agent frameworks; 5. identity: the same idempotency key, the same workflow activity, or
-//! siblings with the same callee, operation and arguments, one after the other, all but the last failed retryably;
+//! 1. HTTP resend counts and Envoy's retry count;
+//! 2. gRPC's previous attempts;
+//! 3. delivery counters of brokers and Celery;
+//! 4. markers of agent frameworks;
+//! 5. identity: the same idempotency key, the same workflow activity, or siblings with the same callee, operation
+//!    and arguments, one after the other, all but the last failed retryably;
 //! 6. an agent that repeats itself (see [`semantic`]), which is no transport retry and is counted apart.
+//!
 //! Attempts that overlap are hedges; only explicit evidence (1 to 4, a key, an activity) makes an overlap one,
 //! since siblings side by side are otherwise just parallel calls.
 

@@ -2,18 +2,22 @@
 //!
 //! Calls are client spans, producer spans, and internal spans that are a tool execution or a model call by
 //! convention; besides these, deliveries that a broker or workflow engine may repeat.
+//!
 //! Where a call span directly wraps another one of the same callee and operation (`execute_tool` around an
-//! MCP client's `tools/call`, one library's `chat` around another's), they are one call, and the **innermost** is
-//! counted: retries inside one wrapper and retries of the wrapper both show there, once each.
+//! MCP client's `tools/call`, one library's `chat` around another's) or with the same response id, they are one
+//! call, and the **innermost** is counted: retries inside one wrapper and retries of the wrapper both show there,
+//! once each.
 
+use plimsoll_schemas::stage::{is_model_call, is_tool_call};
 use plimsoll_schemas::{Attr, Span, SpanKind};
 
 use crate::model::Edge;
 use crate::trace::Trace;
 
-pub(crate) const EXECUTE_TOOL: &str = "execute_tool";
+const EXECUTE_TOOL: &str = "execute_tool";
+const EMBEDDINGS: &str = "embeddings";
 /// Google ADK's span over parallel tool calls, which have spans of their own.
-pub(crate) const MERGED_TOOLS: &str = "(merged tools)";
+const MERGED_TOOLS: &str = "(merged tools)";
 
 /// One attempt to have something done elsewhere.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +53,8 @@ pub(crate) fn find<'a>(trace: &Trace<'_, 'a>) -> Calls<'a> {
     let mut wraps = vec![false; trace.len()];
     for &i in &trace.tree.order {
         let (Some(own), Some(parent)) = (targets[i], trace.parent(i)) else { continue };
-        if targets[parent] == Some(own) && !is_delivery(&trace.spans[i]) {
+        let is_same = targets[parent] == Some(own) || shares_response(&trace.spans[i], &trace.spans[parent]);
+        if is_same && targets[parent].is_some() && !is_delivery(&trace.spans[i]) {
             top[i] = top[parent];
             wraps[parent] = true;
         }
@@ -59,6 +64,12 @@ pub(crate) fn find<'a>(trace: &Trace<'_, 'a>) -> Calls<'a> {
         Some(Call { span: i, top: top[i], target, is_delivery: is_delivery(&trace.spans[i]) })
     });
     Calls { list: list.collect() }
+}
+
+/// Two libraries may name one model call differently, but its response has one id.
+fn shares_response(a: &Span<'_>, b: &Span<'_>) -> bool {
+    let id = a.str(Attr::GenAiResponseId);
+    id.is_some() && id == b.str(Attr::GenAiResponseId) && inference(a).is_some() && inference(b).is_some()
 }
 
 fn target<'a>(span: &Span<'a>) -> Option<Target<'a>> {
@@ -104,12 +115,6 @@ fn is_delivery(span: &Span<'_>) -> bool {
     }
 }
 
-pub(crate) fn is_tool_call(span: &Span<'_>) -> bool {
-    span.str(Attr::GenAiOperationName) == Some(EXECUTE_TOOL)
-        || span.str(Attr::McpMethodName) == Some("tools/call")
-        || span.str(Attr::OpenInferenceKind) == Some("TOOL")
-}
-
 fn tool<'a>(span: &Span<'a>) -> Option<&'a str> {
     let named = span.str(Attr::GenAiToolName).or_else(|| span.str(Attr::ToolName));
     // `tools/call search`, `MCP send tools/call search`, `execute_tool search`.
@@ -119,14 +124,13 @@ fn tool<'a>(span: &Span<'a>) -> Option<&'a str> {
 }
 
 fn inference<'a>(span: &Span<'a>) -> Option<&'a str> {
-    match span.str(Attr::GenAiOperationName) {
-        Some(chat @ ("chat" | "generate_content" | "text_completion" | "embeddings")) => Some(chat),
-        Some(_) => None,
-        None => match span.str(Attr::OpenInferenceKind) {
-            Some("LLM") => Some("chat"),
-            Some("EMBEDDING") => Some("embeddings"),
-            _ => None,
-        },
+    let operation = span.str(Attr::GenAiOperationName);
+    if is_model_call(span) {
+        Some(operation.unwrap_or("chat"))
+    } else if operation == Some(EMBEDDINGS) || span.str(Attr::OpenInferenceKind) == Some("EMBEDDING") {
+        Some(EMBEDDINGS)
+    } else {
+        None
     }
 }
 

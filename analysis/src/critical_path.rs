@@ -6,6 +6,9 @@
 //! of several that end together the longest has it. Cover by a child that is off the path is the parent's
 //! residual, so that no part is ever `blocked` and the parts sum to the root's duration.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::{DurationNs, TimeClass, UnixNanos};
 
 use crate::cover::Cover;

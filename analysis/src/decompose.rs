@@ -36,15 +36,16 @@ pub(crate) fn decompose(
     backoffs: &Backoffs,
 ) -> Vec<Partition> {
     let mut layers = Layers::default();
+    let mut claims = Vec::new();
+    let received = received(trace);
     (0..trace.len())
         .map(|i| {
-            let far = FarSide::of(trace, i);
+            let far = FarSide::of(trace, i, received.binary_search(&i).is_ok());
             let residual = residual(&waits[i], &far);
             layers.begin(trace.times[i]);
-            let claims = &mut Vec::new();
-            cover_claims(trace, cover, i, claims);
+            cover_claims(trace, cover, i, &mut claims);
             let first_child = claims.first().map_or(trace.times[i].end, |c: &Interval| c.start);
-            layers.take(TimeClass::Blocked, claims);
+            layers.take(TimeClass::Blocked, &claims);
             layers.take(TimeClass::Backoff, backoffs.of(i));
             layers.take(TimeClass::Queue, waits[i].marked.as_slice());
             layers.take(TimeClass::Transit, &far.transit(trace.times[i]));
@@ -66,6 +67,7 @@ fn residual(wait: &Wait, far: &FarSide) -> TimeClass {
 
 /// The union of the awaited children, clipped to the span: disjoint and in order.
 fn cover_claims(trace: &Trace<'_, '_>, cover: &Cover, i: usize, claims: &mut Vec<Interval>) {
+    claims.clear();
     let own = trace.times[i];
     let awaited = cover.awaited(i);
     claims.extend(awaited.iter().map(|c| cover.interval(*c).clip(own)).filter(|c| c.len() > 0));
@@ -106,13 +108,13 @@ struct FarSide {
 }
 
 impl FarSide {
-    fn of(trace: &Trace<'_, '_>, i: usize) -> Self {
+    fn of(trace: &Trace<'_, '_>, i: usize, is_received: bool) -> Self {
         let kind = trace.spans[i].kind;
         if !matches!(kind, SpanKind::Client | SpanKind::Producer) {
             return Self { is_dark: false, served: None };
         }
         let remote = trace.tree.children.of(i).iter().copied().filter(|c| trace.is_remote(*c, i));
-        let mut is_dark = true;
+        let mut is_dark = !is_received;
         let mut served: Option<Interval> = None;
         for child in remote {
             is_dark = false;
@@ -130,8 +132,17 @@ impl FarSide {
         Self { is_dark, served }
     }
 
-    fn transit(&self, own: Interval) -> Vec<Interval> {
-        let Some(served) = self.served.map(|s| s.clip(own)) else { return Vec::new() };
-        vec![Interval { start: own.start, end: served.start }, Interval { start: served.end, end: own.end }]
+    fn transit(&self, own: Interval) -> [Interval; 2] {
+        let served = self.served.map_or(own, |served| served.clip(own));
+        [Interval { start: own.start, end: served.start }, Interval { start: served.end, end: own.end }]
     }
+}
+
+/// Producers whose messages were seen to arrive by link alone, sorted. Consumers of batches hang from elsewhere.
+fn received(trace: &Trace<'_, '_>) -> Vec<usize> {
+    let consumers = trace.spans.iter().filter(|s| s.kind == SpanKind::Consumer);
+    let linked = consumers.flat_map(|s| &s.links).filter_map(|link| trace.ids.find(link.span_id));
+    let mut producers: Vec<usize> = linked.filter(|p| trace.spans[*p].kind == SpanKind::Producer).collect();
+    producers.sort_unstable();
+    producers
 }

@@ -73,13 +73,8 @@ pub(crate) fn breakdown(span: &Span<'_>) -> Breakdown {
 
 /// Whether the caller of `parent` waits for `child`, though `parent` itself ended when it had asked for it.
 pub(crate) fn is_awaited_activity(child: &Span<'_>, parent: &Span<'_>) -> bool {
-    let activity = |span: &Span<'_>, prefix| span.name.strip_prefix(prefix).map(str::len);
-    match (activity(child, "RunActivity:"), activity(parent, "StartActivity:")) {
-        (Some(ran), Some(asked)) => {
-            ran == asked && child.name.ends_with(&parent.name[parent.name.len() - asked..])
-        }
-        _ => false,
-    }
+    let ran = child.name.strip_prefix("RunActivity:");
+    ran.is_some() && ran == parent.name.strip_prefix("StartActivity:")
 }
 
 /// A marker span between two attempts, as agent frameworks emit it.

@@ -1,6 +1,9 @@
 //! How every span ended. An error that says nothing of its cause is `dependency` where something that
 //! the span called failed too; one that gives a code or a telling word is taken at it.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::Outcome;
 
 use crate::trace::Trace;

@@ -1,8 +1,10 @@
 //! Stage runs: one per logical call that enters a stage, with its attempts and its descendants of the same stage.
 //!
-//! A span enters a stage where its parent has another one. Entries that are attempts of one logical call are one
-//! run, and so are the entries on the far side that those attempts reached. A run lasts from its first enqueue or
-//! start to its last end, and its outcome is that of the attempt whose result counted.
+//! A span enters a stage where its parent has another one, or handed the work over instead of waiting for it: what
+//! was queued is a unit of its own, else a request would last as long as the work that it left behind. A span that
+//! was sent twice enters once. Entries that are attempts of one logical call are one run, and so are the entries on
+//! the far side that those attempts reached. A run lasts from its first enqueue or start to its last end, and its
+//! outcome is that of the attempt whose result counted.
 
 mod partition;
 #[cfg(test)]
@@ -10,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use plimsoll_schemas::{DurationNs, Outcome, UnixNanos};
+use plimsoll_schemas::{DurationNs, Outcome, SpanKind, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::Calls;
@@ -19,7 +21,7 @@ use crate::lists::Lists;
 use crate::model::{PathPart, StageRun, Tokens};
 use crate::slices::Slices;
 use crate::tokens;
-use crate::trace::Trace;
+use crate::trace::{Interval, Trace};
 use crate::waits::Wait;
 use partition::Sweep;
 
@@ -53,6 +55,7 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
         .map(|run| {
             let members = members.of(run);
             let is_entry = |i: &&usize| entries.is_entry[**i];
+            let said = || members.iter().copied().filter(|i| !entries.is_copy[*i]);
             let first =
                 *members.iter().filter(is_entry).min_by_key(|i| order(trace, **i)).unwrap_or(&members[0]);
             let start = members.iter().map(|i| begin(of, *i)).min().unwrap_or(0);
@@ -73,11 +76,11 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
                 outcome: of.outcomes[units
                     .decisive(trace, members.iter().copied().filter(|i| entries.is_entry[*i]))
                     .unwrap_or(first)],
-                time: sweep.partition(of, members, start, end, attempts > 1),
+                time: sweep.partition(of, said(), Interval { start, end }, attempts > 1),
                 queue_source: members.iter().filter_map(|i| of.waits[*i].source).min(),
                 path: DurationNs(members.iter().map(|i| path[*i]).sum()),
                 attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-                errors: members.iter().map(|i| u32::from(of.outcomes[*i] != Outcome::Ok)).sum(),
+                errors: said().map(|i| u32::from(of.outcomes[i] != Outcome::Ok)).sum(),
                 slice: of.slices.of_run(first, members),
                 tokens: sum,
             }
@@ -131,22 +134,38 @@ impl Units {
     }
 }
 
+/// No run yet.
+const NONE: usize = usize::MAX;
+
+fn is_handed_over(trace: &Trace<'_, '_>, i: usize) -> bool {
+    trace.tree.by_link[i] || trace.spans[i].kind == SpanKind::Consumer
+}
+
 struct Entries {
     runs: usize,
     run_of: Vec<usize>,
     is_entry: Vec<bool>,
+    /// Its original is in the same run, and speaks for it.
+    is_copy: Vec<bool>,
 }
 
 impl Entries {
     fn new<'a>(of: &Evidence<'_, '_, 'a>, units: &Units) -> Self {
         let trace = of.trace;
-        let mut entries = Self { runs: 0, run_of: vec![0; trace.len()], is_entry: vec![false; trace.len()] };
+        let n = trace.len();
+        let mut entries =
+            Self { runs: 0, run_of: vec![NONE; n], is_entry: vec![false; n], is_copy: vec![false; n] };
         // By group, side of the call, and stage.
         let mut of_calls: BTreeMap<(usize, bool, &'a str), usize> = BTreeMap::new();
         for &i in &trace.tree.order {
             let parent = trace.parent(i);
-            if let Some(parent) = parent.filter(|p| of.stages[*p] == of.stages[i]) {
-                entries.run_of[i] = entries.run_of[parent];
+            let awaited = parent.filter(|p| of.stages[*p] == of.stages[i] && !is_handed_over(trace, i));
+            // The original comes first: it has the same parent and, if anything, a smaller rank.
+            let original =
+                trace.original(i).filter(|o| entries.run_of[*o] != NONE && of.stages[*o] == of.stages[i]);
+            if let Some(within) = original.or(awaited) {
+                entries.run_of[i] = entries.run_of[within];
+                entries.is_copy[i] = original.is_some();
                 continue;
             }
             entries.is_entry[i] = true;

@@ -4,9 +4,13 @@
 //! fit into the client's, it is shifted so that the network time splits evenly; one that lasts longer than
 //! the client's only never starts before it. What follows on the same host moves along. Stored data is not altered.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::{Attr, DurationNs, Span, SpanKind};
 
 use crate::model::SpanFlags;
+use crate::present::AttrSet;
 use crate::trace::Interval;
 use crate::tree::Tree;
 
@@ -43,6 +47,9 @@ pub(crate) fn correct(
     }
     moved
 }
+
+/// What names a host.
+pub(crate) const HOST: AttrSet = AttrSet::of(&[Attr::HostName, Attr::K8sPodName]);
 
 fn host<'a>(span: &Span<'a>) -> Option<&'a str> {
     span.str(Attr::HostName).or_else(|| span.str(Attr::K8sPodName))

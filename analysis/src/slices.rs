@@ -4,8 +4,12 @@
 //! The trace's is its root's; where the root knows nothing, it is that of the first span by start that does:
 //! an agent's root span seldom names the model that its inference spans name.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::{Attr, Slice, SliceKey, Span};
 
+use crate::present::AttrSet;
 use crate::trace::Trace;
 
 #[derive(Debug)]
@@ -38,7 +42,8 @@ pub(crate) fn resolve<'a>(trace: &Trace<'_, 'a>) -> Slices<'a> {
     let mut slices = Slices { trace: Slice::default(), spans: vec![Slice::default(); trace.len()] };
     for &i in &trace.tree.order {
         let inherited = trace.parent(i).map_or(Slice::default(), |parent| slices.spans[parent]);
-        slices.spans[i] = or(own(&trace.spans[i]), inherited);
+        slices.spans[i] =
+            if trace.has[i].meets(KEYS) { or(own(&trace.spans[i]), inherited) } else { inherited };
     }
     if let Some(root) = trace.tree.roots.first() {
         slices.trace = slices.spans[*root];
@@ -48,6 +53,11 @@ pub(crate) fn resolve<'a>(trace: &Trace<'_, 'a>) -> Slices<'a> {
     }
     slices
 }
+
+/// Whatever any key may come from.
+const KEYS: AttrSet = AttrSet::of(SliceKey::WorkloadClass.sources())
+    .or(AttrSet::of(SliceKey::Model.sources()))
+    .or(AttrSet::of(SliceKey::Hardware.sources()));
 
 fn own<'a>(span: &Span<'a>) -> Slice<'a> {
     let mut slice = Slice::default();
@@ -67,6 +77,9 @@ fn or<'a>(first: Slice<'a>, second: Slice<'a>) -> Slice<'a> {
 
 /// The root's session, else that of the first span by start that has one.
 pub(crate) fn session<'a>(trace: &Trace<'_, 'a>) -> Option<&'a str> {
+    if !trace.has_anywhere.meets(AttrSet::of(&[Attr::SessionId, Attr::GenAiConversationId])) {
+        return None;
+    }
     let of = |i: &usize| {
         let span = &trace.spans[*i];
         span.str(Attr::SessionId).or_else(|| span.str(Attr::GenAiConversationId))

@@ -3,6 +3,9 @@
 //! A consumer in another service than its producer has a stage of its own: work that was handed over is not
 //! the producer's any more.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::{Rules, Span, SpanKind, stage};
 
 use crate::trace::Trace;

@@ -2,19 +2,22 @@
 //! over another, a client over its model server. Each number is taken from the lowest span that reports it, and
 //! once per response id. Google ADK's span over merged tool calls, and tool calls as such, report none.
 
-use plimsoll_schemas::{Attr, Span};
+#[cfg(test)]
+mod tests;
 
-use crate::calls;
+use plimsoll_schemas::Attr;
+use plimsoll_schemas::stage::is_tool_call;
+
 use crate::model::Tokens;
+use crate::present::AttrSet;
 use crate::trace::Trace;
 
 /// By span; what is counted elsewhere is unknown here.
 pub(crate) fn of_leaves(trace: &Trace<'_, '_>) -> Vec<Tokens> {
-    let mut tokens: Vec<Tokens> =
-        trace.spans.iter().zip(&trace.flags).map(|(s, f)| reported(s, f.duplicate_id)).collect();
-    if tokens.iter().all(|t| *t == Tokens::default()) {
-        return tokens;
+    if !trace.has_anywhere.meets(USAGE) {
+        return vec![Tokens::default(); trace.len()];
     }
+    let mut tokens: Vec<Tokens> = (0..trace.len()).map(|i| reported(trace, i)).collect();
     let mut below = vec![Reported::default(); trace.len()];
     let mut responses: Vec<(&str, usize, usize)> = Vec::new();
     for (rank, &i) in trace.tree.order.iter().enumerate().rev() {
@@ -74,18 +77,21 @@ fn drop_covered(tokens: &mut Tokens, covered: Reported) {
     tokens.cost_usd = tokens.cost_usd.filter(|_| !covered.cost);
 }
 
-fn reported(span: &Span<'_>, is_duplicate: bool) -> Tokens {
-    if is_duplicate || calls::is_tool_call(span) {
+const INPUT: [Attr; 3] =
+    [Attr::GenAiUsageInputTokens, Attr::GenAiUsagePromptTokens, Attr::LlmTokenCountPrompt];
+const OUTPUT: [Attr; 3] =
+    [Attr::GenAiUsageOutputTokens, Attr::GenAiUsageCompletionTokens, Attr::LlmTokenCountCompletion];
+const USAGE: AttrSet = AttrSet::of(&INPUT).or(AttrSet::of(&OUTPUT)).or(AttrSet::of(&[Attr::GenAiUsageCost]));
+
+fn reported(trace: &Trace<'_, '_>, i: usize) -> Tokens {
+    let span = &trace.spans[i];
+    if !trace.has[i].meets(USAGE) || trace.flags[i].duplicate_id || is_tool_call(span) {
         return Tokens::default();
     }
     let first = |attrs: [Attr; 3]| attrs.into_iter().find_map(|attr| span.int(attr)).filter(|n| *n >= 0);
     Tokens {
-        input: first([Attr::GenAiUsageInputTokens, Attr::GenAiUsagePromptTokens, Attr::LlmTokenCountPrompt]),
-        output: first([
-            Attr::GenAiUsageOutputTokens,
-            Attr::GenAiUsageCompletionTokens,
-            Attr::LlmTokenCountCompletion,
-        ]),
+        input: first(INPUT),
+        output: first(OUTPUT),
         cost_usd: span.double(Attr::GenAiUsageCost).filter(|cost| cost.is_finite() && *cost >= 0.0),
     }
 }

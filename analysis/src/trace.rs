@@ -3,8 +3,9 @@
 use plimsoll_schemas::{DurationNs, Span};
 
 use crate::model::{SpanFlags, TraceFlags};
-use crate::skew;
+use crate::present::AttrSet;
 use crate::tree::{Ids, Parents, Tree};
+use crate::{order, skew};
 
 /// A half-open stretch of time in nanoseconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,10 @@ pub(crate) struct Trace<'s, 'a> {
     /// The spans by corrected start; ties by id, then by all else that is sent.
     pub by_start: Vec<usize>,
     pub flags: Vec<SpanFlags>,
+    /// Which attributes each span has.
+    pub has: Vec<AttrSet>,
+    /// Which attributes any of them has.
+    pub has_anywhere: AttrSet,
 }
 
 impl<'s, 'a> Trace<'s, 'a> {
@@ -57,20 +62,12 @@ impl<'s, 'a> Trace<'s, 'a> {
             .map(|s| SpanFlags { negative_duration: s.duration < DurationNs::ZERO, ..SpanFlags::default() })
             .collect();
         let mut by_start: Vec<usize> = (0..spans.len()).collect();
-        by_start.sort_by(|a, b| {
-            let (x, y) = (&spans[*a], &spans[*b]);
-            times[*a]
-                .start
-                .cmp(&times[*b].start)
-                .then_with(|| x.span_id.cmp(&y.span_id))
-                .then_with(|| x.duration.cmp(&y.duration).reverse())
-                .then_with(|| (x.service, x.name).cmp(&(y.service, y.name)))
-                // Reached by spans that share an id and a start only, so its cost does not matter.
-                .then_with(|| format!("{x:?}").cmp(&format!("{y:?}")))
-        });
+        by_start.sort_by(|a, b| order::compare(&spans[*a], &spans[*b]));
         let Parents { parent, by_link, ids, .. } = Parents::new(spans, &by_start, &mut flags);
         let mut tree = Tree::new(parent, by_link, &by_start);
-        if skew::correct(spans, &tree, &mut times, &mut flags) {
+        let has: Vec<AttrSet> = spans.iter().map(AttrSet::on).collect();
+        let has_anywhere = has.iter().copied().fold(AttrSet::default(), AttrSet::or);
+        if has_anywhere.meets(skew::HOST) && skew::correct(spans, &tree, &mut times, &mut flags) {
             // Stable, so that the tie-break survives.
             by_start.sort_by_key(|i| times[*i].start);
             tree = Tree::new(tree.parent, tree.by_link, &by_start);
@@ -81,12 +78,16 @@ impl<'s, 'a> Trace<'s, 'a> {
                 flags.outlives_root = time.end > end;
             }
         }
-        Self { spans, tree, ids, times, by_start, flags }
+        Self { spans, tree, ids, times, by_start, flags, has, has_anywhere }
     }
 
-    /// Of the span, or of the closest ancestor for which it is something.
     pub fn len(&self) -> usize {
         self.spans.len()
+    }
+
+    /// See [`Ids::original`].
+    pub fn original(&self, i: usize) -> Option<usize> {
+        if self.flags[i].duplicate_id { self.ids.original(self.spans, i) } else { None }
     }
 
     pub fn parent(&self, i: usize) -> Option<usize> {
@@ -101,7 +102,8 @@ impl<'s, 'a> Trace<'s, 'a> {
     }
 
     pub fn summary<'f>(&self, flags: impl Iterator<Item = &'f SpanFlags>) -> TraceFlags {
-        let mut summary = TraceFlags { multiple_roots: self.tree.roots.len() > 1, ..TraceFlags::default() };
+        let roots = self.tree.roots.iter().filter(|root| !self.flags[**root].duplicate_id).count();
+        let mut summary = TraceFlags { multiple_roots: roots > 1, ..TraceFlags::default() };
         for flags in flags {
             summary.negative_duration |= flags.negative_duration;
             summary.missing_parent |= flags.missing_parent;

@@ -4,6 +4,9 @@
 //! that it links to, if that one is; otherwise it is a root of its own. In a cycle the edge that is cut is
 //! a link's before a parent's, and the earliest span's among equals.
 
+#[cfg(test)]
+mod tests;
+
 use plimsoll_schemas::{Span, SpanId};
 
 use crate::lists::Lists;
@@ -35,6 +38,15 @@ impl Ids {
         self.locate(id).map(|(_, span)| span)
     }
 
+    /// The span of which `i` was sent a second time, perhaps as a fragment. An id alone makes no copy.
+    pub fn original(&self, spans: &[Span<'_>], i: usize) -> Option<usize> {
+        let sent = |s: &Span<'_>| (s.start, s.kind, s.parent_span_id);
+        self.find(spans[i].span_id).filter(|&original| {
+            let (a, b) = (&spans[original], &spans[i]);
+            original != i && sent(a) == sent(b) && (a.service, a.name) == (b.service, b.name)
+        })
+    }
+
     /// Its rank by start, and itself.
     fn locate(&self, id: SpanId) -> Option<(usize, usize)> {
         let id = key(id);
@@ -61,6 +73,13 @@ impl Parents {
         }
         if parents.cyclic {
             parents.cut_cycles(by_start, flags);
+        }
+        // Where an original lost its parent to a cycle, so does its copy. Nothing hangs from copies.
+        for copy in (0..spans.len()).filter(|i| flags[*i].duplicate_id) {
+            if let Some(original) = parents.ids.original(spans, copy) {
+                parents.parent[copy] = parents.parent[original];
+                parents.by_link[copy] = parents.by_link[original];
+            }
         }
         parents
     }
@@ -93,6 +112,8 @@ impl Parents {
             OnThisWalk,
             Before,
         }
+        let mut rank = vec![0; by_start.len()];
+        by_start.iter().enumerate().for_each(|(r, i)| rank[*i] = r);
         let mut seen = vec![Seen::Never; self.parent.len()];
         let mut walk = Vec::new();
         for &first in by_start {
@@ -104,7 +125,7 @@ impl Parents {
             }
             if let Some(entry) = at.filter(|i| seen[*i] == Seen::OnThisWalk) {
                 let begin = walk.iter().position(|i| *i == entry).unwrap_or(0);
-                self.cut(&walk[begin..], by_start, flags);
+                self.cut(&walk[begin..], &rank, flags);
             }
             for i in walk.drain(..) {
                 seen[i] = Seen::Before;
@@ -112,29 +133,18 @@ impl Parents {
         }
     }
 
-    fn cut(&mut self, cycle: &[usize], by_start: &[usize], flags: &mut [SpanFlags]) {
-        // Walks begin in order of start, but a cycle may be entered anywhere: its earliest member is searched for.
-        let earliest = |wanted: &dyn Fn(usize) -> bool| {
-            let wanted: Vec<usize> = cycle.iter().copied().filter(|i| wanted(*i)).collect();
-            if wanted.len() < 2 { wanted.first().copied() } else { first_of(by_start, &wanted) }
-        };
-        let by_link = earliest(&|i| self.by_link[i]);
+    fn cut(&mut self, cycle: &[usize], rank: &[usize], flags: &mut [SpanFlags]) {
+        let earliest = |members: &mut dyn Iterator<Item = usize>| members.min_by_key(|i| rank[*i]);
+        let by_link = earliest(&mut cycle.iter().copied().filter(|i| self.by_link[*i]));
         // Links may point anywhere, so a cycle through one is no flaw of the trace.
         if by_link.is_none() {
             cycle.iter().for_each(|i| flags[*i].cycle = true);
         }
-        if let Some(i) = by_link.or_else(|| earliest(&|_| true)) {
+        if let Some(i) = by_link.or_else(|| earliest(&mut cycle.iter().copied())) {
             self.parent[i] = None;
             self.by_link[i] = false;
         }
     }
-}
-
-/// The member of `some` that comes first. Cycles are disjoint, so that all searches together stay linear.
-fn first_of(by_start: &[usize], some: &[usize]) -> Option<usize> {
-    let mut sorted = some.to_vec();
-    sorted.sort_unstable();
-    by_start.iter().copied().find(|i| sorted.binary_search(i).is_ok())
 }
 
 /// The tree in walking order.

@@ -1,8 +1,12 @@
 //! How each span's queueing is known: the ladder of evidence, strongest first.
 //!
-//! 1. `attribute`: a number on the span. 2. `interval`: a span or pair of events that is the wait. 3. `enqueued`:
-//! a timestamp, in whole seconds since the epoch as Service Bus and Event Hubs send it. 4. `handoff`: from the
-//! producer's end to the consumer's start, less declared delay. 5. `proxy`: a gateway's byte events.
+//! 1. `attribute`: a number on the span;
+//! 2. `interval`: a span or a pair of events that is the wait;
+//! 3. `enqueued`: a timestamp, in whole seconds since the epoch as Service Bus and Event Hubs send it, so that
+//!    the wait may come out up to a second too long;
+//! 4. `handoff`: from the producer's end to the consumer's start, less declared delay;
+//! 5. `proxy`: a gateway's byte events.
+//!
 //! The strongest names the source; none at all is unknown, which is not zero.
 
 use plimsoll_schemas::{Attr, DurationNs, QueueSource, Span, SpanKind, TimeClass, UnixNanos};
@@ -17,8 +21,6 @@ pub(crate) struct Wait {
     pub source: Option<QueueSource>,
     /// Nanoseconds waited before the span's start.
     pub before: i64,
-    /// Nanoseconds of declared delay before that wait.
-    pub delay: i64,
     /// The producer ended after the consumer had started.
     pub negative: bool,
     pub breakdown: Breakdown,
@@ -44,14 +46,15 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
         wait.source = Some(QueueSource::Interval);
         wait.marked = Some(marked);
     }
-    if let Some(since) = enqueued(span) {
-        wait.source = wait.source.or(Some(QueueSource::Enqueued));
-        before(&mut wait, trace.times[i].start, since);
-    } else if let Some(sent) = handed_over(trace, attempts, i) {
-        wait.source = wait.source.or(Some(QueueSource::Handoff));
-        wait.delay = declared_delay(span);
-        let ready = sent.saturating_add(wait.delay);
-        before(&mut wait, trace.times[i].start, ready);
+    // Before a later delivery lie the earlier ones and their backoff: only a first one waited in a queue.
+    if !attempts.is_retry(i)
+        && let Some((source, sent, delay)) = sent(trace, i)
+    {
+        let start = trace.times[i].start;
+        wait.source = wait.source.or(Some(source));
+        wait.before = start.saturating_sub(sent).saturating_sub(delay).max(0);
+        // A worker that begins before the declared delay is over is early, not on another clock.
+        wait.negative = sent > start;
     }
     if wait.source.is_none()
         && let Some(marked) = marked(trace, i, emitter::PROXY_EVENTS)
@@ -62,9 +65,13 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     wait
 }
 
-fn before(wait: &mut Wait, start: i64, since: i64) {
-    wait.before = start.saturating_sub(since).max(0);
-    wait.negative = since > start;
+/// How it is known when the span's work was sent, when that was, and the delay that was declared.
+fn sent(trace: &Trace<'_, '_>, i: usize) -> Option<(QueueSource, i64, i64)> {
+    let span = &trace.spans[i];
+    match enqueued(span) {
+        Some(at) => Some((QueueSource::Enqueued, at, 0)),
+        None => Some((QueueSource::Handoff, handed_over(trace, i)?, declared_delay(span))),
+    }
 }
 
 /// Between two events of the span; Triton's second one may be on a child.
@@ -91,17 +98,16 @@ fn enqueued(span: &Span<'_>) -> Option<i64> {
     seconds.checked_mul(UnixNanos::NANOS_PER_SECOND).filter(|nanos| *nanos > 0)
 }
 
-/// The end of the span's producer. Only for a first delivery: before a later one lie the earlier ones and their backoff.
-fn handed_over(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Option<i64> {
-    if attempts.is_retry(i) {
-        return None;
-    }
+/// The end of the span's producer.
+fn handed_over(trace: &Trace<'_, '_>, i: usize) -> Option<i64> {
     let span = &trace.spans[i];
     let parent = trace.parent(i);
     let producer = if parent.is_some_and(|p| emitter::is_awaited_activity(span, &trace.spans[p])) {
         parent
     } else if span.kind == SpanKind::Consumer {
-        parent.filter(|p| sends(&trace.spans[*p])).or_else(|| linked_producer(trace, i))
+        parent
+            .filter(|p| !trace.tree.by_link[i] && sends(&trace.spans[*p]))
+            .or_else(|| linked_producer(trace, i))
     } else {
         None
     };

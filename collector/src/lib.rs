@@ -1,1 +1,6 @@
-//! placeholder
+//! The doors in: OTLP over gRPC and HTTP, bounded, decoded into the rows of the tables.
+//!
+//! It knows protocols and nothing of files or queries; it speaks to the store through one handle.
+
+pub mod limits;
+pub mod wire;

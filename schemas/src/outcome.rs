@@ -59,13 +59,14 @@ impl Outcome {
         Self::stated(span).unwrap_or(Self::Internal)
     }
 
-    /// What the span itself says, by its HTTP status, its gRPC status, its `error.type`, then its status code.
+    /// What the span itself says, by its HTTP status, its RPC status, its `error.type`, then its status code.
     /// `None`: it failed, and nothing on it says why.
     pub fn stated(span: &Span<'_>) -> Option<Self> {
         let http = span.int(Attr::HttpStatusCode).or_else(|| span.int(Attr::HttpStatusCodeOld));
         let by_code = http
             .and_then(Self::of_http)
-            .or_else(|| span.int(Attr::RpcGrpcStatusCode).and_then(Self::of_grpc));
+            .or_else(|| span.int(Attr::RpcGrpcStatusCode).and_then(Self::of_grpc))
+            .or_else(|| span.str(Attr::RpcResponseStatusCode).and_then(Self::of_words));
         if by_code.is_some() {
             return by_code;
         }
@@ -99,10 +100,19 @@ impl Outcome {
         })
     }
 
+    /// As MCP servers answer; codes of their own say nothing in general.
+    fn of_json_rpc(code: i64) -> Option<Self> {
+        Some(match code {
+            -32700 | -32602..=-32600 => Self::Correctness,
+            -32603 => Self::Internal,
+            _ => return None,
+        })
+    }
+
     /// `error.type` is free text of low cardinality: codes, exception names, or words.
     fn of_words(words: &str) -> Option<Self> {
         if let Ok(code) = words.parse::<i64>() {
-            return Self::of_http(code);
+            return Self::of_http(code).or_else(|| Self::of_json_rpc(code));
         }
         let words = words.to_ascii_lowercase();
         RULES.iter().find(|(needle, _)| words.contains(needle)).map(|(_, outcome)| *outcome)
@@ -144,6 +154,10 @@ const RULES: &[(&str, Outcome)] = &[
     ("unauthorized", Outcome::Correctness),
     ("unauthenticated", Outcome::Correctness),
     ("forbidden", Outcome::Correctness),
+    ("failed_precondition", Outcome::Correctness),
+    ("already_exists", Outcome::Correctness),
+    ("out_of_range", Outcome::Correctness),
+    ("unimplemented", Outcome::Correctness),
     ("valueerror", Outcome::Correctness),
     ("typeerror", Outcome::Correctness),
 ];
@@ -160,6 +174,10 @@ mod tests {
             ("asyncio.TimeoutError", Some(Outcome::Deadline)),
             ("ConnectionRefused", Some(Outcome::Dependency)),
             ("schema_validation", Some(Outcome::Correctness)),
+            ("DEADLINE_EXCEEDED", Some(Outcome::Deadline)),
+            ("-32602", Some(Outcome::Correctness)),
+            ("-32001", None),
+            ("OK", None),
             ("_OTHER", None),
         ] {
             assert_eq!(Outcome::of_words(words), outcome, "{words}");

@@ -81,9 +81,13 @@ pub fn built_in<'a>(span: &Span<'a>) -> Option<&'a str> {
         Some(_) => return Some("gateway"),
         None => {}
     }
+    if is_tool_call(span) {
+        return Some("execute");
+    }
+    if is_model_call(span) {
+        return Some("inference");
+    }
     match span.str(Attr::OpenInferenceKind) {
-        Some("LLM") => return Some("inference"),
-        Some("TOOL") => return Some("execute"),
         Some("AGENT") => return Some("agent"),
         Some("RETRIEVER" | "EMBEDDING" | "RERANKER") => return Some("retrieval"),
         Some("GUARDRAIL") => return Some("authorize"),
@@ -95,5 +99,90 @@ pub fn built_in<'a>(span: &Span<'a>) -> Option<&'a str> {
     if span.service.ends_with("gateway") {
         return Some("gateway");
     }
-    ["record", "resume"].into_iter().find(|stage| span.name.starts_with(stage))
+    NAMES.iter().find(|(prefix, _)| span.name.starts_with(prefix)).map(|(_, stage)| *stage)
+}
+
+/// Whether the span is the execution of a tool, by any of the conventions in use.
+pub fn is_tool_call(span: &Span<'_>) -> bool {
+    match (span.str(Attr::GenAiOperationName), span.str(Attr::McpMethodName)) {
+        (Some("execute_tool"), _) | (_, Some("tools/call")) => true,
+        // pydantic-ai names the tool, but no operation.
+        (None, None) if span.str(Attr::GenAiToolName).is_some() => true,
+        _ => span.str(Attr::OpenInferenceKind) == Some("TOOL"),
+    }
+}
+
+/// Whether the span is a model at work on a prompt, by any of the conventions in use.
+pub fn is_model_call(span: &Span<'_>) -> bool {
+    match span.str(Attr::GenAiOperationName) {
+        Some(operation) => matches!(operation, "chat" | "generate_content" | "text_completion"),
+        None if span.str(Attr::OpenInferenceKind) == Some("LLM") => true,
+        // The Vercel AI SDK names no operation. A request's model alone proves nothing: agents carry it too.
+        None => span.str(Attr::GenAiRequestModel).is_some() && span.str(Attr::GenAiResponseModel).is_some(),
+    }
+}
+
+/// Evidence by the span's name alone, where no convention has an attribute for it.
+const NAMES: &[(&str, &str)] = &[
+    ("authenticate", "authenticate"),
+    ("authorize", "authorize"),
+    ("record", "record"),
+    ("resume", "record"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::{SpanKind, StatusCode};
+    use crate::{DurationNs, SpanId, UnixNanos};
+
+    fn check(name: &str, attributes: &[(Attr, &'static str)], expected: Option<&str>) {
+        let mut attributes: Vec<_> =
+            attributes.iter().map(|(attr, text)| (*attr, Value::Str(text))).collect();
+        attributes.sort_by_key(|(attr, _)| *attr);
+        let span = Span {
+            span_id: SpanId::from_bytes([1; 8]),
+            parent_span_id: None,
+            start: UnixNanos(0),
+            duration: DurationNs(1),
+            name,
+            kind: SpanKind::Internal,
+            status: StatusCode::Unset,
+            status_message: "",
+            service: "svc",
+            scope: "",
+            attributes,
+            other_attributes: Vec::new(),
+            events: Vec::new(),
+            links: Vec::new(),
+        };
+        assert_eq!(built_in(&span), expected, "{name}");
+    }
+
+    #[test]
+    fn explicit_words_come_first() {
+        let operation = (Attr::GenAiOperationName, "chat");
+        check("both", &[(Attr::Stage, "mine"), operation], Some("mine"));
+        check("the convention", &[operation], Some("inference"));
+    }
+
+    #[test]
+    fn every_dialect_has_its_stage() {
+        use Attr::*;
+        check("semconv agent", &[(GenAiOperationName, "invoke_agent")], Some("agent"));
+        check("planner", &[(GenAiOperationName, "invoke_agent"), (GenAiAgentName, "planner")], Some("plan"));
+        check("semconv tool", &[(GenAiOperationName, "execute_tool")], Some("execute"));
+        check("embeddings", &[(GenAiOperationName, "embeddings")], Some("retrieval"));
+        check("mcp call", &[(McpMethodName, "tools/call")], Some("execute"));
+        check("mcp list", &[(McpMethodName, "tools/list")], Some("gateway"));
+        check("openinference", &[(OpenInferenceKind, "TOOL")], Some("execute"));
+        check("pydantic-ai", &[(GenAiToolName, "joke")], Some("execute"));
+        check("vercel", &[(GenAiRequestModel, "m"), (GenAiResponseModel, "m")], Some("inference"));
+        check("agent with a model", &[(GenAiRequestModel, "m")], None);
+        check("policy", &[(PolicyDecision, "allow")], Some("authorize"));
+        check("authn", &[(AuthMethod, "oidc")], Some("authenticate"));
+        check("resume run", &[], Some("record"));
+        check("authorize tool", &[], Some("authorize"));
+        check("anything", &[], None);
+    }
 }

@@ -36,7 +36,7 @@ impl DurationNs {
     /// From seconds as emitters report them; `None` for NaN, infinities and negative numbers.
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         let nanos = (seconds * 1e9).round();
-        (nanos.is_finite() && nanos >= 0.0 && nanos < 9.2e18).then_some(Self(nanos as i64))
+        (0.0..9.2e18).contains(&nanos).then_some(Self(nanos as i64))
     }
 }
 

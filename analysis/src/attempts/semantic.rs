@@ -4,10 +4,11 @@
 
 use std::borrow::Cow;
 
+use plimsoll_schemas::stage::is_tool_call;
 use plimsoll_schemas::{Attr, Outcome};
 
 use super::{Attempts, tries};
-use crate::calls::{Calls, is_tool_call};
+use crate::calls::Calls;
 use crate::model::GroupSource;
 use crate::trace::Trace;
 

@@ -64,6 +64,13 @@ fn a_call_whose_far_side_is_dark_is_unattributed() {
 }
 
 #[test]
+fn a_message_that_arrived_is_not_lost_in_the_dark() {
+    check(&[span(1, 0, 100).producer(), span(2, 200, 300).consumer().child_of(1)], "compute 100");
+    let batch = span(3, 200, 300).consumer().child_of(2).linked_to(1);
+    check(&[span(1, 0, 100).producer(), span(2, 150, 400), batch], "compute 100");
+}
+
+#[test]
 fn an_attribute_queues_from_the_start_and_is_clipped_at_the_first_child() {
     let rules = Rules::default();
     let spans = [span(1, 0, 100).server().with(Attr::TimeInQueue, 50e-9), span(2, 30, 60).child_of(1)];
@@ -143,11 +150,28 @@ fn a_consumer_waits_before_its_span() {
 }
 
 #[test]
+fn of_a_batch_the_oldest_message_waited_longest_and_a_second_delivery_did_not() {
+    let rules = Rules::default();
+    let batch = span(3, 60, 90).consumer().linked_to(2).linked_to(1);
+    let analysis = analyse(&[span(1, 0, 10).producer(), span(2, 0, 20).producer(), batch], &rules);
+    assert_eq!(analysis.spans[2].queue_before.0, 50);
+    let delivery = |n, start: i64, count: i64| {
+        let run = span(n, start, start + 10).child_of(1).consumer().with(Attr::MessagingMessageId, "m");
+        run.with(Attr::PubSubDeliveryAttempt, count)
+    };
+    let analysis = analyse(&[span(1, 0, 10).producer(), delivery(2, 30, 1), delivery(3, 80, 2)], &rules);
+    let waits: Vec<_> = analysis.spans.iter().map(|s| (s.queue_before.0, s.queue_source)).collect();
+    assert_eq!(waits, [(0, None), (20, Some(QueueSource::Handoff)), (0, None)]);
+}
+
+#[test]
 fn a_handoff_that_ran_backwards_is_clamped_and_flagged() {
     let rules = Rules::default();
     let analysis = analyse(&[span(1, 0, 50).producer(), span(2, 40, 90).child_of(1).consumer()], &rules);
     assert_eq!(analysis.spans[1].queue_before.0, 0);
     assert!(analysis.spans[1].flags.negative_handoff && analysis.flags.skew);
+    let early = span(2, 60, 90).child_of(1).consumer().with(Attr::CeleryCountdown, 20e-9);
+    assert!(!analyse(&[span(1, 0, 50).producer(), early], &rules).flags.skew);
 }
 
 #[test]

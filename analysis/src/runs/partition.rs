@@ -29,29 +29,25 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    /// Sums to `end - start`.
+    /// Sums to the length of `whole`, which begins with the first member's wait and ends with the last member's end.
     pub fn partition(
         &mut self,
         of: &Evidence<'_, '_, '_>,
-        members: &[usize],
-        start: i64,
-        end: i64,
+        mut members: impl Iterator<Item = usize>,
+        whole: Interval,
         is_retried: bool,
     ) -> ClassTimes {
-        if let [single] = members {
-            let mut times = of.partitions[*single].time;
-            times.add(TimeClass::Queue, DurationNs(of.trace.times[*single].start - start));
+        let (first, second) = (members.next(), members.next());
+        if let (Some(single), None) = (first, second) {
+            let mut times = of.partitions[single].time;
+            times.add(TimeClass::Queue, DurationNs(of.trace.times[single].start - whole.start));
             return times;
         }
         self.changes.clear();
-        let whole = Interval { start, end };
-        for &i in members {
+        for i in first.into_iter().chain(second).chain(members) {
             let span = of.trace.times[i];
-            let wait = &of.waits[i];
-            let enqueued = span.start.saturating_sub(wait.before);
-            let asked = enqueued.saturating_sub(wait.delay);
-            self.add(TimeClass::Backoff, Interval { start: asked, end: enqueued }.clip(whole));
-            self.add(TimeClass::Queue, Interval { start: enqueued, end: span.start }.clip(whole));
+            let enqueued = span.start.saturating_sub(of.waits[i].before);
+            self.add(TimeClass::Queue, Interval { start: enqueued, end: span.start });
             for segment in &of.partitions[i].segments {
                 let from = span.start + segment.offset.0;
                 self.add(segment.class, Interval { start: from, end: from + segment.duration.0 });
