@@ -81,7 +81,7 @@ impl<'a> Slice<'a> {
             return if tenant == crate::Tenant::DEFAULT { SLUG_UNASSIGNED.into() } else { slug };
         }
         for key in SliceKey::ALL {
-            slug.push('~');
+            slug.push('_');
             part(&mut slug, self.get(key).unwrap_or(""));
         }
         slug
@@ -111,7 +111,7 @@ mod tests {
         let slice = |model| Slice { model: Some(model), ..Slice::default() };
         assert_eq!(Slice::default().slug("default"), SLUG_UNASSIGNED);
         assert_eq!(Slice::default().slug("acme"), "acme");
-        assert_eq!(slice("gpt-4.1").slug("acme"), "acme~~gpt-4.1~");
+        assert_eq!(slice("gpt-4.1").slug("acme"), "acme__gpt-4.1_");
         assert_ne!(slice("a/b").slug("t"), slice("a b").slug("t"));
         assert!(!slice("../../etc").slug("t").contains('/'));
     }

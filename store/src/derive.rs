@@ -23,7 +23,11 @@ pub struct Derivation {
 
 /// Derives the columns of `batches`. Spans in `context` take part in the analysis of their traces,
 /// but are not in the answer: they lie in other files already.
-pub fn derive(batches: &[RecordBatch], context: &[RecordBatch], rules: &Rules) -> Result<Derivation, StoreError> {
+pub fn derive(
+    batches: &[RecordBatch],
+    context: &[RecordBatch],
+    rules: &Rules,
+) -> Result<Derivation, StoreError> {
     let rows =
         batches.iter().chain(context).map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
     let mut columns: Vec<Filled> = batches.iter().map(|b| Filled::new(b.num_rows())).collect();

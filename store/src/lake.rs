@@ -1,13 +1,28 @@
-//! The open lake.
+//! The open lake: one Delta table per [`Table`] at `<home>/<table>`, of Parquet files that any reader opens.
+//!
+//! Delta's log says which files are the table; everything else is done here: our own writer properties, a bloom
+//! filter over trace ids beside each file of `spans`, our own file list in memory, and fsync of every file and
+//! folder before anyone is told that a commit happened. It is not a query engine (see `query`), and it knows
+//! nothing of the write-ahead log or of what the rows mean.
+//!
+//! ```text
+//! <home>/spans/_delta_log/00000000000000000042.json     a commit, created whole or not at all
+//! <home>/spans/day=2026-11-20/slice=_recent/<uuid>.parquet
+//! <home>/spans/day=2026-11-20/slice=_recent/_<uuid>.bloom
+//! ```
 
-use plimsoll_schemas::TraceId;
+mod bloom;
+mod durable;
+mod footers;
+mod properties;
+mod read;
+mod stats;
+mod table;
+mod vacuum;
+mod writer;
 
-/// Split-block bloom filter over the trace ids of one file.
-#[derive(Debug)]
-pub struct TraceBloom;
-
-impl TraceBloom {
-    pub fn may_hold(&self, _trace_id: &TraceId) -> bool {
-        true
-    }
-}
+pub use bloom::TraceBloom;
+pub use footers::FooterCache;
+pub use read::{FileReader, read_file, read_traces};
+pub use table::{Commit, LakeTable};
+pub use writer::{Partition, write_file};

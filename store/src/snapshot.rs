@@ -28,10 +28,6 @@ impl Snapshot {
     pub fn table(&self, table: Table) -> &TableSnapshot {
         &self.tables[table as usize]
     }
-
-    pub(crate) fn table_mut(&mut self, table: Table) -> &mut TableSnapshot {
-        &mut self.tables[table as usize]
-    }
 }
 
 /// One table at one instant.
@@ -65,6 +61,8 @@ pub struct DataFile {
     pub wal_seq_max: u64,
     /// Which trace ids it may hold, for `spans`.
     pub bloom: Option<TraceBloom>,
+    /// Delta's statistics, for the commit that adds it; not kept after that.
+    pub delta_stats: Option<String>,
 }
 
 impl DataFile {

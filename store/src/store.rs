@@ -119,7 +119,9 @@ impl Store {
     ) -> Result<Accepted, IngestError> {
         let result = self.inner.ingest(kind, tenant, payload).await;
         match &result {
-            Err(IngestError::Overloaded { .. } | IngestError::Unavailable(_)) => self.inner.counters.refused.add(1),
+            Err(IngestError::Overloaded { .. } | IngestError::Unavailable(_)) => {
+                self.inner.counters.refused.add(1)
+            }
             _ => self.inner.counters.requests.add(1),
         }
         result
@@ -191,7 +193,10 @@ impl Store {
         match tokio::time::timeout(within, orderly).await {
             Ok(result) => result,
             Err(_) => {
-                tracing::warn!(seconds = within.as_secs(), "closing took too long; the log is kept and will be replayed");
+                tracing::warn!(
+                    seconds = within.as_secs(),
+                    "closing took too long; the log is kept and will be replayed"
+                );
                 Ok(())
             }
         }
@@ -209,12 +214,19 @@ impl Store {
 }
 
 impl Inner {
-    async fn ingest(&self, kind: RecordKind, tenant: Tenant, payload: Bytes) -> Result<Accepted, IngestError> {
+    async fn ingest(
+        &self,
+        kind: RecordKind,
+        tenant: Tenant,
+        payload: Bytes,
+    ) -> Result<Accepted, IngestError> {
         if self.closing.load(Ordering::Acquire) {
             return Err(IngestError::Unavailable("shutting down".into()));
         }
         if let Some(why) = self.wal.poisoned() {
-            return Err(IngestError::Unavailable(format!("the log is poisoned: {why}; restart after checking the disk")));
+            return Err(IngestError::Unavailable(format!(
+                "the log is poisoned: {why}; restart after checking the disk"
+            )));
         }
         if self.state.lock().tail.bytes() >= self.options.tail_bytes_max {
             self.flush_wanted.notify_one();

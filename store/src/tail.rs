@@ -16,7 +16,7 @@ use plimsoll_schemas::{Tenant, TraceId};
 
 use crate::decode::Decoded;
 use crate::error::StoreError;
-pub use traces::{TraceKey, TraceState, Traces};
+pub use traces::{TraceKey, Traces};
 
 /// Adjacent chunks of fewer rows are concatenated, so that clients who send one span at a time
 /// do not fill memory with the overhead of a hundred columns each.
@@ -101,7 +101,8 @@ impl Tail {
                 if let Some(fresh) = fresh {
                     published.duplicate_spans = fresh.iter().filter(|f| !**f).count() as u64;
                     let mask = BooleanArray::from(fresh.clone());
-                    batch = filter_record_batch(&batch, &mask).map_err(StoreError::arrow("duplicate spans"))?;
+                    batch =
+                        filter_record_batch(&batch, &mask).map_err(StoreError::arrow("duplicate spans"))?;
                     keys = keys.into_iter().zip(fresh).filter(|(_, f)| *f).map(|(k, _)| k).collect();
                 }
             }
@@ -159,7 +160,10 @@ impl Tail {
 
     /// Takes out what [`Tail::seal`] gave. Spans whose traces did not settle stay retained for settling,
     /// though no longer visible: the files have them now.
-    pub fn remove_flushed(&mut self, flushed: &[Vec<Arc<Chunk>>; Table::ALL.len()]) -> Result<(), StoreError> {
+    pub fn remove_flushed(
+        &mut self,
+        flushed: &[Vec<Arc<Chunk>>; Table::ALL.len()],
+    ) -> Result<(), StoreError> {
         self.shrink_retained()?;
         self.sealed = Default::default();
         for (chunks, flushed) in self.tables.iter_mut().zip(flushed) {

@@ -79,7 +79,10 @@ impl Inner {
         Ok(true)
     }
 
-    fn write_files(&self, sealed: &[Vec<Arc<Chunk>>; Table::ALL.len()]) -> Result<Vec<Vec<DataFile>>, StoreError> {
+    fn write_files(
+        &self,
+        sealed: &[Vec<Arc<Chunk>>; Table::ALL.len()],
+    ) -> Result<Vec<Vec<DataFile>>, StoreError> {
         Table::ALL.into_iter().map(|table| self.write_table(table, &sealed[table as usize])).collect()
     }
 
@@ -92,12 +95,7 @@ impl Inner {
             let order: Vec<_> = day.iter().map(|r| (r.chunk, r.row)).collect();
             let slice = (table == Table::Spans).then_some(SLUG_RECENT);
             let partition = Partition { day: day[0].day, slice };
-            files.push(write_file(
-                &root,
-                table,
-                partition,
-                gather(table.file_schema(), &batches, &order),
-            )?);
+            files.push(write_file(&root, table, partition, gather(table.file_schema(), &batches, &order))?);
         }
         Ok(files)
     }

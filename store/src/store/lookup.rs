@@ -35,7 +35,9 @@ impl Inner {
                     continue;
                 }
                 let mask: BooleanArray = chunk.keys.iter().map(|id| Some(*id == trace_id)).collect();
-                found.push(filter_record_batch(&chunk.batch, &mask).map_err(StoreError::arrow("trace in tail"))?);
+                found.push(
+                    filter_record_batch(&chunk.batch, &mask).map_err(StoreError::arrow("trace in tail"))?,
+                );
             }
             for file in files.iter().filter(|f| f.may_hold(&trace_id)) {
                 found.extend(read_traces(&root, file, &[trace_id], tenant.as_ref(), &inner.footers)?);

@@ -73,7 +73,7 @@ impl Inner {
         adds: Vec<DataFile>,
     ) -> Result<(), StoreError> {
         let mut lake = self.lake[table as usize].lock().await;
-        let transaction = lake.transaction_version(ACTOR).unwrap_or(0) + 1;
+        let transaction = lake.transaction_version(ACTOR).await?.unwrap_or(0) + 1;
         let commit = Commit {
             adds,
             removes: removes.clone(),
@@ -205,8 +205,11 @@ impl Inner {
     fn into_one(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<DataFile, StoreError> {
         let root = self.options.home.join(table.as_str());
         let batches = read_all(&root, table, inputs)?;
-        let mut rows: Vec<(usize, usize)> =
-            batches.iter().enumerate().flat_map(|(b, batch)| (0..batch.num_rows()).map(move |r| (b, r))).collect();
+        let mut rows: Vec<(usize, usize)> = batches
+            .iter()
+            .enumerate()
+            .flat_map(|(b, batch)| (0..batch.num_rows()).map(move |r| (b, r)))
+            .collect();
         sort(table, &batches, &mut rows)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
         write_file(&root, table, partition, gather(table.file_schema(), &batches, &rows))

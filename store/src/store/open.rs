@@ -35,10 +35,14 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
         files: tables[i].files(),
     }));
     let floor = tables.iter().flat_map(|t| t.files().iter().map(|f| f.wal_seq_max).max()).max().unwrap_or(0);
-    let (wal, replay) = Wal::open(files.clone(), &home.join("wal"), floor)?;
+    let (mut wal, replay) = Wal::open(files.clone(), &home.join("wal"), floor)?;
     let log_id = wal.id().to_string();
-    let has = |table: Table| tables[table as usize].transaction_version(&log_id).unwrap_or(0) as u64;
-    let flushed = has(Table::Spans);
+    let mut flushed_of = [0_u64; Table::ALL.len()];
+    for table in [Table::Spans, Table::LogRecords, Table::Verdicts] {
+        let version = tables[table as usize].transaction_version(&log_id).await?;
+        flushed_of[table as usize] = version.and_then(|v| u64::try_from(v).ok()).unwrap_or(0);
+    }
+    let flushed = flushed_of[Table::Spans as usize];
     let counters = Arc::new(Counters::default());
     let mut replayed = 0_u64;
     let mut digests = Vec::new();
@@ -52,20 +56,25 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
                 continue;
             }
         };
-        decoded.batches.retain(|(table, _)| record.seq > has(*table));
+        decoded.batches.retain(|(table, _)| record.seq > flushed_of[*table as usize]);
         state.tail.publish(record.seq, &record.meta.tenant, decoded, Instant::now())?;
         replayed += 1;
     }
-    state.tail.seq = state.tail.seq.max(floor).max(flushed);
+    // Derived rows of this run supersede whatever an earlier one wrote.
+    state.tail.seq = wal.skip();
     let interrupted = pending::read(&*files, &home)?;
     state.tail.traces.mark_all_resettled();
     for (tenant, trace_id) in &interrupted {
         state.tail.traces.revive(tenant, *trace_id, Instant::now());
     }
     if replayed > 0 || !interrupted.is_empty() {
-        tracing::info!(records = replayed, traces = interrupted.len(), "replayed the log after an unclean stop");
+        tracing::info!(
+            records = replayed,
+            traces = interrupted.len(),
+            "replayed the log after an unclean stop"
+        );
     }
-    counters.flushed_seq.set(flushed.max(floor));
+    counters.flushed_seq.set(if replayed == 0 { state.tail.seq } else { flushed });
     let state = Arc::new(Mutex::new(state));
     let publisher = publisher(state.clone(), counters.clone());
     let writer = WalWriter::spawn(wal, digests, publisher)?;

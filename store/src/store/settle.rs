@@ -49,8 +49,7 @@ impl Inner {
     pub(super) fn settle(&self, settling: Settling) -> Result<usize, StoreError> {
         let work = {
             let state = self.state.lock();
-            let due =
-                state.tail.traces.due(Instant::now(), settling.idle, settling.age, TRACES_PER_PASS);
+            let due = state.tail.traces.due(Instant::now(), settling.idle, settling.age, TRACES_PER_PASS);
             if due.is_empty() {
                 return Ok(0);
             }

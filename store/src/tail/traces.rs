@@ -110,8 +110,8 @@ impl Traces {
         let mut rest = spans;
         while let Some((trace_id, _)) = rest.first() {
             let run = rest.iter().take_while(|(t, _)| t == trace_id).count();
-            let state = self.states.entry(TraceKey { tenant, trace_id: *trace_id }).or_insert_with(|| {
-                TraceState {
+            let state =
+                self.states.entry(TraceKey { tenant, trace_id: *trace_id }).or_insert_with(|| TraceState {
                     first_heard: now,
                     last_heard: now,
                     seqs: (seq, seq),
@@ -119,8 +119,7 @@ impl Traces {
                     settled_in: 0,
                     resettled: false,
                     spans: SpanSet::Few(Vec::with_capacity(run)),
-                }
-            });
+                });
             let mut any = false;
             for (i, (_, span_id)) in rest[..run].iter().enumerate() {
                 if state.spans.insert(*span_id) {

@@ -1,0 +1,294 @@
+//! Reads data files: all rows, or those of some traces. Blocking: call it where that is allowed.
+//!
+//! What is read has the table's file schema, whoever wrote the file: columns that it lacks are null, and other
+//! encodings of the same values are cast.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    RowFilter, RowSelection,
+};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::statistics::Statistics;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{Tenant, TraceId};
+
+use super::footers::{self, FooterCache};
+use crate::error::StoreError;
+use crate::snapshot::DataFile;
+
+const BATCH_ROWS: usize = 8 * 1024;
+
+/// The rows of one file, in its order, as batches with the table's file schema.
+pub struct FileReader {
+    reader: ParquetRecordBatchReader,
+    schema: SchemaRef,
+    context: String,
+}
+
+impl std::fmt::Debug for FileReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileReader").field("file", &self.context).finish_non_exhaustive()
+    }
+}
+
+impl Iterator for FileReader {
+    type Item = Result<RecordBatch, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(
+            batch
+                .and_then(|batch| conform(&batch, &self.schema))
+                .map_err(StoreError::arrow(self.context.as_str())),
+        )
+    }
+}
+
+/// Reads all rows of a file.
+pub fn read_file(root: &Path, table: Table, file: &DataFile) -> Result<FileReader, StoreError> {
+    let path = file.absolute(root);
+    let open = File::open(&path).map_err(StoreError::io(&path))?;
+    let footer = footers::load(&path, &open)?;
+    let groups: Vec<_> = (0..footer.metadata().num_row_groups()).collect();
+    let mask = columns_with_values(footer.metadata(), &groups);
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(SharedFile::new(open, &path)?, footer)
+        .with_projection(mask)
+        .with_batch_size(BATCH_ROWS)
+        .build()
+        .map_err(StoreError::parquet(path.display().to_string()))?;
+    Ok(FileReader { reader, schema: table.file_schema(), context: path.display().to_string() })
+}
+
+/// Reads the rows of these traces (one tenant's, or every tenant's) from a file of `spans`, touching only the pages
+/// that can hold them and only the columns that hold anything.
+pub fn read_traces(
+    root: &Path,
+    file: &DataFile,
+    ids: &[TraceId],
+    tenant: Option<&Tenant>,
+    footers: &FooterCache,
+) -> Result<Vec<RecordBatch>, StoreError> {
+    let mut ids: Vec<String> = ids.iter().map(TraceId::to_string).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let path = file.absolute(root);
+    let open = File::open(&path).map_err(StoreError::io(&path))?;
+    let footer = footers.get(&path, &open)?;
+    let Some(selection) = TraceRows::find(&footer, &ids) else { return Ok(Vec::new()) };
+
+    let context = || path.display().to_string();
+    let mask = columns_with_values(footer.metadata(), &selection.row_groups);
+    let filter = trace_filter(&footer, ids, tenant);
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(SharedFile::new(open, &path)?, footer)
+        .with_projection(mask)
+        .with_row_groups(selection.row_groups)
+        .with_row_selection(selection.rows)
+        .with_row_filter(RowFilter::new(vec![Box::new(filter)]))
+        .with_batch_size(BATCH_ROWS)
+        .build()
+        .map_err(StoreError::parquet(context()))?;
+    FileReader { reader, schema: Table::Spans.file_schema(), context: context() }
+        .filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0))
+        .collect()
+}
+
+/// Where rows of some traces can be.
+struct TraceRows {
+    row_groups: Vec<usize>,
+    /// Within those row groups.
+    rows: RowSelection,
+}
+
+impl TraceRows {
+    /// `None` if nowhere.
+    fn find(footer: &ArrowReaderMetadata, ids: &[String]) -> Option<Self> {
+        let metadata = footer.metadata();
+        let leaf = leaf(metadata, "trace_id")?;
+        let (mut row_groups, mut ranges, mut rows) = (Vec::new(), Vec::new(), 0);
+        for (index, group) in metadata.row_groups().iter().enumerate() {
+            let group_ranges = group_ranges(metadata, index, leaf, ids);
+            if group_ranges.is_empty() {
+                continue;
+            }
+            ranges.extend(group_ranges.into_iter().map(|r| r.start + rows..r.end + rows));
+            rows += group_rows(group);
+            row_groups.push(index);
+        }
+        let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), rows);
+        (!row_groups.is_empty()).then_some(Self { row_groups, rows: selection })
+    }
+}
+
+/// The rows of the pages of one row group whose range holds one of the ids; the whole group without a page index.
+fn group_ranges(metadata: &ParquetMetaData, group: usize, leaf: usize, ids: &[String]) -> Vec<Range<usize>> {
+    let all = || Vec::from([0..group_rows(metadata.row_group(group))]);
+    if let Some(Statistics::ByteArray(s)) = metadata.row_group(group).column(leaf).statistics()
+        && let (Some(min), Some(max)) = (s.min_opt(), s.max_opt())
+        && !any_within(ids, min.data(), max.data())
+    {
+        return Vec::new();
+    }
+    let pages = metadata.offset_index().and_then(|i| i.get(group)?.get(leaf));
+    let values = metadata.column_index().and_then(|i| i.get(group)?.get(leaf));
+    let (Some(pages), Some(ColumnIndexMetaData::BYTE_ARRAY(values))) = (pages, values) else { return all() };
+    let starts: Vec<_> = pages.page_locations().iter().map(|p| p.first_row_index as usize).collect();
+    let ends = starts.iter().skip(1).copied().chain([group_rows(metadata.row_group(group))]);
+    starts
+        .iter()
+        .zip(ends)
+        .enumerate()
+        .filter(|(page, _)| match (values.min_value(*page), values.max_value(*page)) {
+            (Some(min), Some(max)) => any_within(ids, min, max),
+            _ => false,
+        })
+        .map(|(_, (start, end))| *start..end)
+        .collect()
+}
+
+/// Whether one of the sorted ids is in a range, both ends of which belong to it.
+fn any_within(ids: &[String], min: &[u8], max: &[u8]) -> bool {
+    let first = ids.partition_point(|id| id.as_bytes() < min);
+    ids.get(first).is_some_and(|id| id.as_bytes() <= max)
+}
+
+fn trace_filter(
+    footer: &ArrowReaderMetadata,
+    ids: Vec<String>,
+    tenant: Option<&Tenant>,
+) -> ArrowPredicateFn<impl FnMut(RecordBatch) -> Result<BooleanArray, ArrowError> + Send + 'static> {
+    let tenant = tenant.cloned();
+    let columns: &[&str] = if tenant.is_some() { &["trace_id", "tenant"] } else { &["trace_id"] };
+    let mask = ProjectionMask::columns(footer.parquet_schema(), columns.iter().copied());
+    ArrowPredicateFn::new(mask, move |batch| {
+        let text = |name: &str| match batch.column_by_name(name) {
+            Some(column) => cast(column, &DataType::Utf8),
+            None => Err(ArrowError::SchemaError(format!("no column {name}"))),
+        };
+        let trace_ids = text("trace_id")?;
+        let wanted = trace_ids
+            .as_string::<i32>()
+            .iter()
+            .map(|id| id.is_some_and(|id| ids.binary_search_by(|wanted| wanted.as_str().cmp(id)).is_ok()));
+        match &tenant {
+            None => Ok(wanted.map(Some).collect()),
+            Some(tenant) => {
+                let tenants = text("tenant")?;
+                let tenants = tenants.as_string::<i32>().iter();
+                Ok(wanted
+                    .zip(tenants)
+                    .map(|(wanted, t)| Some(wanted && t == Some(tenant.as_str())))
+                    .collect())
+            }
+        }
+    })
+}
+
+/// The columns that are not null throughout these row groups: opening a column costs a few reads, and most
+/// attributes are on few spans.
+fn columns_with_values(metadata: &ParquetMetaData, groups: &[usize]) -> ProjectionMask {
+    let schema = metadata.file_metadata().schema_descr();
+    let has_values = |leaf: usize| groups.iter().any(|group| !is_null(metadata.row_group(*group), leaf));
+    let leaves = (0..schema.num_columns()).filter(|leaf| has_values(*leaf));
+    let mut roots: Vec<_> = leaves.map(|leaf| schema.get_column_root_idx(leaf)).collect();
+    roots.dedup();
+    ProjectionMask::roots(schema, roots)
+}
+
+/// Whether a leaf's root column is null in each row of a row group, as far as the footer says.
+fn is_null(group: &RowGroupMetaData, leaf: usize) -> bool {
+    let chunk = group.column(leaf);
+    // Definition level 0 is a null at the root, but for columns that cannot be null there.
+    if chunk.column_descr().self_type().is_optional() && chunk.column_descr().path().parts().len() == 1 {
+        let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+        return nulls.is_some_and(|n| n == chunk.num_values().unsigned_abs());
+    }
+    let levels = chunk.definition_level_histogram();
+    chunk.column_descr().path().parts().len() > 1
+        && levels.and_then(|h| h.get(0)).is_some_and(|nulls| nulls == group.num_rows())
+}
+
+fn leaf(metadata: &ParquetMetaData, column: &str) -> Option<usize> {
+    let leaves = metadata.file_metadata().schema_descr().columns();
+    leaves.iter().position(|leaf| leaf.path().parts() == [column])
+}
+
+fn group_rows(group: &RowGroupMetaData) -> usize {
+    usize::try_from(group.num_rows()).unwrap_or_default()
+}
+
+/// The same rows with exactly this schema.
+fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let rows = batch.num_rows();
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
+        Some(column) => cast(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), rows)),
+    });
+    let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+}
+
+/// A file that is read at offsets: no seek, no shared cursor, no copy of the descriptor for each page.
+#[derive(Clone)]
+struct SharedFile {
+    file: Arc<File>,
+    bytes: u64,
+}
+
+impl SharedFile {
+    fn new(file: File, path: &Path) -> Result<Self, StoreError> {
+        let bytes = file.metadata().map_err(StoreError::io(path))?.len();
+        Ok(Self { file: Arc::new(file), bytes })
+    }
+}
+
+impl Length for SharedFile {
+    fn len(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl ChunkReader for SharedFile {
+    type T = BufReader<ReadFrom>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(BufReader::new(ReadFrom { file: Arc::clone(&self.file), offset: start }))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes.into())
+    }
+}
+
+/// Reads on from an offset.
+struct ReadFrom {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for ReadFrom {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read_at(buffer, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,132 @@
+//! What is known of a file without reading its rows, from its Parquet footer or from its entry in the Delta log.
+//!
+//! The log's form is Delta's per-file statistics (JSON: numRecords, minValues, maxValues, nullCount), of a few
+//! columns that readers prune by: wider statistics make every commit and every checkpoint larger.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use parquet::basic::LogicalType;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::statistics::Statistics;
+use plimsoll_schemas::UnixNanos;
+use plimsoll_schemas::table::Table;
+use serde_json::{Map, Value, json};
+
+/// Those of them that a table has.
+const COLUMNS: [&str; 15] = [
+    "tenant",
+    "trace_id",
+    "start_unix_nano",
+    "start_time",
+    "time_unix_nano",
+    "time",
+    "judged_unix_nano",
+    "judged_at",
+    "window_unix_nano",
+    "window_time",
+    "duration_ns",
+    "service_name",
+    "stage",
+    "wal_seq",
+    "revision",
+];
+
+/// The statistics of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileStats {
+    pub rows: u64,
+    /// Smallest and largest value of the table's time column.
+    pub time_range: (UnixNanos, UnixNanos),
+    /// Highest log sequence among its rows (0 where the table has none).
+    pub wal_seq_max: u64,
+}
+
+/// The columns of `table` that have statistics in the log.
+pub fn columns(table: Table) -> impl Iterator<Item = &'static str> {
+    COLUMNS.into_iter().filter(move |c| table.file_schema().column_with_name(c).is_some())
+}
+
+/// Delta's statistics from a footer.
+pub fn delta_json(table: Table, footer: &ParquetMetaData) -> Value {
+    let (mut min_values, mut max_values, mut null_counts) = (Map::new(), Map::new(), Map::new());
+    for column in columns(table) {
+        let chunks = chunks(footer, column);
+        let mut nulls = 0;
+        let mut range: Option<(Value, Value)> = None;
+        for chunk in &chunks {
+            nulls += chunk.statistics().and_then(Statistics::null_count_opt).unwrap_or_default();
+            if let Some((min, max)) = chunk_range(chunk) {
+                range = Some(match range {
+                    None => (min, max),
+                    Some((low, high)) => (smaller(low, min, false), smaller(high, max, true)),
+                });
+            }
+        }
+        null_counts.insert(column.into(), nulls.into());
+        if let Some((min, max)) = range {
+            min_values.insert(column.into(), for_log(min, &chunks));
+            max_values.insert(column.into(), for_log(max, &chunks));
+        }
+    }
+    json!({
+        "numRecords": footer.file_metadata().num_rows(),
+        "minValues": min_values,
+        "maxValues": max_values,
+        "nullCount": null_counts,
+    })
+}
+
+impl FileStats {
+    /// `None` where something is missing, as in files of other writers.
+    pub fn from_delta(table: Table, stats: &Value) -> Option<Self> {
+        let time = |bound: &str| stats.get(bound)?.get(table.time_column())?.as_i64().map(UnixNanos);
+        let wal_seq_max = match table.file_schema().column_with_name("wal_seq") {
+            Some(_) => stats.get("maxValues")?.get("wal_seq")?.as_u64()?,
+            None => 0,
+        };
+        Some(Self {
+            rows: stats.get("numRecords")?.as_u64()?,
+            time_range: (time("minValues")?, time("maxValues")?),
+            wal_seq_max,
+        })
+    }
+}
+
+/// The chunks of a column that is not nested.
+fn chunks<'a>(footer: &'a ParquetMetaData, column: &str) -> Vec<&'a ColumnChunkMetaData> {
+    let leaves = footer.file_metadata().schema_descr().columns();
+    match leaves.iter().position(|leaf| leaf.path().parts() == [column]) {
+        Some(leaf) => footer.row_groups().iter().map(|group| group.column(leaf)).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// Integers as numbers, text as text.
+fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<(Value, Value)> {
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Value::from);
+    match chunk.statistics()? {
+        Statistics::Int32(s) => Some(((*s.min_opt()?).into(), (*s.max_opt()?).into())),
+        Statistics::Int64(s) => Some(((*s.min_opt()?).into(), (*s.max_opt()?).into())),
+        Statistics::ByteArray(s) => Some((text(s.min_opt()?.data())?, text(s.max_opt()?.data())?)),
+        _ => None,
+    }
+}
+
+/// The smaller of two values of one column, or the larger.
+fn smaller(a: Value, b: Value, larger: bool) -> Value {
+    let b_is_smaller = match (a.as_i64(), b.as_i64()) {
+        (Some(a), Some(b)) => b < a,
+        _ => b.as_str() < a.as_str(),
+    };
+    if b_is_smaller != larger { b } else { a }
+}
+
+/// Points in time are text there.
+fn for_log(value: Value, chunks: &[&ColumnChunkMetaData]) -> Value {
+    let is_time = chunks
+        .first()
+        .is_some_and(|c| matches!(c.column_descr().logical_type_ref(), Some(LogicalType::Timestamp { .. })));
+    match value.as_i64().and_then(DateTime::<Utc>::from_timestamp_micros) {
+        Some(time) if is_time => time.to_rfc3339_opts(SecondsFormat::Micros, true).into(),
+        _ => value,
+    }
+}

@@ -1,0 +1,66 @@
+//! Deletes files that are no part of the table any more: what merges replaced, and what a crash left half-written.
+//!
+//! A file goes only once it has been seen inactive for the whole grace period by this process, so neither a
+//! reader elsewhere nor a write under way loses what it is about to use.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::bloom::TraceBloom;
+use super::table::LakeTable;
+use crate::error::StoreError;
+
+impl LakeTable {
+    /// Deletes files that have been inactive for `grace`, but for those of which `in_use` says so.
+    /// Answers how many data files it deleted.
+    pub async fn vacuum(
+        &mut self,
+        grace: Duration,
+        in_use: impl Fn(&str) -> bool,
+    ) -> Result<usize, StoreError> {
+        let (root, files) = (self.root(), self.files());
+        let active: HashSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
+        let now = Instant::now();
+        let mut found = Vec::new();
+        data_files(&root, &root, &mut found)?;
+        let mut deleted = 0;
+        self.inactive.retain(|path, _| !active.contains(path.as_str()));
+        for path in found.into_iter().filter(|p| !active.contains(p.as_str()) && !in_use(p)) {
+            let since = *self.inactive.entry(path.clone()).or_insert(now);
+            if now.duration_since(since) < grace {
+                continue;
+            }
+            let absolute = root.join(&path);
+            for gone in [TraceBloom::sidecar(&absolute), absolute] {
+                match std::fs::remove_file(&gone) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(StoreError::Io { path: gone, source: error });
+                    }
+                    _ => {}
+                }
+            }
+            self.inactive.remove(&path);
+            deleted += 1;
+        }
+        Ok(deleted)
+    }
+}
+
+/// Parquet files below the partition folders, relative to the table's root.
+fn data_files(root: &Path, folder: &Path, found: &mut Vec<String>) -> Result<(), StoreError> {
+    let entries = std::fs::read_dir(folder).map_err(StoreError::io(folder))?;
+    let paths: Vec<PathBuf> =
+        entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(StoreError::io(folder))?;
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() && !name.starts_with('_') {
+            data_files(root, &path, found)?;
+        } else if name.ends_with(".parquet")
+            && let Ok(relative) = path.strip_prefix(root)
+        {
+            found.push(relative.to_string_lossy().into_owned());
+        }
+    }
+    Ok(())
+}

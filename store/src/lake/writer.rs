@@ -1,0 +1,190 @@
+//! Writes data files. Blocking: call it where that is allowed.
+//!
+//! A file is durable when its writer has finished, but it is part of the table only once it is committed
+//! (see [`super::LakeTable::commit`]); what a crash leaves in between is removed by vacuum.
+
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arrow::record_batch::RecordBatch;
+use chrono::NaiveDate;
+use parquet::arrow::ArrowWriter;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{TraceId, UnixNanos};
+use uuid::Uuid;
+
+use super::bloom::{TraceBloom, collect_ids};
+use super::durable;
+use super::properties::writer_properties;
+use super::stats::{self, FileStats};
+use crate::error::StoreError;
+use crate::snapshot::DataFile;
+
+/// Vacuum may remove an empty folder between its creation and the file's.
+const CREATE_ATTEMPTS_MAX: usize = 3;
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// In which folder of its table a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Partition<'a> {
+    /// Days since the epoch.
+    pub day: i32,
+    /// A slug (see `plimsoll_schemas::Slice::slug`), for tables that are partitioned by it.
+    pub slice: Option<&'a str>,
+}
+
+impl Partition<'_> {
+    /// Relative to the table's root, with a slash at its end.
+    fn folder(&self) -> String {
+        let day = day_text(self.day);
+        match self.slice {
+            Some(slice) => format!("day={day}/slice={slice}/"),
+            None => format!("day={day}/"),
+        }
+    }
+}
+
+/// `2026-11-20`: a day as the log and the folders spell it.
+pub(super) fn day_text(day: i32) -> String {
+    NaiveDate::from_epoch_days(day).unwrap_or_default().to_string()
+}
+
+pub(super) fn parse_day(text: &str) -> Option<i32> {
+    text.parse::<NaiveDate>().ok().map(|d| d.to_epoch_days())
+}
+
+/// Writes one file of rows that are sorted by `table.sort_columns()` and belong to `partition`.
+pub fn write_file(
+    root: &Path,
+    table: Table,
+    partition: Partition<'_>,
+    batches: impl IntoIterator<Item = Result<RecordBatch, StoreError>>,
+) -> Result<DataFile, StoreError> {
+    let mut writer = FileWriter::create(root, table, partition)?;
+    for batch in batches {
+        writer.write(&batch?)?;
+    }
+    writer.finish()
+}
+
+/// A file that is being written. Dropped before [`Self::finish`], it leaves nothing behind.
+struct FileWriter {
+    root: PathBuf,
+    table: Table,
+    day: i32,
+    slice: Option<String>,
+    /// Relative to `root`.
+    path: String,
+    writer: ArrowWriter<BufWriter<File>>,
+    trace_ids: Vec<TraceId>,
+    finished: bool,
+}
+
+impl FileWriter {
+    /// Creates the file, and the folders above it where they are missing.
+    fn create(root: &Path, table: Table, partition: Partition<'_>) -> Result<Self, StoreError> {
+        let path = format!("{}{}.parquet", partition.folder(), Uuid::new_v4());
+        let absolute = root.join(&path);
+        let file = create_with_folders(&absolute)?;
+        let writer = ArrowWriter::try_new(
+            BufWriter::with_capacity(BUFFER_BYTES, file),
+            table.file_schema(),
+            Some(writer_properties(table)?),
+        )
+        .map_err(StoreError::parquet(absolute.display().to_string()))?;
+        Ok(Self {
+            root: root.into(),
+            table,
+            day: partition.day,
+            slice: partition.slice.map(Into::into),
+            path,
+            writer,
+            trace_ids: Vec::new(),
+            finished: false,
+        })
+    }
+
+    /// Appends rows with the table's file schema.
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+        self.writer.write(batch).map_err(StoreError::parquet(self.context()))?;
+        if self.table == Table::Spans
+            && let Some(column) = batch.column_by_name("trace_id")
+        {
+            collect_ids(column, &mut self.trace_ids);
+        }
+        Ok(())
+    }
+
+    /// Makes the file, its sidecar and the folders durable. A file without rows is refused.
+    fn finish(mut self) -> Result<DataFile, StoreError> {
+        let absolute = self.root.join(&self.path);
+        let footer = self.writer.finish().map_err(StoreError::parquet(self.context()))?;
+        let file = self.writer.inner().get_ref();
+        file.sync_all().map_err(StoreError::io(&absolute))?;
+        let size_bytes = file.metadata().map_err(StoreError::io(&absolute))?.len();
+
+        let delta_stats = stats::delta_json(self.table, &footer);
+        let Some(stats) = FileStats::from_delta(self.table, &delta_stats).filter(|s| s.rows > 0) else {
+            return Err(StoreError::BadFormat { path: absolute, problem: "a file without rows".into() });
+        };
+        let bloom = match self.table {
+            Table::Spans => {
+                let bloom = TraceBloom::of(&self.trace_ids)?;
+                bloom.write(&absolute)?;
+                Some(bloom)
+            }
+            _ => None,
+        };
+        durable::sync_dirs_up_to(&self.root, absolute.parent().unwrap_or(&self.root))?;
+        self.finished = true;
+        Ok(DataFile {
+            path: std::mem::take(&mut self.path),
+            size_bytes,
+            rows: stats.rows,
+            modified: now(),
+            day: self.day,
+            slice: self.slice.take(),
+            time_range: stats.time_range,
+            wal_seq_max: stats.wal_seq_max,
+            bloom,
+            delta_stats: Some(delta_stats.to_string()),
+        })
+    }
+
+    fn context(&self) -> String {
+        self.root.join(&self.path).display().to_string()
+    }
+}
+
+impl Drop for FileWriter {
+    fn drop(&mut self) {
+        if !self.finished {
+            let path = self.root.join(&self.path);
+            let _ = fs::remove_file(TraceBloom::sidecar(&path));
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::debug!(path = %path.display(), %error, "an unfinished file stays until vacuum");
+            }
+        }
+    }
+}
+
+fn create_with_folders(path: &Path) -> Result<File, StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut attempt = 1;
+    loop {
+        fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
+        match File::create_new(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && attempt < CREATE_ATTEMPTS_MAX => {
+                attempt += 1
+            }
+            result => return result.map_err(StoreError::io(path)),
+        }
+    }
+}
+
+pub(super) fn now() -> UnixNanos {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixNanos(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
+}
