@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, TimestampMic
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use plimsoll_schemas::TraceId;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::DataFile;
@@ -22,7 +22,7 @@ pub fn keep<'f>(
     predicate: Option<&Arc<dyn PhysicalExpr>>,
 ) -> Result<Vec<&'f Arc<DataFile>>> {
     let Some(predicate) = predicate else { return Ok(files.iter().collect()) };
-    let pruning = PruningPredicate::try_new(predicate.clone(), table.sql_schema())?;
+    let pruning = PruningPredicateBuilder::new().with_file_schema(table.sql_schema()).try_build(predicate.clone())?;
     let keep = pruning.prune(&Index { table, files })?;
     Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
 }

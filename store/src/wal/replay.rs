@@ -23,7 +23,7 @@ pub fn scan(files: &dyn Files, folder: &Path) -> Result<Found, StoreError> {
     paths.retain(|p| p.extension().is_some_and(|e| e == "log"));
     let mut found = Found { id: None, segments: Vec::new() };
     // Damage that is a torn end only if nothing valid follows it.
-    let mut torn: Option<(PathBuf, u64, String)> = None;
+    let mut torn: Vec<(PathBuf, u64, &str)> = Vec::new();
     for path in paths {
         let bytes = Bytes::from(files.read(&path).map_err(StoreError::io(&path))?);
         let header = parse_header(&bytes);
@@ -32,17 +32,19 @@ pub fn scan(files: &dyn Files, folder: &Path) -> Result<Found, StoreError> {
             None => (0, 0),
         };
         let holds_records = end > HEADER_LEN || find(&bytes, end).is_some();
-        if let Some((path, offset, problem)) = torn.take_if(|_| holds_records) {
-            return Err(StoreError::DamagedWal { path, offset, problem });
+        if let Some((path, offset, problem)) = torn.first().filter(|_| holds_records).cloned() {
+            return Err(StoreError::DamagedWal { path, offset, problem: problem.into() });
         }
-        if end < bytes.len() {
+        let is_empty = end <= HEADER_LEN;
+        if end < bytes.len() || is_empty {
             let problem = if header.is_none() { "not a segment's header" } else { "no valid record" };
             if find(&bytes, end).is_some() {
                 return Err(StoreError::DamagedWal { path, offset: end as u64, problem: problem.into() });
             }
-            torn = Some((path.clone(), end as u64, problem.into()));
+            // A segment without a record goes as a whole: the next one may want its name.
+            torn.push((path.clone(), if is_empty { 0 } else { end as u64 }, problem));
         }
-        let Some((id, _)) = header else { continue };
+        let Some((id, _)) = header.filter(|_| !is_empty) else { continue };
         match found.id {
             Some(other) if other != id => {
                 return Err(StoreError::BadFormat {
@@ -54,7 +56,7 @@ pub fn scan(files: &dyn Files, folder: &Path) -> Result<Found, StoreError> {
         }
         found.segments.push(Segment { path, last_seq });
     }
-    if let Some((path, offset, problem)) = torn {
+    for (path, offset, problem) in torn {
         tracing::warn!(path = %path.display(), offset, problem, "cutting off the torn end of the log");
         if offset == 0 {
             files.remove(&path).map_err(StoreError::io(&path))?;
