@@ -65,7 +65,7 @@ impl Bound {
             doors.spawn(plimsoll_collector::serve(listener, store.clone(), limits, turned(closed.clone())));
         }
         if let Some(listener) = self.http {
-            let state = QueryState::new(store.clone(), settings.query_options())?;
+            let state = QueryState::new(store.clone(), settings.query_options(), || serde_json::json!({}))?;
             let app = plimsoll_query::router(state).fallback_service(plimsoll_ui::router());
             let turned = turned(closed);
             doors.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(turned).await });
