@@ -55,7 +55,7 @@ impl Server {
         // Bound first: a port that is taken is found before any file is touched.
         let bound = Bound::bind(&settings.listen).await?;
         let addresses = bound.addresses()?;
-        let decoder = Arc::new(plimsoll_collector::OtlpDecoder::default());
+        let decoder = Arc::new(plimsoll_collector::OtlpDecoder);
         let store = Store::open(settings.store_options(), decoder).await?;
         let (closing, closed) = watch::channel(false);
         let doors = bound.open(settings, &store, closed).await?;
