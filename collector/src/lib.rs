@@ -2,5 +2,6 @@
 //!
 //! It knows protocols and nothing of files or queries; it speaks to the store through one handle.
 
+pub mod doors;
 pub mod limits;
 pub mod wire;
