@@ -4,4 +4,8 @@
 
 pub mod doors;
 pub mod limits;
+mod rows;
 pub mod wire;
+
+pub use doors::{CollectorStatusSnapshot, Doors, Ingest, Limits, serve};
+pub use rows::OtlpDecoder;
