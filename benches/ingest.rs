@@ -1,0 +1,100 @@
+//! What does it cost to take a span in, all told: doors, decode, log with fsync, settle, flush? And how many bytes does it lie on?
+//!
+//! `cargo bench --bench ingest -- --spans 1000000 --connections 4`
+
+#[allow(dead_code)] // Each bench uses its part of what they share.
+mod common;
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use common::http::Client;
+use common::load::{Load, Request};
+use common::server::Server;
+use common::{argument, quantile};
+
+fn main() {
+    let spans = argument("spans", 1_000_000) as usize;
+    let connections = argument("connections", 4) as usize;
+    let home = tempfile::tempdir().expect("a temporary folder");
+    // Merging is measured apart, below.
+    let settings =
+        [("PLIMSOLL__STORE__MERGE_EVERY", "24h"), ("PLIMSOLL__STORE__SETTLE_AFTER", "2s"), ("PLIMSOLL__STORE__FLUSH_AFTER", "10s")];
+    let server = Server::start(home.path(), &settings);
+    let load = Mutex::new((Load::new(7, now() - 3_600_000_000_000, 60_000_000), 0usize));
+    let next = || -> Option<Request> {
+        let mut load = load.lock().expect("not poisoned");
+        if load.1 >= spans {
+            return None;
+        }
+        let request = load.0.request();
+        load.1 += request.spans;
+        Some(request)
+    };
+    let (idle, begun) = (server.cpu(), Instant::now());
+    let (mut waits, mut sent, mut wire) = (Vec::new(), 0, 0);
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..connections)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = Client::connect(&server.otlp).expect("the server listens");
+                    let (mut waits, mut sent, mut wire) = (Vec::new(), 0, 0);
+                    while let Some(request) = next() {
+                        let begun = Instant::now();
+                        while client.post("/v1/traces", "application/x-protobuf", &request.bytes).expect("answers").status != 200 {
+                            std::thread::sleep(Duration::from_millis(50));
+                        }
+                        waits.push(begun.elapsed().as_secs_f64() * 1e3);
+                        sent += request.spans;
+                        wire += request.bytes.len();
+                    }
+                    (waits, sent, wire)
+                })
+            })
+            .collect();
+        for sender in senders {
+            let (w, s, b) = sender.join().expect("a sender ends");
+            waits.extend(w);
+            sent += s;
+            wire += b;
+        }
+    });
+    let took = begun.elapsed();
+    server.wait_until_flushed();
+    let cpu = server.cpu() - idle;
+    waits.sort_by(f64::total_cmp);
+    let per_span = |d: Duration| d.as_secs_f64() * 1e6 / sent as f64;
+    println!("spans                        {sent}");
+    println!("wire bytes a span            {:.0}", wire as f64 / sent as f64);
+    println!("spans a second, {connections} senders   {:.0}", sent as f64 / took.as_secs_f64());
+    println!("CPU µs a span, all-in        {:.2}", per_span(cpu));
+    println!("acknowledgement p50 / p99    {:.2} / {:.2} ms", quantile(&waits, 0.5), quantile(&waits, 0.99));
+    println!("peak memory                  {} MiB", server.peak_memory() >> 20);
+    bytes("bytes a span, flushed", &server, sent);
+    drop(server);
+
+    let settings = [("PLIMSOLL__STORE__MERGE_EVERY", "1s")];
+    let server = Server::start(home.path(), &settings);
+    let deadline = Instant::now() + Duration::from_secs(600);
+    let idle = server.cpu();
+    while common::recent_files(&server) > 0 {
+        assert!(Instant::now() < deadline, "not merged after ten minutes");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    println!("CPU µs a span, merge         {:.2}", per_span(server.cpu() - idle));
+    bytes("bytes a span, merged", &server, sent);
+}
+
+fn bytes(what: &str, server: &Server, spans: usize) {
+    for table in server.system()["tables"].as_array().into_iter().flatten() {
+        let bytes = table["bytes"].as_f64().unwrap_or(f64::NAN);
+        if bytes > 0.0 {
+            println!("{what:<24} {:<12} {:.1}", table["table"].as_str().unwrap_or("?"), bytes / spans as f64);
+        }
+    }
+}
+
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    since.as_nanos() as u64
+}

@@ -1,0 +1,76 @@
+//! How fast is a trace found by its id, and one aggregate over every span?
+//!
+//! `cargo bench --bench read -- --spans 2000000`
+
+#[allow(dead_code)] // Each bench uses its part of what they share.
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::load::Load;
+use common::server::Server;
+use common::{argument, quantile, rows};
+
+const LOOKUPS: usize = 500;
+const AGGREGATES: [(&str, &str); 3] = [
+    ("count and mean by service", "SELECT service_name, count(*), avg(duration_ns) FROM spans GROUP BY 1"),
+    ("p99 by stage", "SELECT stage, hdr_quantile(duration_ns, 0.99) FROM stage_runs GROUP BY 1"),
+    ("tokens by model", "SELECT gen_ai_request_model, sum(gen_ai_usage_input_tokens) FROM spans GROUP BY 1"),
+];
+
+fn main() {
+    let spans = argument("spans", 2_000_000) as usize;
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let settings = [("PLIMSOLL__STORE__SETTLE_AFTER", "2s"), ("PLIMSOLL__STORE__FLUSH_AFTER", "5s"), ("PLIMSOLL__STORE__MERGE_EVERY", "5s")];
+    let server = Server::start(home.path(), &settings);
+    let day_ns = 86_400_000_000_000;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+    let mut load = Load::new(11, now - day_ns, day_ns / (spans as u64 / 18));
+    let mut client = common::http::Client::connect(&server.otlp).expect("the server listens");
+    let (mut sent, mut ids) = (0, Vec::new());
+    while sent < spans {
+        let request = load.request();
+        while client.post("/v1/traces", "application/x-protobuf", &request.bytes).expect("answers").status != 200 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        sent += request.spans;
+        ids.extend(request.trace_ids.into_iter().step_by(7));
+    }
+    server.wait_until_flushed();
+    let deadline = Instant::now() + Duration::from_secs(900);
+    while common::recent_files(&server) > 0 {
+        assert!(Instant::now() < deadline, "not merged after fifteen minutes");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    println!("spans                        {sent}");
+    let files = rows(&server, "SELECT count(DISTINCT slice) FROM spans");
+    println!("slices                       {}", files[0][0]);
+    let mut client = server.client();
+    let mut look_up = |ids: &mut dyn Iterator<Item = &String>| -> Vec<f64> {
+        let mut waits: Vec<f64> = ids
+            .map(|id| {
+                let begun = Instant::now();
+                let answer = client.get(&format!("/api/v1/traces/{id}")).expect("answers");
+                assert_eq!(answer.status, 200, "trace {id}");
+                begun.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        waits.sort_by(f64::total_cmp);
+        waits
+    };
+    let step = (ids.len() / LOOKUPS).max(1);
+    look_up(&mut ids.iter().skip(1).step_by(step));
+    let waits = look_up(&mut ids.iter().step_by(step));
+    println!("trace by id p50 / p99        {:.2} / {:.2} ms", quantile(&waits, 0.5), quantile(&waits, 0.99));
+    for (what, sql) in AGGREGATES {
+        let mut waits: Vec<f64> = (0..7)
+            .map(|_| {
+                let begun = Instant::now();
+                rows(&server, sql);
+                begun.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        waits.sort_by(f64::total_cmp);
+        println!("{what:<28} {:.0} ms", quantile(&waits, 0.5));
+    }
+}

@@ -1,0 +1,1 @@
+export function Sql(_: { traceId?: string }) { return <p>soon</p>; }
