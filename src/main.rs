@@ -1,1 +1,38 @@
-fn main() {}
+//! The one binary: what was typed, what it means, and who does it.
+
+mod check;
+mod cli;
+mod client;
+mod demo;
+mod serve;
+mod settings;
+mod sql;
+mod terminal;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// Commands end with a sentence for a person: what, where, what to do.
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(serving) => serve::run(&serving).await,
+        Command::Demo(demo) => demo::run(demo).await,
+        Command::Sql(sql) => sql::run(sql).await,
+        Command::Trace(trace) => trace::run(trace).await,
+        Command::Check(serving) => check::run(&serving),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("plimsoll: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,25 @@
-//! placeholder
+//! Answers questions about what the store holds: SQL through DataFusion, and the analyses over HTTP.
+//!
+//! It reads snapshots of the store, never its files by other ways; the only thing that it writes are verdicts,
+//! through the store's log. It is not a door for telemetry (see `collector`).
+
+mod analyses;
+mod engine;
+mod error;
+mod filter;
+mod functions;
+mod guard;
+mod http;
+mod json;
+mod objectives;
+mod options;
+mod state;
+mod tables;
+mod time;
+mod trace;
+
+pub use engine::{Collected, Rows, View};
+pub use error::QueryError;
+pub use http::router;
+pub use options::QueryOptions;
+pub use state::QueryState;

@@ -1,0 +1,100 @@
+//! The analyses over many traces: each is one definition, in SQL over the settled tables.
+
+pub mod goodput;
+mod judged;
+pub mod queueing;
+pub mod retries;
+
+use plimsoll_schemas::{DurationNs, Tenant};
+use serde_json::{Map, Value};
+
+use crate::error::QueryError;
+use crate::filter::Term;
+use crate::time::TimeRange;
+
+/// What is asked of an analysis.
+#[derive(Debug)]
+pub struct Analysis {
+    pub range: TimeRange,
+    /// Width of one point of a series.
+    pub step: DurationNs,
+    pub by: Vec<GroupKey>,
+    pub filter: Vec<Term>,
+    pub tenant: Option<Tenant>,
+}
+
+/// A column that answers are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupKey(&'static str);
+
+const KEYS: [&str; 7] = ["stage", "service", "tenant", "workload_class", "model", "hardware", "outcome"];
+/// Groups in one answer, the largest first: nobody reads more, and no key may flood the answer.
+const GROUPS_MAX: usize = 200;
+
+impl GroupKey {
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        KEYS.into_iter().find(|k| *k == text).map(Self).ok_or_else(|| {
+            QueryError::Invalid(format!("by: expected some of {}, got {text:?}", KEYS.join(", ")))
+        })
+    }
+
+    pub fn column(self) -> &'static str {
+        self.0
+    }
+}
+
+impl Analysis {
+    /// `column >= start AND column < end`.
+    fn within(&self, column: &str) -> String {
+        let TimeRange { start, end } = self.range;
+        format!("{column} >= {} AND {column} < {}", start.0, end.0)
+    }
+
+    /// The start of the point in which a time lies.
+    fn point(&self, column: &str) -> String {
+        let (start, step) = (self.range.start.0, self.step.0);
+        format!("({column} - {start}) / {step} * {step} + {start}")
+    }
+
+    /// The grouping columns, each followed by a comma.
+    fn keys(&self) -> String {
+        self.by.iter().map(|k| format!("{}, ", k.column())).collect()
+    }
+
+    /// The parts that every answer begins with.
+    fn head(&self) -> Map<String, Value> {
+        let mut head = Map::new();
+        head.insert("start_unix_nano".into(), self.range.start.0.to_string().into());
+        head.insert("end_unix_nano".into(), self.range.end.0.to_string().into());
+        head.insert("by".into(), self.by.iter().map(|k| k.column()).collect());
+        head.insert("step_ns".into(), self.step.0.into());
+        head
+    }
+
+    /// Takes the grouping columns out of a row.
+    fn key(&self, row: &mut Map<String, Value>) -> Map<String, Value> {
+        self.by.iter().map(|k| (k.column().to_owned(), row.remove(k.column()).unwrap_or_default())).collect()
+    }
+}
+
+/// A point's time as text, under the name that answers use.
+fn timed(mut row: Map<String, Value>) -> Map<String, Value> {
+    if let Some(time) = row.remove("point") {
+        let text = time.as_i64().map_or(time.clone(), |n| n.to_string().into());
+        row.insert("time_unix_nano".into(), text);
+    }
+    row
+}
+
+/// `a / b`; unknown where there is nothing to divide by.
+fn ratio(a: Option<f64>, b: Option<f64>) -> Value {
+    match (a, b) {
+        (Some(a), Some(b)) if b > 0.0 => (a / b).into(),
+        _ => Value::Null,
+    }
+}
+
+fn number(row: &Map<String, Value>, column: &str) -> Option<f64> {
+    let value = row.get(column)?;
+    value.as_f64().or_else(|| value.as_str()?.parse().ok())
+}

@@ -1,0 +1,225 @@
+//! Plans and runs queries on a runtime of their own, so that they cannot starve ingest, within bounds on
+//! memory, time, rows and number.
+
+mod objects;
+mod rows;
+
+use std::sync::Arc;
+
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::SessionState;
+use datafusion::execution::context::{SQLOptions, SessionContext};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
+use futures::TryStreamExt;
+use plimsoll_schemas::{Rules, Tenant};
+use plimsoll_store::Snapshot;
+use tokio::runtime::Runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+
+use rows::Part;
+pub use rows::{Collected, Rows};
+
+use crate::error::QueryError;
+use crate::functions;
+use crate::guard;
+use crate::options::QueryOptions;
+use crate::tables::catalog::Lake;
+use crate::tables::{CATALOG, LakeSchema, SCHEMA};
+
+/// Of the threads that plan: a tree of [`guard::OPERATORS_MAX`] operators is walked by recursion.
+const STACK_BYTES: usize = 64 << 20;
+/// Batches between the query and a slow reader.
+const BATCHES_AHEAD: usize = 2;
+
+/// What one question sees: a snapshot, perhaps one tenant's part of it.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub snapshot: Arc<Snapshot>,
+    pub tenant: Option<Tenant>,
+}
+
+#[derive(Debug)]
+pub struct Engine {
+    /// `None` only while dropping.
+    runtime: Option<Runtime>,
+    base: SessionState,
+    store: ObjectStoreUrl,
+    rules: Arc<Rules>,
+    permits: Arc<Semaphore>,
+    options: QueryOptions,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // A runtime may not be dropped where blocking is forbidden, as in an async test.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Engine {
+    pub fn new(options: &QueryOptions) -> Result<Self, QueryError> {
+        let io = |what: &str, e: std::io::Error| QueryError::Internal(format!("{what}: {e}"));
+        let spill = options.home.join("tmp");
+        std::fs::create_dir_all(&spill).map_err(|e| io(&spill.display().to_string(), e))?;
+        let (store, registry) = objects::confined(&options.home)?;
+        let runtime_env = RuntimeEnvBuilder::new()
+            .with_object_store_registry(registry)
+            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes_max)))
+            .with_temp_file_path(spill)
+            .with_max_temp_directory_size(options.spill_bytes_max)
+            .with_metadata_cache_limit(options.metadata_cache_bytes)
+            .build_arc()?;
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            .with_target_partitions(options.threads.max(1));
+        let execution = &mut config.options_mut().execution;
+        // The tables say which type each column has; views would change dictionaries' values.
+        execution.parquet.schema_force_view_types = false;
+        execution.time_zone = Some("UTC".to_owned());
+        let mut base = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime_env)
+            .with_default_features()
+            .build();
+        functions::register(&mut base)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.threads.max(1))
+            .thread_name("query")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()
+            .map_err(|e| io("the queries' runtime", e))?;
+        Ok(Self {
+            runtime: Some(runtime),
+            base,
+            store,
+            rules: Arc::new(options.rules.clone()),
+            permits: Arc::new(Semaphore::new(options.concurrent_max)),
+            options: options.clone(),
+        })
+    }
+
+    /// Runs what a user wrote: guarded.
+    pub async fn sql(&self, view: &View, sql: &str, rows_max: usize) -> Result<Rows, QueryError> {
+        let sql = sql.to_owned();
+        self.run(view, rows_max, move || guard::check(&sql)).await
+    }
+
+    /// Runs what this crate wrote: the same way, but not bounded in size.
+    pub async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
+        let rows_max = self.options.rows_max;
+        let rows = self
+            .run(view, rows_max, move || {
+                let mut statements = datafusion::sql::parser::DFParser::parse_sql(&sql)?;
+                statements.pop_front().ok_or_else(|| QueryError::Internal("no statement".into()))
+            })
+            .await?;
+        rows.collect().await
+    }
+
+    /// `parse` runs where the stack is large.
+    async fn run(
+        &self,
+        view: &View,
+        rows_max: usize,
+        parse: impl FnOnce() -> Result<Statement, QueryError> + Send + 'static,
+    ) -> Result<Rows, QueryError> {
+        let permit = self.permit().await?;
+        let runtime =
+            self.runtime.as_ref().ok_or_else(|| QueryError::Internal("the process is closing".into()))?;
+        let lake = Lake {
+            snapshot: view.snapshot.clone(),
+            tenant: view.tenant.clone(),
+            rules: self.rules.clone(),
+            store: self.store.clone(),
+        };
+        let base = self.base.clone();
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        let timeout = self.options.timeout;
+        let deadline = Instant::now() + timeout;
+        let rows_max = rows_max.min(self.options.rows_max);
+        let task = runtime.spawn(async move {
+            let snapshot = lake.snapshot.clone();
+            let work = async {
+                let state = LakeSchema::state(&base, lake)?;
+                let stream = plan(state, parse()?).await?;
+                pass_on(stream, rows_max, &sender).await
+            };
+            let end = match tokio::time::timeout_at(deadline, work).await {
+                Ok(Ok(truncated)) => Part::End { truncated },
+                Ok(Err(error)) => Part::Failed(error),
+                Err(_) => Part::Failed(QueryError::Timeout(timeout)),
+            };
+            // Whoever asked may be gone, and then nobody waits for the end.
+            let _ = sender.send(end).await;
+            // The files of the snapshot are kept until here; the permit too.
+            drop((snapshot, permit));
+        });
+        Rows::open(receiver, task).await
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, QueryError> {
+        let wait = self.permits.clone().acquire_owned();
+        match tokio::time::timeout(self.options.wait_max, wait).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(QueryError::Internal("the process is closing".into())),
+            Err(_) => Err(QueryError::Busy {
+                running: self.options.concurrent_max,
+                retry_after: self.options.wait_max,
+            }),
+        }
+    }
+}
+
+async fn plan(state: SessionState, statement: Statement) -> Result<SendableRecordBatchStream, QueryError> {
+    let plan = state.statement_to_plan(statement).await?;
+    // A second lock on the same door: the guard reads syntax, this reads the plan.
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)?;
+    let context = SessionContext::new_with_state(state);
+    let frame = context.execute_logical_plan(plan).await?;
+    let task = Arc::new(frame.task_ctx());
+    let plan = frame.create_physical_plan().await?;
+    Ok(execute_stream(plan, task)?)
+}
+
+/// Sends the schema, then batches up to `rows_max` rows; answers whether there were more.
+async fn pass_on(
+    mut stream: SendableRecordBatchStream,
+    rows_max: usize,
+    to: &mpsc::Sender<Part>,
+) -> Result<bool, QueryError> {
+    let gone = |_| QueryError::Internal("nobody waits for the answer".into());
+    to.send(Part::Schema(stream.schema())).await.map_err(gone)?;
+    let mut left = rows_max;
+    while let Some(batch) = stream.try_next().await? {
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        if left == 0 {
+            return Ok(true);
+        }
+        let kept = batch.slice(0, batch.num_rows().min(left));
+        let cut = kept.num_rows() < batch.num_rows();
+        left -= kept.num_rows();
+        to.send(Part::Batch(kept)).await.map_err(gone)?;
+        if cut {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

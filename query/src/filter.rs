@@ -1,0 +1,201 @@
+//! The filter grammar of the HTTP API: `key op value` terms joined by ` and `, as SQL over one of the tables.
+//!
+//! Values never reach SQL but as literals that are quoted here; keys only as columns from a fixed list, or as text
+//! within the attribute functions.
+
+use plimsoll_schemas::Attr;
+use plimsoll_schemas::objective::duration;
+
+use crate::error::QueryError;
+
+/// One term.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    key: String,
+    op: &'static str,
+    value: String,
+}
+
+/// Over which table a filter is stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    Traces,
+    StageRuns,
+    Edges,
+}
+
+const OPERATORS: [&str; 7] = ["!=", ">=", "<=", "=", ">", "<", "~"];
+const TERMS_MAX: usize = 32;
+
+/// Parses a filter; an empty one has no terms.
+pub fn parse(text: &str) -> Result<Vec<Term>, QueryError> {
+    let mut terms = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (key, after) = rest.split_at(rest.find(|c: char| "!<>=~ ".contains(c)).unwrap_or(rest.len()));
+        let after = after.trim_start();
+        let op = OPERATORS.into_iter().find(|op| after.starts_with(op)).ok_or_else(|| {
+            invalid(format!("after {key:?} there should be one of = != > >= < <= ~, as in stage=inference"))
+        })?;
+        let (value, after) = value(after[op.len()..].trim_start())?;
+        if key.is_empty() || value.is_empty() {
+            return Err(invalid(format!("{rest:?} lacks a key or a value, as in stage=inference")));
+        }
+        terms.push(Term { key: key.to_owned(), op, value });
+        let after = after.trim_start();
+        rest = match after.get(..4) {
+            Some(and) if and.eq_ignore_ascii_case("and ") => after[4..].trim_start(),
+            _ if after.is_empty() => "",
+            _ => return Err(invalid(format!("terms are joined by \" and \"; found {after:?}"))),
+        };
+    }
+    if terms.len() > TERMS_MAX {
+        return Err(invalid(format!("at most {TERMS_MAX} terms")));
+    }
+    Ok(terms)
+}
+
+/// A bare word, or text in double quotes with `\"` and `\\`; and what follows.
+fn value(text: &str) -> Result<(String, &str), QueryError> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(char::is_whitespace).unwrap_or(text.len());
+        return Ok((text[..end].to_owned(), &text[end..]));
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Ok((value, &quoted[at + 1..])),
+            '\\' => value.extend(chars.next().map(|(_, c)| c)),
+            c => value.push(c),
+        }
+    }
+    Err(invalid(format!("a quote is not closed: {text}")))
+}
+
+fn invalid(problem: String) -> QueryError {
+    QueryError::Invalid(format!("filter: {problem}"))
+}
+
+/// `AND …` for a `WHERE` over the table; empty for no terms.
+pub fn sql(terms: &[Term], over: Over) -> Result<String, QueryError> {
+    let mut sql = String::new();
+    for term in terms {
+        sql.push_str(" AND ");
+        sql.push_str(&condition(term, over)?);
+    }
+    Ok(sql)
+}
+
+/// Text as an SQL literal.
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn condition(term: &Term, over: Over) -> Result<String, QueryError> {
+    let key = term.key.as_str();
+    let run = |column: &str| {
+        Ok(format!("trace_id IN (SELECT trace_id FROM stage_runs WHERE {})", text(column, term)))
+    };
+    match (key, over) {
+        ("trace_id" | "tenant" | "workload_class" | "model" | "hardware", _) => Ok(text(key, term)),
+        ("outcome", Over::Traces | Over::StageRuns) => Ok(text(key, term)),
+        ("stage" | "service", Over::StageRuns) => Ok(text(key, term)),
+        ("name", Over::StageRuns) => Ok(text("name", term)),
+        ("service", Over::Edges) => Ok(text("caller", term)),
+        ("caller" | "callee" | "operation", Over::Edges) => Ok(text(key, term)),
+        ("stage" | "service", Over::Traces) => run(key),
+        ("name", Over::Traces) => run("name"),
+        ("root_service" | "root_name", Over::Traces) => Ok(text(key, term)),
+        ("status", Over::Traces) => match term.value.as_str() {
+            "error" => Ok(format!("error_count {} 0", if term.op == "!=" { "=" } else { ">" })),
+            "ok" | "unset" => Ok(format!("error_count {} 0", if term.op == "!=" { ">" } else { "=" })),
+            other => Err(invalid(format!("status is ok, error or unset, not {other:?}"))),
+        },
+        ("duration", Over::Traces | Over::StageRuns) => number("duration_ns", term, true),
+        ("queue", Over::Traces) => number("path_queue_ns", term, true),
+        ("queue", Over::StageRuns) => number("queue_ns", term, true),
+        ("wasted", Over::Traces) => number("wasted_ns", term, true),
+        ("attempts" | "retries", Over::Traces) => number(key, term, false),
+        ("attempts", Over::StageRuns) => number(key, term, false),
+        ("errors", Over::Traces | Over::StageRuns) => number("error_count", term, false),
+        (_, Over::Traces) if key.starts_with("attributes.") || key.starts_with("resource.") => {
+            Ok(format!("trace_id IN (SELECT trace_id FROM spans WHERE {})", attribute(term)))
+        }
+        _ => Err(invalid(format!("{key:?} cannot be filtered by here"))),
+    }
+}
+
+fn attribute(term: &Term) -> String {
+    let (promoted, name, map) = match term.key.split_once('.') {
+        Some(("resource", "service.name")) => return text("service_name", term),
+        Some(("resource", name)) => (Attr::resource(name), name, "resource_attributes"),
+        Some((_, name)) => (Attr::span(name), name, "attributes"),
+        None => (None, "", "attributes"),
+    };
+    match promoted {
+        Some(attr) => text(&format!("CAST({} AS VARCHAR)", attr.info().column), term),
+        None => text(&format!("attr({map}, {})", quote(name)), term),
+    }
+}
+
+fn text(column: &str, term: &Term) -> String {
+    let value = quote(&term.value);
+    match term.op {
+        "~" => format!("{column} ~ {value}"),
+        // Unknown differs from every value.
+        "!=" => format!("{column} IS DISTINCT FROM {value}"),
+        op => format!("{column} {op} {value}"),
+    }
+}
+
+fn number(column: &str, term: &Term, is_duration: bool) -> Result<String, QueryError> {
+    let value = match term.value.parse::<i64>() {
+        Ok(n) => Some(n),
+        Err(_) if is_duration => duration(&term.value).map(|d| d.0),
+        Err(_) => None,
+    };
+    let value = value.ok_or_else(|| {
+        let example = if is_duration { "250ms or 2s" } else { "3" };
+        invalid(format!("{} takes a value such as {example}, got {:?}", term.key, term.value))
+    })?;
+    match term.op {
+        "~" => Err(invalid(format!("{} is a number: ~ does not apply", term.key))),
+        "!=" => Ok(format!("{column} <> {value}")),
+        op => Ok(format!("{column} {op} {value}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(filter: &str, expected: &str) {
+        let sql = parse(filter).and_then(|terms| sql(&terms, Over::StageRuns)).expect("valid");
+        assert_eq!(sql, expected, "{filter}");
+    }
+
+    #[test]
+    fn terms_become_conditions() {
+        check("", "");
+        check("stage=inference", " AND stage = 'inference'");
+        check(r#"service="a b" and duration >= 250ms"#, " AND service = 'a b' AND duration_ns >= 250000000");
+        check("model!=x'y", " AND model IS DISTINCT FROM 'x''y'");
+        check("name~^chat", " AND name ~ '^chat'");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (filter, part) in [
+            ("stage", "one of ="),
+            ("stage=", "lacks"),
+            ("stage=a or x=b", "joined by"),
+            ("color=red", "cannot be filtered"),
+            ("duration=fast", "250ms"),
+            ("name=\"x", "not closed"),
+        ] {
+            let error = parse(filter).and_then(|t| sql(&t, Over::StageRuns)).expect_err(filter).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The functions that Plimsoll adds to SQL.
+//!
+//! `hdr_quantile(value, q)` and `sample_ids(id, weight)` aggregate, `attr(attributes, 'key')` looks into a map;
+//! the analyses are table functions, see [`table`].
+
+mod attr;
+mod hdr;
+mod sample;
+
+use datafusion::common::Result;
+use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+/// Adds the functions that need no snapshot.
+pub fn register(state: &mut SessionState) -> Result<()> {
+    state.register_udaf(AggregateUDF::from(hdr::HdrQuantile::default()).into())?;
+    state.register_udaf(AggregateUDF::from(sample::SampleIds::default()).into())?;
+    state.register_udf(ScalarUDF::from(attr::Attr::default()).into())?;
+    Ok(())
+}

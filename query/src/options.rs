@@ -1,0 +1,53 @@
+//! The bounds of questions. Every default has its reason.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use plimsoll_schemas::Rules;
+
+#[derive(Debug, Clone)]
+pub struct QueryOptions {
+    /// The folder that holds the tables: nothing outside of it can be read.
+    pub home: PathBuf,
+    /// The folder with the OpenSLO documents; `None`: built-in objectives only.
+    pub objectives_dir: Option<PathBuf>,
+    /// Stage rules, so that a trace is analysed as settling does.
+    pub rules: Rules,
+    /// Bytes that all queries together may hold; above that they spill, then fail.
+    pub memory_bytes_max: usize,
+    /// Bytes of spill files under `home`.
+    pub spill_bytes_max: u64,
+    /// Parquet footers kept in memory; a query over a week opens hundreds of files.
+    pub metadata_cache_bytes: usize,
+    /// From the first to the last byte of one answer.
+    pub timeout: Duration,
+    /// Rows of a JSON answer, which is built in memory, unless the asker wants fewer.
+    pub rows_default: usize,
+    /// Rows of any answer.
+    pub rows_max: usize,
+    /// Queries at work at once; more wait.
+    pub concurrent_max: usize,
+    /// For how long they wait before they are told to come back.
+    pub wait_max: Duration,
+    /// Threads of the runtime for queries, apart from ingest's.
+    pub threads: usize,
+}
+
+impl QueryOptions {
+    pub fn new(home: impl Into<PathBuf>) -> Self {
+        Self {
+            home: home.into(),
+            objectives_dir: None,
+            rules: Rules::default(),
+            memory_bytes_max: 1 << 30,
+            spill_bytes_max: 8 << 30,
+            metadata_cache_bytes: 512 << 20,
+            timeout: Duration::from_secs(60),
+            rows_default: 10_000,
+            rows_max: 10_000_000,
+            concurrent_max: 16,
+            wait_max: Duration::from_secs(10),
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What every question shares: the store, the engine, the objectives.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use plimsoll_schemas::Tenant;
+use plimsoll_store::Store;
+use serde_json::Value;
+
+use crate::engine::{Collected, Engine, Rows, View};
+use crate::error::QueryError;
+use crate::objectives::Objectives;
+use crate::options::QueryOptions;
+
+/// A cheap handle; clones share one engine.
+#[derive(Clone)]
+pub struct QueryState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    engine: Engine,
+    options: QueryOptions,
+    objectives: Objectives,
+    /// What the doors for telemetry count.
+    doors: Box<dyn Fn() -> Value + Send + Sync>,
+    started: Instant,
+}
+
+impl std::fmt::Debug for QueryState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueryState").field("home", &self.inner.options.home).finish_non_exhaustive()
+    }
+}
+
+impl QueryState {
+    /// `doors` answers the counters of the doors for telemetry, as a JSON object.
+    pub fn new(
+        store: Store,
+        options: QueryOptions,
+        doors: impl Fn() -> Value + Send + Sync + 'static,
+    ) -> Result<Self, QueryError> {
+        let engine = Engine::new(&options)?;
+        let objectives = Objectives::new(options.objectives_dir.clone());
+        let inner =
+            Inner { store, engine, options, objectives, doors: Box::new(doors), started: Instant::now() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn options(&self) -> &QueryOptions {
+        &self.inner.options
+    }
+
+    pub(crate) fn objectives(&self) -> &Objectives {
+        &self.inner.objectives
+    }
+
+    pub(crate) fn doors(&self) -> Value {
+        (self.inner.doors)()
+    }
+
+    pub(crate) fn uptime_s(&self) -> u64 {
+        self.inner.started.elapsed().as_secs()
+    }
+
+    /// What a tenant (everyone, without one) sees at this instant.
+    pub fn view(&self, tenant: Option<Tenant>) -> View {
+        View { snapshot: self.inner.store.snapshot(), tenant }
+    }
+
+    /// Runs what a user wrote, guarded.
+    pub async fn sql(&self, view: &View, sql: &str, rows_max: usize) -> Result<Rows, QueryError> {
+        self.inner.engine.sql(view, sql, rows_max).await
+    }
+
+    pub(crate) async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
+        self.inner.engine.ours(view, sql).await
+    }
+
+    /// The rows of one of this crate's statements, as objects.
+    pub(crate) async fn objects(
+        &self,
+        view: &View,
+        sql: &str,
+    ) -> Result<Vec<serde_json::Map<String, Value>>, QueryError> {
+        Ok(crate::json::objects(&self.ours(view, sql.to_owned()).await?.batches))
+    }
+}

@@ -1,0 +1,18 @@
+//! The lake as SQL tables: what one snapshot holds, planned without I/O.
+//!
+//! [`LakeTable`] is one table's files and tail; [`catalog::LakeSchema`] gives them their names, with views that
+//! hide superseded revisions. A tenant's confinement is imposed here, below SQL.
+
+pub mod catalog;
+pub mod lake;
+mod prune;
+mod recent;
+mod tail;
+mod views;
+
+pub use catalog::LakeSchema;
+pub use lake::LakeTable;
+
+/// The name of the catalog and of its schema, as `SHOW TABLES` prints them.
+pub const CATALOG: &str = "plimsoll";
+pub const SCHEMA: &str = "public";

@@ -1,0 +1,115 @@
+//! The names under which SQL finds the tables of one snapshot. A table is planned when a query first names it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
+    TableProvider,
+};
+use datafusion::common::Result;
+use datafusion::datasource::ViewTable;
+use datafusion::execution::SessionState;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::TableType;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{Rules, Tenant};
+use plimsoll_store::Snapshot;
+
+use super::{CATALOG, LakeTable, SCHEMA, views};
+
+/// What the tables of one question have in common.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    pub snapshot: Arc<Snapshot>,
+    /// Whose rows may be seen; `None` is everyone's.
+    pub tenant: Option<Tenant>,
+    pub rules: Arc<Rules>,
+    pub store: ObjectStoreUrl,
+}
+
+impl Lake {
+    fn table(&self, table: Table) -> Arc<dyn TableProvider> {
+        let Self { snapshot, tenant, rules, store } = self.clone();
+        Arc::new(LakeTable::new(snapshot, table, tenant, rules, store))
+    }
+}
+
+fn table_of(name: &str) -> Option<Table> {
+    Table::ALL.into_iter().find(|t| t.as_str() == name)
+}
+
+/// A state whose only schema is `schema`.
+fn with_schema(state: &SessionState, schema: Arc<dyn SchemaProvider>) -> Result<SessionState> {
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(SCHEMA, schema)?;
+    let list = MemoryCatalogProviderList::new();
+    list.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+    let mut state = state.clone();
+    state.register_catalog_list(Arc::new(list));
+    Ok(state)
+}
+
+/// The tables and views that a user sees.
+#[derive(Debug)]
+pub struct LakeSchema {
+    lake: Lake,
+    /// Plans views: knows the raw tables alone.
+    raw: SessionState,
+}
+
+impl LakeSchema {
+    /// A state that sees the tables of `lake` and nothing else.
+    pub fn state(base: &SessionState, lake: Lake) -> Result<SessionState> {
+        let raw = with_schema(base, Arc::new(RawSchema { lake: lake.clone() }))?;
+        with_schema(base, Arc::new(Self { lake, raw }))
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for LakeSchema {
+    fn table_names(&self) -> Vec<String> {
+        let tables = Table::ALL.into_iter().map(Table::as_str);
+        tables.chain([views::LATEST_VERDICTS]).map(str::to_owned).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(sql) = views::sql(name) else {
+            return Ok(table_of(name).map(|t| self.lake.table(t)));
+        };
+        let plan = self.raw.create_logical_plan(&sql).await?;
+        Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(match views::sql(name) {
+            Some(_) => Some(TableType::View),
+            None => table_of(name).map(|_| TableType::Base),
+        })
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        views::sql(name).is_some() || table_of(name).is_some()
+    }
+}
+
+/// The tables as they lie in the lake, every revision of every row.
+#[derive(Debug)]
+struct RawSchema {
+    lake: Lake,
+}
+
+#[async_trait]
+impl SchemaProvider for RawSchema {
+    fn table_names(&self) -> Vec<String> {
+        Table::ALL.into_iter().map(|t| t.as_str().to_owned()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(table_of(name).map(|t| self.lake.table(t)))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        table_of(name).is_some()
+    }
+}

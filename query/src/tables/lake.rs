@@ -1,0 +1,191 @@
+//! One table at one instant: a plain scan of the files that may matter, and the rows that are in no file yet.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, col, lit};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::filter::FilterExecBuilder;
+use datafusion::physical_plan::union::UnionExec;
+use object_store::path::Path as ObjectPath;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{Rules, Tenant};
+use plimsoll_store::{DataFile, Snapshot};
+
+use super::{prune, recent, tail};
+
+/// Files and tail of one table.
+#[derive(Debug, Clone)]
+pub struct LakeTable {
+    /// Held whole: the files that it names are kept for as long as it lives.
+    snapshot: Arc<Snapshot>,
+    table: Table,
+    tenant: Option<Tenant>,
+    rules: Arc<Rules>,
+    store: ObjectStoreUrl,
+}
+
+impl LakeTable {
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        table: Table,
+        tenant: Option<Tenant>,
+        rules: Arc<Rules>,
+        store: ObjectStoreUrl,
+    ) -> Self {
+        Self { snapshot, table, tenant, rules, store }
+    }
+
+    /// The scan of `files`, every column in the table's order; `late` reads the filters' columns first
+    /// and the others for matching rows only.
+    fn files(
+        &self,
+        files: &[&Arc<DataFile>],
+        projection: &[usize],
+        partitions: usize,
+        late: bool,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = TableSchema::builder(self.table.file_schema())
+            .with_table_partition_cols(self.table.partition_fields())
+            .build();
+        let source = ParquetSource::new(schema)
+            .with_pushdown_filters(late)
+            .with_reorder_filters(late)
+            .with_enable_page_index(true)
+            .with_bloom_filter_on_read(true);
+        let mut groups: Vec<(u64, Vec<PartitionedFile>)> =
+            (0..partitions.clamp(1, files.len())).map(|_| (0, Vec::new())).collect();
+        for file in files {
+            if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
+                *bytes += file.size_bytes;
+                group.push(self.partitioned(file)?);
+            }
+        }
+        let rows = files.iter().map(|f| f.rows as usize).sum();
+        let statistics = Statistics {
+            num_rows: Precision::Exact(rows),
+            ..Statistics::new_unknown(&self.table.sql_schema())
+        };
+        let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
+            .with_file_groups(groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect())
+            .with_statistics(statistics)
+            .with_projection_indices(Some(projection.to_vec()))?
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn partitioned(&self, file: &DataFile) -> Result<PartitionedFile> {
+        let path = ObjectPath::parse(format!("{}/{}", self.table.as_str(), file.path))
+            .map_err(|e| DataFusionError::ObjectStore(Box::new(e.into())))?;
+        let mut values = vec![ScalarValue::Date32(Some(file.day))];
+        if self.table == Table::Spans {
+            values.push(tail::slice_value(file.slice.as_deref().unwrap_or_default()));
+        }
+        let mut part = PartitionedFile::new("", file.size_bytes);
+        part.object_meta.location = path;
+        part.object_meta.last_modified = chrono::DateTime::from_timestamp_nanos(file.modified.0);
+        Ok(part.with_partition_values(values))
+    }
+
+    /// Whether a filter asks for single traces, for which reading filter columns first pays off.
+    fn is_lookup(filters: &[Expr]) -> bool {
+        filters
+            .iter()
+            .any(|f| f.column_refs().iter().any(|c| c.name() == "trace_id" || c.name() == "span_id"))
+    }
+
+    fn plan(
+        &self,
+        state: &dyn Session,
+        projection: &[usize],
+        filters: &[Expr],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mine = self.snapshot.table(self.table);
+        let predicate = self.predicate(state, filters)?;
+        let kept = prune::keep(self.table, &mine.files, predicate.as_ref())?;
+        let schema = Arc::new(self.table.sql_schema().project(projection)?);
+        let derive = self.table == Table::Spans && recent::wants_derived(&schema, filters);
+        let (recent, settled): (Vec<_>, Vec<_>) = kept.into_iter().partition(|f| derive && f.is_recent());
+        let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+        if !settled.is_empty() {
+            let partitions = state.config().target_partitions();
+            inputs.push(self.files(&settled, projection, partitions, Self::is_lookup(filters))?);
+        }
+        if derive {
+            let files = mine.files.iter().filter(|f| f.is_recent()).collect::<Vec<_>>();
+            // Its parents and siblings decide what a span's derived columns say, so all of `_recent` is read
+            // unless pruning by trace id, which keeps whole traces, already said what matters.
+            let files = if Self::is_lookup(filters) { recent } else { files };
+            let all: Vec<usize> = (0..self.table.sql_schema().fields().len()).collect();
+            let read = if files.is_empty() { None } else { Some(self.files(&files, &all, 1, true)?) };
+            if read.is_some() || !mine.tail.is_empty() {
+                inputs.push(recent::plan(read, &mine.tail, projection, self.rules.clone())?);
+            }
+        } else if !mine.tail.is_empty() {
+            inputs.push(tail::plan(self.table, &mine.tail, projection)?);
+        }
+        Ok(match inputs.len() {
+            0 => Arc::new(EmptyExec::new(schema)),
+            1 => inputs.remove(0),
+            _ => UnionExec::try_new(inputs)?,
+        })
+    }
+
+    fn predicate(&self, state: &dyn Session, filters: &[Expr]) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let Some(all) = conjunction(filters.iter().cloned()) else { return Ok(None) };
+        let schema = DFSchema::try_from(self.table.sql_schema())?;
+        state.create_physical_expr(all, &schema).map(Some)
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        self.table.sql_schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Files are pruned by them; rows are not.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = self.table.sql_schema();
+        let mut wanted = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
+        let Some(tenant) = &self.tenant else { return self.plan(state, &wanted, filters) };
+        // The tenant's column is read to be compared, and dropped again where nobody asked for it.
+        let column = schema.index_of("tenant")?;
+        let asked = wanted.len();
+        if !wanted.contains(&column) {
+            wanted.push(column);
+        }
+        let input = self.plan(state, &wanted, filters)?;
+        let df_schema = DFSchema::try_from(input.schema())?;
+        let is_theirs = state.create_physical_expr(col("tenant").eq(lit(tenant.as_str())), &df_schema)?;
+        let filter =
+            FilterExecBuilder::new(is_theirs, input).apply_projection(Some((0..asked).collect()))?.build()?;
+        Ok(Arc::new(filter))
+    }
+}

@@ -1,0 +1,94 @@
+//! `plimsoll sql`: one question to a running server, or to a home that no server is using.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cli::{Format, Serving, Sql};
+use crate::client::Api;
+use crate::terminal;
+
+/// The JSON answer of `POST /api/v1/sql`, as far as a table needs it.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Value>>,
+    row_count: u64,
+    truncated: bool,
+    elapsed_ms: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Column {
+    name: String,
+}
+
+pub async fn run(sql: Sql) -> crate::Outcome {
+    match &sql.home {
+        None => ask(&Api::new(&sql.url), &sql).await,
+        Some(home) => on_home(home, &sql).await,
+    }
+}
+
+/// Serves the home to this process alone, on a free port of loopback, with the other doors shut.
+async fn on_home(home: &Path, sql: &Sql) -> crate::Outcome {
+    if !home.is_dir() {
+        return Err(format!(
+            "{}: no such folder; --home names the folder that a server wrote",
+            home.display()
+        )
+        .into());
+    }
+    let serving = Serving {
+        home: Some(home.to_owned()),
+        listen_http: Some("127.0.0.1:0".parse()?),
+        listen_otlp_grpc: Some("off".parse()?),
+        listen_otlp_http: Some("off".parse()?),
+        ..Serving::default()
+    };
+    let server = crate::serve::Server::start(&serving.settings()?.settings).await?;
+    let address = server.addresses().http.ok_or("the HTTP door is off")?;
+    let answered = ask(&Api::new(&format!("http://{address}")), sql).await;
+    server.stop().await?;
+    answered
+}
+
+async fn ask(api: &Api, sql: &Sql) -> crate::Outcome {
+    match sql.format {
+        Format::Csv => print!("{}", text(&api.sql(&sql.statement, "text/csv").await?)),
+        Format::Json => println!("{}", text(&api.sql(&sql.statement, "application/json").await?)),
+        Format::Table => {
+            let body = api.sql(&sql.statement, "application/json").await?;
+            let answer: Answer = serde_json::from_slice(&body).map_err(|e| {
+                format!("the server's answer is not what was expected: {e}; are both of one version?")
+            })?;
+            print_table(&answer);
+        }
+    }
+    Ok(())
+}
+
+fn print_table(answer: &Answer) {
+    let heading: Vec<String> = answer.columns.iter().map(|c| c.name.clone()).collect();
+    let numeric: Vec<bool> = (0..heading.len())
+        .map(|i| answer.rows.iter().filter_map(|row| row.get(i)).all(|v| v.is_number() || v.is_null()))
+        .collect();
+    let rows: Vec<Vec<String>> = answer.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+    println!("{}", terminal::columns(&heading, &rows, &numeric));
+    let more = if answer.truncated { ", and more: add LIMIT or ask for --format csv" } else { "" };
+    eprintln!("{} rows in {:.0} ms{more}", answer.row_count, answer.elapsed_ms);
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "·".into(),
+        // A line is a row.
+        Value::String(text) => text.replace('\n', "⏎"),
+        other => other.to_string(),
+    }
+}
+
+fn text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).into_owned()
+}

@@ -1,0 +1,101 @@
+//! `kill -9` while requests are in flight: what was acknowledged is there, once.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::harness::Server;
+use crate::wire::{INTERNAL, With, post, span, text, traces};
+
+const ROUNDS: usize = 20;
+const CLIENTS: u64 = 4;
+const SPANS_PER_REQUEST: u64 = 25;
+
+/// Flushes come often, so that the kill finds the store in every state.
+const SETTINGS: &[(&str, &str)] = &[
+    ("PLIMSOLL__STORE__FLUSH_AFTER", "100ms"),
+    ("PLIMSOLL__STORE__SETTLE_AFTER", "100ms"),
+    ("PLIMSOLL__STORE__MERGE_EVERY", "200ms"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_spans_survive_kill_9_once_each() {
+    let home = tempfile::tempdir().expect("a folder");
+    // One address for all rounds, as a client's configuration has it.
+    let address =
+        TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string();
+    let done = Arc::new(AtomicBool::new(false));
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (1..=CLIENTS)
+        .map(|client| tokio::spawn(export_until(client, address.clone(), done.clone(), acknowledged.clone())))
+        .collect();
+    let mut random = SmallRng::seed_from_u64(20);
+    for _ in 0..ROUNDS {
+        let server = Server::start_at(home.path(), SETTINGS, &address);
+        // Something must be under way before it is killed, at a moment that nobody chose.
+        let before = acknowledged.load(Ordering::Relaxed);
+        while acknowledged.load(Ordering::Relaxed) < before + CLIENTS {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
+        server.kill();
+    }
+    let server = Server::start_at(home.path(), SETTINGS, &address);
+    done.store(true, Ordering::Relaxed);
+    let mut expected = BTreeSet::new();
+    for client in clients {
+        expected.extend(client.await.expect("the client ends"));
+    }
+    for state in ["as it is after the crashes", "after everything has moved"] {
+        let rows = server.sql("SELECT span_id FROM spans").await;
+        let found: BTreeSet<String> =
+            rows.iter().map(|row| row[0].as_str().expect("an id").to_owned()).collect();
+        assert_eq!(rows.len(), found.len(), "{state}: spans are there twice");
+        let lost: Vec<_> = expected.difference(&found).take(3).collect();
+        assert!(lost.is_empty(), "{state}: lost {lost:?}");
+        assert_eq!(found.len(), expected.len(), "{state}: spans that nobody was told of");
+        server.settled().await;
+    }
+}
+
+/// Sends requests until told to stop, each until it is acknowledged; gives back the ids of all spans.
+async fn export_until(
+    client: u64,
+    address: String,
+    done: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicU64>,
+) -> Vec<String> {
+    let url = format!("http://{address}/v1/traces");
+    let mut sent = Vec::new();
+    let mut next = client << 32;
+    while !done.load(Ordering::Relaxed) {
+        let spans: Vec<_> = (0..SPANS_PER_REQUEST)
+            .map(|_| {
+                next += 1;
+                sent.push(format!("{next:016x}"));
+                let start = 1_700_000_000_000_000_000 + (next & 0xffff_ffff) * 1_000_000;
+                let mut span =
+                    span(0, next, 0, INTERNAL, "work", start, start + 5_000_000).with("client", text("c"));
+                span.trace_id = [next.to_be_bytes(), client.to_be_bytes()].concat();
+                span
+            })
+            .collect();
+        let request = traces(vec![("crash", spans)]);
+        loop {
+            let headers = [("content-type", "application/x-protobuf")];
+            let answer = post(&url, &headers, request.clone()).await;
+            if answer.is_ok_and(|a| a.status == StatusCode::OK) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        acknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+    sent
+}

@@ -1,0 +1,13 @@
+//! The product from outside: the real binary on free ports, real clients, other readers of its lake.
+//!
+//! What the tests need beside Rust is installed by `tests/setup.sh`; a test that misses it fails and says so.
+
+mod bad_input;
+mod browser;
+mod crash;
+mod fixture;
+mod harness;
+mod lake;
+mod sdk_clients;
+mod shutdown;
+mod wire;
