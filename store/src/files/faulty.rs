@@ -24,7 +24,7 @@ pub enum Fault {
     ShortWrite,
     /// An operation that needs space does not get it; of a write a part takes place. Others take place as usual.
     Full,
-    /// An fsync fails: what it should have made durable stays visible, but no later one makes it durable.
+    /// An fsync fails: what a file's should have made durable stays visible, but no later one makes it durable.
     SyncFails,
 }
 

@@ -15,7 +15,7 @@ use plimsoll_store::files::faulty::FaultyFiles;
 use plimsoll_store::wal::{Record, Wal};
 use plimsoll_store::{RecordKind, RecordMeta, StoreError};
 
-/// Room for three of [`payload`]'s records and a header.
+/// Room for a header and four of [`payload`]'s records.
 const SEGMENT_BYTES: u64 = 250;
 
 fn folder() -> &'static Path {

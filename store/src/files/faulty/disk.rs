@@ -194,13 +194,14 @@ impl Disk {
     }
 
     pub fn sync_dir(&mut self, folder: &Path) -> io::Result<()> {
-        let fails = self.step()? == Some(Fault::SyncFails);
+        if self.step()? == Some(Fault::SyncFails) {
+            // Names lie in the file system's journal, which does not forget what it could not write as the page cache
+            // does: they stay for the next try.
+            return Err(io::Error::other("input/output error"));
+        }
         let (here, elsewhere): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.unsynced).into_iter().partition(|e| e.folder() == folder);
         self.unsynced = elsewhere;
-        if fails {
-            return Err(io::Error::other("input/output error"));
-        }
         here.into_iter().for_each(|entry| entry.apply(&mut self.durable_names));
         Ok(())
     }

@@ -124,8 +124,6 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
-
     #[test]
     fn any_sequence_of_lives_keeps_its_promises(
         seed: u64,

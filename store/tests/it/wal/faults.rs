@@ -91,14 +91,14 @@ fn a_full_disk_refuses_a_segment_and_recovers() {
         append(&mut wal, [1]).expect("no fault");
         for _ in 0..2 {
             files.fail_at(files.operations() + operation, Fault::Full);
-            let error = append(&mut wal, [2, 3, 4]).expect_err("full");
+            let error = append(&mut wal, 2..=7).expect_err("full");
             assert!(matches!(error, StoreError::Io { .. }), "{error}");
             assert_eq!(super::segments(&files).len(), 1, "nothing is left of the second segment");
         }
         assert_eq!(wal.poisoned(), None);
-        append(&mut wal, [2, 3, 4]).expect("there is space again");
+        append(&mut wal, 2..=7).expect("there is space again");
         files.restart(Restart::PowerLost);
-        assert_eq!(requests(&open(&files).expect("readable").1), [1, 2, 3, 4]);
+        assert_eq!(requests(&open(&files).expect("readable").1), [1, 2, 3, 4, 5, 6, 7]);
     }
 }
 
