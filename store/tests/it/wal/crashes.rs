@@ -16,11 +16,13 @@ enum Step {
     Append(u64),
     /// The rows up to this share (in quarters) of what was acknowledged went to the lake.
     LetGo(u64),
+    /// A sequence is burned.
+    Skip,
     /// A clean stop; what follows in this life is left out.
     RemoveAll,
 }
 
-use Step::{Append, LetGo, RemoveAll};
+use Step::{Append, LetGo, RemoveAll, Skip};
 
 /// What the world knows of the log.
 #[derive(Debug, Default)]
@@ -67,6 +69,10 @@ impl Ledger {
                     self.let_go = self.let_go.max(last * quarters / 4);
                     wal.delete_through(self.let_go)?;
                 }
+                Skip => {
+                    let before = wal.last_seq();
+                    assert_eq!((wal.skip(), wal.last_seq()), (before + 1, before + 1));
+                }
                 RemoveAll => {
                     self.let_go = last;
                     return wal.remove_all();
@@ -77,8 +83,8 @@ impl Ledger {
     }
 }
 
-const SCRIPT: [Step; 8] =
-    [Append(2), Append(1), Append(2), LetGo(2), Append(3), LetGo(4), Append(1), RemoveAll];
+const SCRIPT: [Step; 9] =
+    [Append(2), Append(1), Skip, Append(2), LetGo(2), Append(3), LetGo(4), Append(1), RemoveAll];
 const NEXT: [Step; 4] = [Append(1), LetGo(3), Append(4), Append(1)];
 
 #[test]
@@ -115,6 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (1..6_u64).prop_map(Append),
         3 => (0..=4_u64).prop_map(LetGo),
+        1 => Just(Skip),
         1 => Just(RemoveAll),
     ]
 }

@@ -116,7 +116,13 @@ fn damage_before_another_segment_is_no_torn_end() {
     for byte in 0..len {
         let files = two_segments();
         corrupt(&files, 0, |bytes| bytes[byte] ^= 0x10);
-        assert!(matches!(open(&files), Err(StoreError::DamagedWal { .. })), "byte {byte}");
+        match open(&files) {
+            Err(StoreError::DamagedWal { path, offset, .. }) => {
+                assert_eq!(&path, first);
+                assert_eq!(offset > 0, byte >= HEADER, "byte {byte}: {offset}");
+            }
+            other => panic!("byte {byte}: {other:?}"),
+        }
     }
     let files = two_segments();
     corrupt(&files, 0, |bytes| bytes.truncate(len - 1));
