@@ -42,6 +42,7 @@ pub async fn run(mut demo: Demo) -> crate::Outcome {
         demo.serving.listen_http.get_or_insert(Listen::Off);
     }
     let settings = demo.serving.settings()?.settings;
+    crate::serve::log_to_stderr();
     let folder = settings.objectives_folder();
     objectives::write(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let server = Server::start(&settings).await?;

@@ -2,6 +2,7 @@
 
 mod doors;
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use doors::Bound;
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Settling and writing what is in memory. After that the log has it, and the next start replays it.
 const CLOSE_MAX: Duration = Duration::from_secs(60);
+/// Delta's kernel calls it an error that a table which is about to be created is not there yet.
+const LOG_FILTER: &str = "warn,plimsoll=info,buoyant_kernel::snapshot=off";
 
 pub async fn run(serving: &Serving) -> crate::Outcome {
     log_to_stderr();
@@ -52,7 +55,7 @@ impl Server {
         // Bound first: a port that is taken is found before any file is touched.
         let bound = Bound::bind(&settings.listen).await?;
         let addresses = bound.addresses()?;
-        let decoder = Arc::new(plimsoll_collector::OtlpDecoder::default());
+        let decoder = Arc::new(plimsoll_collector::OtlpDecoder);
         let store = Store::open(settings.store_options(), decoder).await?;
         let (closing, closed) = watch::channel(false);
         let doors = bound.open(settings, &store, closed).await?;
@@ -115,9 +118,14 @@ pub async fn stop_signal() {
 /// What happened goes to standard error; `PLIMSOLL_LOG` says how much of it, as in `debug` or `plimsoll_store=trace`.
 pub fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PLIMSOLL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,plimsoll=info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOG_FILTER));
+    let colours = std::io::stderr().is_terminal();
     // Someone else's subscriber, as in a test, stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .try_init();
 }
 
 /// The OpenSLO documents of a folder, by name; none where there is no folder.

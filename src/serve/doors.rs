@@ -1,7 +1,9 @@
 //! The doors: what is bound where, and who stands behind it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use plimsoll_collector::doors::{Doors, Limits};
 use plimsoll_query::QueryState;
 use plimsoll_store::Store;
 use tokio::net::TcpListener;
@@ -60,12 +62,13 @@ impl Bound {
             // The sender is dropped only with the server itself.
             let _ = closed.wait_for(|closed| *closed).await;
         };
+        let otlp = Doors::new(Arc::new(store.clone()), Limits::default());
         for listener in [self.otlp_grpc, self.otlp_http].into_iter().flatten() {
-            let limits = plimsoll_collector::Limits::default();
-            doors.spawn(plimsoll_collector::serve(listener, store.clone(), limits, turned(closed.clone())));
+            doors.spawn(plimsoll_collector::doors::serve(listener, otlp.clone(), turned(closed.clone())));
         }
         if let Some(listener) = self.http {
-            let state = QueryState::new(store.clone(), settings.query_options())?;
+            let counters = move || serde_json::to_value(otlp.status()).unwrap_or_default();
+            let state = QueryState::new(store.clone(), settings.query_options(), counters)?;
             let app = plimsoll_query::router(state).fallback_service(plimsoll_ui::router());
             let turned = turned(closed);
             doors.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(turned).await });

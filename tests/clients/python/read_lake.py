@@ -7,6 +7,7 @@ usage: read_lake.py deltalake|chdb FOLDER    with a reader that knows nothing of
 import datetime
 import hashlib
 import json
+import os
 import sys
 import urllib.request
 
@@ -24,6 +25,8 @@ def with_deltalake(folder):
 
 
 def with_chdb(folder):
+    # It reads files below the working directory only.
+    os.chdir(folder)
     import chdb
 
     columns = ", ".join(COLUMNS)

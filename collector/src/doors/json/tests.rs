@@ -1,0 +1,81 @@
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use prost::Message as _;
+use serde_json::json;
+
+use super::*;
+
+fn traces(value: &Value) -> Result<ExportTraceServiceRequest, String> {
+    let bytes = to_protobuf(Signal::Traces, value.to_string().as_bytes()).map_err(|e| e.to_string())?;
+    ExportTraceServiceRequest::decode(&*bytes).map_err(|e| e.to_string())
+}
+
+fn with_span(span: Value) -> Value {
+    json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [span] }] }] })
+}
+
+#[test]
+fn every_field_of_a_span_arrives() {
+    let request = traces(&with_span(json!({
+        "traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174",
+        "parent_span_id": "eee19b7ec3c1b173", "name": "n", "traceState": "a=b", "flags": 257, "unknown": {"x": 1},
+        "kind": "SPAN_KIND_SERVER", "startTimeUnixNano": "1544712660000000000",
+        "endTimeUnixNano": 1_544_712_661_000_000_000_u64,
+        "attributes": [
+            {"key": "s", "value": {"stringValue": ""}}, {"key": "i", "value": {"intValue": "-9223372036854775808"}},
+            {"key": "d", "value": {"doubleValue": "-Infinity"}}, {"key": "b", "value": {"bytesValue": "aGk="}},
+            {"key": "f", "value": {"boolValue": false}}, {"key": "n", "value": null},
+            {"key": "a", "value": {"arrayValue": {"values": [{"intValue": 1}, {}]}}},
+        ],
+        "events": [{"timeUnixNano": "7", "name": "e"}], "droppedEventsCount": 2,
+        "links": [{"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "00", "flags": 1}],
+        "status": {"code": 2, "message": "m"},
+    })))
+    .expect("valid");
+    let span = &request.resource_spans[0].scope_spans[0].spans[0];
+    assert_eq!(span.trace_id[..2], [0x5b, 0x8e]);
+    assert_eq!((span.span_id.len(), span.parent_span_id.len()), (8, 8));
+    assert_eq!((span.kind, span.flags, span.dropped_events_count), (2, 257, 2));
+    assert_eq!(span.end_time_unix_nano - span.start_time_unix_nano, 1_000_000_000);
+    let value = |i: usize| span.attributes[i].value.clone().and_then(|v| v.value);
+    assert_eq!(value(0), Some(Any::StringValue(String::new())));
+    assert_eq!(value(1), Some(Any::IntValue(i64::MIN)));
+    assert_eq!(value(2), Some(Any::DoubleValue(f64::NEG_INFINITY)));
+    assert_eq!(value(3), Some(Any::BytesValue(b"hi".to_vec())));
+    assert_eq!(value(4), Some(Any::BoolValue(false)));
+    assert_eq!(value(5), None);
+    assert!(matches!(value(6), Some(Any::ArrayValue(a)) if a.values.len() == 2));
+    assert_eq!((span.events[0].time_unix_nano, span.links[0].span_id.len()), (7, 1));
+    assert_eq!(span.status.as_ref().map(|s| (s.code, s.message.as_str())), Some((2, "m")));
+}
+
+#[test]
+fn logs_arrive() {
+    let request = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [{
+        "timeUnixNano": "1", "observedTimeUnixNano": "2", "severityNumber": "SEVERITY_NUMBER_WARN",
+        "body": {"stringValue": "hello"}, "eventName": "e", "spanId": "eee19b7ec3c1b174",
+    }] }] }] });
+    let bytes = to_protobuf(Signal::Logs, request.to_string().as_bytes()).expect("valid");
+    let request = ExportLogsServiceRequest::decode(&*bytes).expect("protobuf");
+    let record = &request.resource_logs[0].scope_logs[0].log_records[0];
+    assert_eq!((record.time_unix_nano, record.observed_time_unix_nano, record.severity_number), (1, 2, 13));
+    assert_eq!((record.event_name.as_str(), record.span_id.len()), ("e", 8));
+    assert!(record.body.is_some());
+}
+
+#[test]
+fn a_bad_id_spoils_its_span_alone() {
+    let request = traces(&with_span(json!({"traceId": "not hex!", "spanId": "abc"}))).expect("valid");
+    let span = &request.resource_spans[0].scope_spans[0].spans[0];
+    assert_eq!((span.trace_id.len(), span.span_id.len()), (1, 1));
+}
+
+#[test]
+fn a_wrong_type_is_named() {
+    let error = traces(&with_span(json!({"name": 7}))).expect_err("name is no string");
+    assert_eq!(error, "resourceSpans[0].scopeSpans[0].spans[0].name must be a string");
+    assert!(traces(&json!([])).is_err());
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert!(to_protobuf(Signal::Traces, deep.as_bytes()).is_err());
+}

@@ -1,0 +1,43 @@
+//! From request bytes to Arrow rows: the one decoder of ingest and of replay. Pure and deterministic.
+//!
+//! Traces are walked straight from protobuf into column builders; nothing is allocated for an attribute. What
+//! cannot be kept is counted and named; its neighbours stay.
+
+mod columns;
+mod logs;
+mod notes;
+mod spans;
+#[cfg(test)]
+mod tests;
+mod value;
+mod verdicts;
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::table::Table;
+use plimsoll_store::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
+
+/// Understands what the doors and the verdicts endpoint put into the log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OtlpDecoder;
+
+impl Decode for OtlpDecoder {
+    fn decode(&self, meta: &RecordMeta, payload: &[u8]) -> Result<Decoded, DecodeError> {
+        match meta.kind {
+            RecordKind::Traces => spans::decode(meta, payload),
+            RecordKind::Logs => logs::decode(meta, payload),
+            RecordKind::Verdicts => verdicts::decode(meta, payload),
+        }
+    }
+}
+
+/// A batch with the table's file schema but for its last column, `wal_seq`.
+fn batch(table: Table, columns: Vec<ArrayRef>) -> Result<RecordBatch, DecodeError> {
+    let schema = table.file_schema();
+    let fields = &schema.fields()[..schema.fields().len() - 1];
+    RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), columns)
+        .map_err(|e| DecodeError(format!("rows of {}: {e}", table.as_str())))
+}

@@ -1,0 +1,323 @@
+//! `ExportLogsServiceRequest` → rows of `log_records`; evaluation events are rows of `verdicts` too.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, StringBuilder, TimestampMicrosecondArray};
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
+use plimsoll_store::{DecodeError, Decoded, RecordMeta};
+
+use super::columns::{Keyword, Remainder, as_keyword};
+use super::notes::Notes;
+use super::spans::UNKNOWN_SERVICE;
+use super::value::{Any, key_value, text};
+use super::verdicts::{Verdict, Verdicts};
+use crate::limits::{ATTRIBUTES_MAX, SPANS_MAX};
+use crate::wire::{Field, Reader, WireError};
+
+pub fn decode(meta: &RecordMeta, payload: &[u8]) -> Result<Decoded, DecodeError> {
+    let mut rows = Rows { ingest: meta.ingest, ..Rows::default() };
+    rows.request(payload).map_err(|e| DecodeError(format!("not an OTLP logs request: {e}")))?;
+    rows.finish(meta)
+}
+
+type Entry<'a> = (Cow<'a, str>, Any<'a>);
+
+#[derive(Default)]
+struct Rows<'a> {
+    notes: Notes,
+    ingest: UnixNanos,
+    time: Vec<i64>,
+    observed: Vec<Option<i64>>,
+    trace_id: StringBuilder,
+    span_id: StringBuilder,
+    severity_number: Vec<Option<i32>>,
+    severity_text: Keyword<'a>,
+    event_name: Keyword<'a>,
+    body: StringBuilder,
+    body_type: Keyword<'a>,
+    service: Keyword<'a>,
+    scope: Keyword<'a>,
+    scope_version: Keyword<'a>,
+    attributes: Remainder,
+    resource_attributes: Remainder,
+    scope_attributes: Remainder,
+    flags: Vec<Option<i32>>,
+    dropped: Vec<Option<i32>>,
+    verdicts: Verdicts,
+}
+
+/// What the records of one resource or scope share.
+#[derive(Default)]
+struct Shared<'a> {
+    name: Cow<'a, str>,
+    version: Cow<'a, str>,
+    attributes: Vec<Entry<'a>>,
+}
+
+#[derive(Default)]
+struct Record<'a> {
+    time: u64,
+    observed: u64,
+    severity_number: u64,
+    severity_text: &'a [u8],
+    body: Option<Any<'a>>,
+    attributes: Vec<Entry<'a>>,
+    dropped: u32,
+    flags: u32,
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    event_name: &'a [u8],
+}
+
+impl<'a> Rows<'a> {
+    fn request(&mut self, message: &'a [u8]) -> Result<(), WireError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            if let (1, Field::Bytes(resource_logs)) = (number, field) {
+                self.resource_logs(resource_logs)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn resource_logs(&mut self, message: &'a [u8]) -> Result<(), WireError> {
+        let mut resource = Shared { name: Cow::Borrowed(UNKNOWN_SERVICE), ..Shared::default() };
+        let mut scopes = Vec::new();
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match (number, field) {
+                (1, Field::Bytes(of)) => {
+                    let mut reader = Reader::new(of);
+                    while let Some((number, field)) = reader.next_field()? {
+                        let (1, Field::Bytes(entry)) = (number, field) else { continue };
+                        let (key, value) = self.entry(entry)?;
+                        match (key.as_ref(), value) {
+                            ("service.name", Any::Str(name)) if !name.is_empty() => {
+                                resource.name = text(name, &mut self.notes);
+                            }
+                            _ => resource.attributes.push((key, value)),
+                        }
+                    }
+                }
+                (2, Field::Bytes(scope)) => scopes.push(scope),
+                _ => {}
+            }
+        }
+        scopes.into_iter().try_for_each(|scope| self.scope_logs(scope, &resource))
+    }
+
+    fn entry(&mut self, message: &'a [u8]) -> Result<Entry<'a>, WireError> {
+        let (key, value) = key_value(message)?;
+        Ok((text(key, &mut self.notes), value))
+    }
+
+    fn scope_logs(&mut self, message: &'a [u8], resource: &Shared<'a>) -> Result<(), WireError> {
+        let mut scope = Shared::default();
+        let mut records = Vec::new();
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match (number, field) {
+                (1, Field::Bytes(of)) => {
+                    let mut reader = Reader::new(of);
+                    while let Some((number, field)) = reader.next_field()? {
+                        match (number, field) {
+                            (1, Field::Bytes(name)) => scope.name = text(name, &mut self.notes),
+                            (2, Field::Bytes(version)) => scope.version = text(version, &mut self.notes),
+                            (3, Field::Bytes(entry)) => scope.attributes.push(self.entry(entry)?),
+                            _ => {}
+                        }
+                    }
+                }
+                (2, Field::Bytes(record)) => records.push(record),
+                _ => {}
+            }
+        }
+        for message in records {
+            let record = self.read(message)?;
+            self.record(&record, resource, &scope)?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, message: &'a [u8]) -> Result<Record<'a>, WireError> {
+        let mut record = Record::default();
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match (number, field) {
+                (1, Field::Fixed64(t)) => record.time = t,
+                (2, Field::Varint(n)) => record.severity_number = n,
+                (3, Field::Bytes(severity)) => record.severity_text = severity,
+                (5, Field::Bytes(body)) => record.body = Some(Any::read(body)?),
+                (6, Field::Bytes(entry)) if record.attributes.len() < ATTRIBUTES_MAX => {
+                    record.attributes.push(self.entry(entry)?);
+                }
+                (6, Field::Bytes(_)) => record.dropped += 1,
+                (7, Field::Varint(n)) => record.dropped += n as u32,
+                (8, Field::Fixed32(flags)) => record.flags = flags,
+                (9, Field::Bytes(id)) => record.trace_id = id,
+                (10, Field::Bytes(id)) => record.span_id = id,
+                (11, Field::Fixed64(t)) => record.observed = t,
+                (12, Field::Bytes(name)) => record.event_name = name,
+                _ => {}
+            }
+        }
+        Ok(record)
+    }
+
+    fn record(
+        &mut self,
+        record: &Record<'a>,
+        resource: &Shared<'a>,
+        scope: &Shared<'a>,
+    ) -> Result<(), WireError> {
+        if self.time.len() >= SPANS_MAX {
+            self.notes.reject("log record rejected: too many in one request");
+            return Ok(());
+        }
+        let (trace_id, span_id) = (TraceId::from_wire(record.trace_id), SpanId::from_wire(record.span_id));
+        if (trace_id.is_none() && !record.trace_id.is_empty())
+            || (span_id.is_none() && !record.span_id.is_empty())
+        {
+            self.notes.warn("log record with an invalid trace or span id: taken for none");
+        }
+        let time = match (record.time, record.observed) {
+            (0, 0) => self.ingest,
+            (0, observed) => UnixNanos::from_wire(observed),
+            (time, _) => UnixNanos::from_wire(time),
+        };
+        let named = record.attributes.iter().find(|(key, _)| key == "event.name");
+        let event_name = match named {
+            Some((_, Any::Str(name))) if record.event_name.is_empty() => name,
+            _ => record.event_name,
+        };
+        let event_name = text(event_name, &mut self.notes);
+        if event_name == verdict::EVENT_NAME {
+            self.verdict(record, scope, trace_id, span_id, time)?;
+        }
+        self.time.push(time.0);
+        self.observed.push((record.observed != 0).then(|| UnixNanos::from_wire(record.observed).0));
+        self.trace_id.append_option(trace_id.map(|id| id.to_string()));
+        self.span_id.append_option(span_id.map(|id| id.to_string()));
+        self.severity_number.push(i32::try_from(record.severity_number).ok().filter(|n| *n != 0));
+        self.severity_text.push_some(text(record.severity_text, &mut self.notes));
+        self.event_name.push_some(event_name);
+        let body = record.body.map(|b| b.text(&mut self.notes)).transpose()?.flatten();
+        self.body.append_option(body);
+        self.body_type.push(match record.body {
+            None | Some(Any::Str(_)) => None,
+            Some(Any::Bool(_)) => Some(Cow::Borrowed("b")),
+            Some(Any::Int(_)) => Some(Cow::Borrowed("i")),
+            Some(Any::Double(_)) => Some(Cow::Borrowed("d")),
+            Some(Any::Bytes(_)) => Some(Cow::Borrowed("y")),
+            Some(Any::Empty) => Some(Cow::Borrowed("n")),
+            Some(Any::Array(_) | Any::Map(_)) => Some(Cow::Borrowed("j")),
+        });
+        self.service.push(Some(resource.name.clone()));
+        self.scope.push(Some(scope.name.clone()));
+        self.scope_version.push_some(scope.version.clone());
+        let mut dropped = record.dropped;
+        for (entries, into) in [
+            (&record.attributes, &mut self.attributes),
+            (&resource.attributes, &mut self.resource_attributes),
+            (&scope.attributes, &mut self.scope_attributes),
+        ] {
+            for (key, value) in entries {
+                match value.text(&mut self.notes)? {
+                    Some(value_text) => into.entry(key, &value_text, value.type_char()),
+                    None => {
+                        self.notes.warn("attribute nested deeper than 32: dropped");
+                        dropped += 1;
+                    }
+                }
+            }
+            into.end();
+        }
+        self.flags.push((record.flags != 0).then_some(record.flags as i32));
+        self.dropped.push((dropped != 0).then(|| i32::try_from(dropped).unwrap_or(i32::MAX)));
+        Ok(())
+    }
+
+    fn verdict(
+        &mut self,
+        record: &Record<'a>,
+        scope: &Shared<'a>,
+        trace_id: Option<TraceId>,
+        span_id: Option<SpanId>,
+        judged: UnixNanos,
+    ) -> Result<(), WireError> {
+        let value = |key: &str| record.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
+        let words = |keys: &[&str]| {
+            keys.iter().find_map(|key| match value(key) {
+                Some(Any::Str(s)) if !s.is_empty() => Some(String::from_utf8_lossy(s).into_owned()),
+                _ => None,
+            })
+        };
+        let Some(metric) = words(&["gen_ai.evaluation.name"]) else {
+            self.notes.warn("evaluation event without gen_ai.evaluation.name: kept as a log record only");
+            return Ok(());
+        };
+        let score = match value("gen_ai.evaluation.score.value") {
+            Some(Any::Double(x)) => Some(x),
+            Some(Any::Int(n)) => Some(n as f64),
+            _ => None,
+        };
+        let label = words(&["gen_ai.evaluation.score.label"]);
+        let evaluator = words(&["gen_ai.evaluation.evaluator", "plimsoll.evaluator", "evaluator"]);
+        self.verdicts.push(Verdict {
+            trace_id,
+            span_id,
+            response_id: words(&["gen_ai.response.id"]),
+            session_id: words(&["gen_ai.conversation.id", "session.id"]),
+            metric,
+            pass: verdict::pass(None, label.as_deref(), score),
+            label,
+            score,
+            evaluator: evaluator.or_else(|| (!scope.name.is_empty()).then(|| scope.name.to_string())),
+            explanation: words(&["gen_ai.evaluation.explanation"]),
+            judged,
+        });
+        Ok(())
+    }
+
+    fn finish(mut self, meta: &RecordMeta) -> Result<Decoded, DecodeError> {
+        let rows = self.time.len();
+        let mut decoded =
+            Decoded { rejected: self.notes.rejected, message: self.notes.message(), ..Decoded::default() };
+        if rows == 0 {
+            return Ok(decoded);
+        }
+        let mut tenant = Keyword::default();
+        (0..rows).for_each(|_| tenant.push_str(meta.tenant.as_str()));
+        let micros: Vec<i64> = self.time.iter().map(|n| UnixNanos(*n).micros()).collect();
+        let mut columns: Vec<ArrayRef> = vec![
+            tenant.finish(rows),
+            Arc::new(Int64Array::from(self.time)),
+            Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC")),
+            Arc::new(Int64Array::from(self.observed)),
+            Arc::new(self.trace_id.finish()),
+            Arc::new(self.span_id.finish()),
+            Arc::new(Int32Array::from(self.severity_number)),
+            self.severity_text.finish(rows),
+            self.event_name.finish(rows),
+            Arc::new(self.body.finish()),
+            self.body_type.finish(rows),
+            self.service.finish(rows),
+            self.scope.finish(rows),
+            self.scope_version.finish(rows),
+        ];
+        for remainder in [self.attributes, self.resource_attributes, self.scope_attributes] {
+            let (map, types) = remainder.finish();
+            columns.extend([map, as_keyword(&types)]);
+        }
+        columns.push(Arc::new(Int32Array::from(self.flags)));
+        columns.push(Arc::new(Int32Array::from(self.dropped)));
+        columns.push(Arc::new(Int64Array::from_value(meta.ingest.0, rows)));
+        decoded.batches.push((Table::LogRecords, super::batch(Table::LogRecords, columns)?));
+        if let Some(batch) = self.verdicts.finish(meta, "otlp_log")? {
+            decoded.batches.push((Table::Verdicts, batch));
+        }
+        Ok(decoded)
+    }
+}

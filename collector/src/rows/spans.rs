@@ -1,0 +1,602 @@
+//! `ExportTraceServiceRequest` → rows of `spans`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Int32Array, Int64Array, ListArray, StringArray, StringBuilder, StructArray,
+    TimestampMicrosecondArray,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::DataType;
+use plimsoll_schemas::table::{Table, event_fields, link_fields, list_item};
+use plimsoll_schemas::{Attr, SpanId, SpanKind, StatusCode, TraceId, UnixNanos};
+use plimsoll_store::{DecodeError, Decoded, RecordMeta};
+use rustc_hash::FxHashSet;
+
+use super::columns::{Keyword, Nulls, Promoted, Remainder, as_keyword};
+use super::notes::Notes;
+use super::value::{Any, key_value, text};
+use crate::limits::{ATTRIBUTES_MAX, EVENTS_MAX, LINKS_MAX, SPANS_MAX};
+use crate::wire::{Field, Reader, WireError};
+
+pub const UNKNOWN_SERVICE: &str = "unknown_service";
+
+pub fn decode(meta: &RecordMeta, payload: &[u8]) -> Result<Decoded, DecodeError> {
+    let mut rows = Rows::new(payload.len());
+    rows.request(payload).map_err(|e| DecodeError(format!("not an OTLP trace request: {e}")))?;
+    rows.finish(meta)
+}
+
+/// What the spans of one resource or scope share.
+#[derive(Default)]
+struct Shared<'a> {
+    service: Cow<'a, str>,
+    promoted: Vec<(Attr, Any<'a>)>,
+    remainder: Vec<(Cow<'a, str>, Cow<'a, str>, char)>,
+    name: Cow<'a, str>,
+    version: Cow<'a, str>,
+    schema_url: Cow<'a, str>,
+}
+
+/// One span's fields, before it is known whether it is kept.
+#[derive(Default)]
+struct SpanFields<'a> {
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    parent: &'a [u8],
+    trace_state: &'a [u8],
+    name: &'a [u8],
+    kind: i32,
+    start: u64,
+    end: u64,
+    status_code: i32,
+    status_message: &'a [u8],
+    flags: u32,
+    dropped: [u32; 3],
+    attributes: Vec<&'a [u8]>,
+    events: Vec<&'a [u8]>,
+    links: Vec<&'a [u8]>,
+}
+
+struct Rows<'a> {
+    notes: Notes,
+    seen: FxHashSet<(TraceId, SpanId)>,
+    keys: Vec<(TraceId, SpanId)>,
+    trace_id: StringBuilder,
+    span_id: StringBuilder,
+    parent: StringBuilder,
+    start: Vec<i64>,
+    duration: Vec<i64>,
+    name: Keyword<'a>,
+    kind: Keyword<'a>,
+    status_code: Keyword<'a>,
+    status_message: Keyword<'a>,
+    service: Keyword<'a>,
+    scope: Keyword<'a>,
+    scope_version: Keyword<'a>,
+    trace_state: Keyword<'a>,
+    flags: Vec<Option<i32>>,
+    promoted: Promoted<'a>,
+    attributes: Remainder,
+    resource_attributes: Remainder,
+    scope_attributes: Remainder,
+    resource_schema_url: Keyword<'a>,
+    scope_schema_url: Keyword<'a>,
+    events: Events,
+    links: Links,
+    dropped: [Vec<Option<i32>>; 3],
+}
+
+impl<'a> Rows<'a> {
+    fn new(bytes: usize) -> Self {
+        // About as many spans as bytes suggest: a span takes some 400.
+        let spans = bytes / 400 + 1;
+        Self {
+            notes: Notes::default(),
+            seen: FxHashSet::default(),
+            keys: Vec::with_capacity(spans),
+            trace_id: StringBuilder::with_capacity(spans, spans * 32),
+            span_id: StringBuilder::with_capacity(spans, spans * 16),
+            parent: StringBuilder::with_capacity(spans, spans * 16),
+            start: Vec::with_capacity(spans),
+            duration: Vec::with_capacity(spans),
+            name: Keyword::default(),
+            kind: Keyword::default(),
+            status_code: Keyword::default(),
+            status_message: Keyword::default(),
+            service: Keyword::default(),
+            scope: Keyword::default(),
+            scope_version: Keyword::default(),
+            trace_state: Keyword::default(),
+            flags: Vec::with_capacity(spans),
+            promoted: Promoted::new(),
+            attributes: Remainder::default(),
+            resource_attributes: Remainder::default(),
+            scope_attributes: Remainder::default(),
+            resource_schema_url: Keyword::default(),
+            scope_schema_url: Keyword::default(),
+            events: Events::default(),
+            links: Links::default(),
+            dropped: Default::default(),
+        }
+    }
+
+    fn request(&mut self, message: &'a [u8]) -> Result<(), WireError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            if let (1, Field::Bytes(resource_spans)) = (number, field) {
+                self.resource_spans(resource_spans)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn resource_spans(&mut self, message: &'a [u8]) -> Result<(), WireError> {
+        let mut resource = Shared { service: Cow::Borrowed(UNKNOWN_SERVICE), ..Shared::default() };
+        let mut scopes = Vec::new();
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match (number, field) {
+                (1, Field::Bytes(message)) => self.resource(message, &mut resource)?,
+                (2, Field::Bytes(scope_spans)) => scopes.push(scope_spans),
+                (3, Field::Bytes(url)) => resource.schema_url = text(url, &mut self.notes),
+                _ => {}
+            }
+        }
+        if resource.service == UNKNOWN_SERVICE {
+            self.notes.warn("resource without service.name: shown as unknown_service");
+        }
+        for message in scopes {
+            self.scope_spans(message, &resource)?;
+        }
+        Ok(())
+    }
+
+    fn resource(&mut self, message: &'a [u8], resource: &mut Shared<'a>) -> Result<(), WireError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            let (1, Field::Bytes(entry)) = (number, field) else { continue };
+            let (key, value) = key_value(entry)?;
+            let key = text(key, &mut self.notes);
+            match (key.as_ref(), value) {
+                ("service.name", Any::Str(name)) if !name.is_empty() => {
+                    resource.service = text(name, &mut self.notes);
+                }
+                _ => match Attr::resource(&key).filter(|a| fits(*a, value)) {
+                    Some(attr) => resource.promoted.push((attr, value)),
+                    None => self.shared_entry(key, value, resource)?,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn shared_entry(
+        &mut self,
+        key: Cow<'a, str>,
+        value: Any<'a>,
+        shared: &mut Shared<'a>,
+    ) -> Result<(), WireError> {
+        if shared.remainder.len() >= ATTRIBUTES_MAX {
+            self.notes.warn("attributes of a resource or scope above the limit: dropped");
+            return Ok(());
+        }
+        match value.text(&mut self.notes)? {
+            Some(value_text) => shared.remainder.push((key, value_text, value.type_char())),
+            None => self.notes.warn(TOO_DEEP),
+        }
+        Ok(())
+    }
+
+    fn scope_spans(&mut self, message: &'a [u8], resource: &Shared<'a>) -> Result<(), WireError> {
+        let mut scope = Shared::default();
+        let mut spans = Vec::new();
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match (number, field) {
+                (1, Field::Bytes(message)) => self.scope(message, &mut scope)?,
+                (2, Field::Bytes(span)) => spans.push(span),
+                (3, Field::Bytes(url)) => scope.schema_url = text(url, &mut self.notes),
+                _ => {}
+            }
+        }
+        let mut fields = SpanFields::default();
+        for message in spans {
+            fields.read(message)?;
+            self.span(&fields, resource, &scope)?;
+        }
+        Ok(())
+    }
+
+    fn scope(&mut self, message: &'a [u8], scope: &mut Shared<'a>) -> Result<(), WireError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match (number, field) {
+                (1, Field::Bytes(name)) => scope.name = text(name, &mut self.notes),
+                (2, Field::Bytes(version)) => scope.version = text(version, &mut self.notes),
+                (3, Field::Bytes(entry)) => {
+                    let (key, value) = key_value(entry)?;
+                    let key = text(key, &mut self.notes);
+                    self.shared_entry(key, value, scope)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn span(
+        &mut self,
+        span: &SpanFields<'a>,
+        resource: &Shared<'a>,
+        scope: &Shared<'a>,
+    ) -> Result<(), WireError> {
+        let Some(trace_id) = TraceId::from_wire(span.trace_id) else {
+            self.notes.reject("span rejected: its trace id is not 16 bytes, or all zero");
+            return Ok(());
+        };
+        let Some(span_id) = SpanId::from_wire(span.span_id) else {
+            self.notes.reject("span rejected: its span id is not 8 bytes, or all zero");
+            return Ok(());
+        };
+        if self.keys.len() >= SPANS_MAX {
+            self.notes.reject("span rejected: too many in one request");
+            return Ok(());
+        }
+        if !self.seen.insert((trace_id, span_id)) {
+            self.notes.warn("span that is in the request twice: kept once");
+            return Ok(());
+        }
+        let row = self.keys.len();
+        self.keys.push((trace_id, span_id));
+        append_hex(&mut self.trace_id, &trace_id.hex());
+        append_hex(&mut self.span_id, &span_id.hex());
+        match SpanId::from_wire(span.parent) {
+            Some(parent) => append_hex(&mut self.parent, &parent.hex()),
+            None => {
+                if !span.parent.is_empty() && span.parent != [0; 8] {
+                    self.notes.warn("parent span id that is not 8 bytes: taken for none");
+                }
+                self.parent.append_null();
+            }
+        }
+        let (start, end) = (UnixNanos::from_wire(span.start), UnixNanos::from_wire(span.end));
+        if end < start {
+            self.notes.warn("span that ends before it starts: kept as sent");
+        }
+        self.start.push(start.0);
+        self.duration.push((end - start).0);
+        self.name.push(Some(text(span.name, &mut self.notes)));
+        self.kind.push_str(SpanKind::from_wire(span.kind).as_str());
+        self.status_code.push_str(StatusCode::from_wire(span.status_code).as_str());
+        self.status_message.push_some(text(span.status_message, &mut self.notes));
+        self.service.push(Some(resource.service.clone()));
+        self.scope.push(Some(scope.name.clone()));
+        self.scope_version.push_some(scope.version.clone());
+        self.trace_state.push_some(text(span.trace_state, &mut self.notes));
+        self.flags.push((span.flags != 0).then_some(span.flags as i32));
+        self.resource_schema_url.push_some(resource.schema_url.clone());
+        self.scope_schema_url.push_some(scope.schema_url.clone());
+        for (attr, value) in &resource.promoted {
+            self.promoted.put(row, *attr, *value, &mut self.notes);
+        }
+        for (remainder, shared) in
+            [(&mut self.resource_attributes, resource), (&mut self.scope_attributes, scope)]
+        {
+            for (key, value, type_char) in &shared.remainder {
+                remainder.entry(key, value, *type_char);
+            }
+            remainder.end();
+        }
+        let [mut dropped, mut dropped_events, mut dropped_links] = span.dropped;
+        dropped += self.span_attributes(span, row)?;
+        dropped_events += self.events.push(&span.events, &mut self.notes)?;
+        dropped_links += self.links.push(&span.links, &mut self.notes)?;
+        for (column, n) in self.dropped.iter_mut().zip([dropped, dropped_events, dropped_links]) {
+            column.push((n > 0).then(|| i32::try_from(n).unwrap_or(i32::MAX)));
+        }
+        Ok(())
+    }
+
+    /// Answers how many could not be kept.
+    fn span_attributes(&mut self, span: &SpanFields<'a>, row: usize) -> Result<u32, WireError> {
+        let mut dropped = 0;
+        for (i, entry) in span.attributes.iter().enumerate() {
+            let (key, value) = key_value(entry)?;
+            if i >= ATTRIBUTES_MAX {
+                dropped += 1;
+                continue;
+            }
+            let key = text(key, &mut self.notes);
+            if let Some(attr) = Attr::span(&key)
+                && self.promoted.put(row, attr, value, &mut self.notes)
+            {
+                continue;
+            }
+            match value.text(&mut self.notes)? {
+                Some(value_text) => self.attributes.entry(&key, &value_text, value.type_char()),
+                None => {
+                    self.notes.warn(TOO_DEEP);
+                    dropped += 1;
+                }
+            }
+        }
+        self.attributes.end();
+        Ok(dropped)
+    }
+
+    fn finish(self, meta: &RecordMeta) -> Result<Decoded, DecodeError> {
+        let rows = self.keys.len();
+        let mut decoded =
+            Decoded { rejected: self.notes.rejected, message: self.notes.message(), ..Decoded::default() };
+        if rows == 0 {
+            return Ok(decoded);
+        }
+        let mut nulls = Nulls::new(rows);
+        let keyword = plimsoll_schemas::table::keyword();
+        let mut tenant = Keyword::default();
+        (0..rows).for_each(|_| tenant.push_str(meta.tenant.as_str()));
+        let start = Int64Array::from(self.start);
+        let micros: Vec<i64> = start.values().iter().map(|n| UnixNanos(*n).micros()).collect();
+        let (mut trace_id, mut span_id, mut parent) = (self.trace_id, self.span_id, self.parent);
+        let mut columns: Vec<ArrayRef> = vec![
+            tenant.finish(rows),
+            Arc::new(trace_id.finish()),
+            Arc::new(span_id.finish()),
+            Arc::new(parent.finish()),
+            Arc::new(start),
+            Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC")),
+            Arc::new(Int64Array::from(self.duration)),
+            self.name.finish(rows),
+            self.kind.finish(rows),
+            self.status_code.finish(rows),
+            self.status_message.finish(rows),
+            self.service.finish(rows),
+            self.scope.finish(rows),
+            self.scope_version.finish(rows),
+            self.trace_state.finish(rows),
+            Arc::new(Int32Array::from(self.flags)),
+        ];
+        // The derived columns, which settling fills in.
+        columns.extend((0..5).map(|_| nulls.of(&keyword)));
+        columns.extend([nulls.of(&DataType::Int64), nulls.of(&keyword), nulls.of(&DataType::Int32)]);
+        columns.extend(self.promoted.finish(rows, &mut nulls));
+        for remainder in [self.attributes, self.resource_attributes, self.scope_attributes] {
+            let (map, types) = remainder.finish();
+            columns.extend([map, as_keyword(&types)]);
+        }
+        columns.extend([self.resource_schema_url.finish(rows), self.scope_schema_url.finish(rows)]);
+        columns.extend([self.events.finish(), self.links.finish()]);
+        columns.extend(self.dropped.map(|n| Arc::new(Int32Array::from(n)) as ArrayRef));
+        columns.push(Arc::new(Int64Array::from_value(meta.ingest.0, rows)));
+        decoded.batches.push((Table::Spans, super::batch(Table::Spans, columns)?));
+        decoded.span_keys = self.keys;
+        Ok(decoded)
+    }
+}
+
+const TOO_DEEP: &str = "attribute nested deeper than 32: dropped";
+
+/// Whether the value has the type of the attribute's column.
+fn fits(attr: Attr, value: Any<'_>) -> bool {
+    use plimsoll_schemas::AttrType;
+    matches!(
+        (attr.info().kind, value),
+        (AttrType::Keyword | AttrType::Text, Any::Str(_))
+            | (AttrType::Int, Any::Int(_))
+            | (AttrType::Double, Any::Double(_))
+            | (AttrType::Bool, Any::Bool(_))
+    )
+}
+
+fn append_hex(builder: &mut StringBuilder, digits: &[u8]) {
+    builder.append_value(std::str::from_utf8(digits).unwrap_or_default());
+}
+
+impl<'a> SpanFields<'a> {
+    fn read(&mut self, message: &'a [u8]) -> Result<(), WireError> {
+        let (mut attributes, mut events, mut links) = (
+            std::mem::take(&mut self.attributes),
+            std::mem::take(&mut self.events),
+            std::mem::take(&mut self.links),
+        );
+        attributes.clear();
+        events.clear();
+        links.clear();
+        *self = Self { attributes, events, links, ..Self::default() };
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match (number, field) {
+                (1, Field::Bytes(id)) => self.trace_id = id,
+                (2, Field::Bytes(id)) => self.span_id = id,
+                (3, Field::Bytes(state)) => self.trace_state = state,
+                (4, Field::Bytes(id)) => self.parent = id,
+                (5, Field::Bytes(name)) => self.name = name,
+                (6, Field::Varint(kind)) => self.kind = kind as i32,
+                (7, Field::Fixed64(start)) => self.start = start,
+                (8, Field::Fixed64(end)) => self.end = end,
+                (9, Field::Bytes(attribute)) => self.attributes.push(attribute),
+                (10, Field::Varint(n)) => self.dropped[0] = n as u32,
+                (11, Field::Bytes(event)) => self.events.push(event),
+                (12, Field::Varint(n)) => self.dropped[1] = n as u32,
+                (13, Field::Bytes(link)) => self.links.push(link),
+                (14, Field::Varint(n)) => self.dropped[2] = n as u32,
+                (15, Field::Bytes(status)) => self.status(status)?,
+                (16, Field::Fixed32(flags)) => self.flags = flags,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn status(&mut self, message: &'a [u8]) -> Result<(), WireError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match (number, field) {
+                (2, Field::Bytes(message)) => self.status_message = message,
+                (3, Field::Varint(code)) => self.status_code = code as i32,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts the attributes of an event or link into its map; answers how many were dropped.
+fn item_attributes<'a>(
+    entries: &[&'a [u8]],
+    into: &mut Remainder,
+    notes: &mut Notes,
+) -> Result<u32, WireError> {
+    let mut dropped = 0;
+    for (i, entry) in entries.iter().enumerate() {
+        let (key, value): (&'a [u8], Any<'a>) = key_value(entry)?;
+        match value.text(notes)? {
+            Some(value_text) if i < ATTRIBUTES_MAX => {
+                into.entry(&text(key, notes), &value_text, value.type_char())
+            }
+            _ => {
+                notes.warn("attributes of an event or link: too many or too deep, dropped");
+                dropped += 1;
+            }
+        }
+    }
+    into.end();
+    Ok(dropped)
+}
+
+fn count(n: u32) -> Option<i32> {
+    (n > 0).then(|| i32::try_from(n).unwrap_or(i32::MAX))
+}
+
+/// Where the items of each row end.
+struct Lists {
+    offsets: Vec<i32>,
+    valid: Vec<bool>,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self { offsets: vec![0], valid: Vec::new() }
+    }
+}
+
+impl Lists {
+    fn end(&mut self, items: usize) {
+        let items = i32::try_from(items).unwrap_or(i32::MAX);
+        self.valid.push(self.offsets.last() != Some(&items));
+        self.offsets.push(items);
+    }
+
+    fn finish(self, items: StructArray) -> ArrayRef {
+        let field = list_item(items.fields().clone());
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
+        Arc::new(ListArray::new(field, offsets, Arc::new(items), Some(NullBuffer::from(self.valid))))
+    }
+}
+
+#[derive(Default)]
+struct Events {
+    lists: Lists,
+    time: Vec<i64>,
+    name: StringBuilder,
+    attributes: Remainder,
+    dropped: Vec<Option<i32>>,
+}
+
+impl Events {
+    fn push(&mut self, events: &[&[u8]], notes: &mut Notes) -> Result<u32, WireError> {
+        for message in events.iter().take(EVENTS_MAX) {
+            let (mut time, mut name, mut dropped, mut attributes) = (0, &[][..], 0, Vec::new());
+            let mut reader = Reader::new(message);
+            while let Some((number, field)) = reader.next_field()? {
+                match (number, field) {
+                    (1, Field::Fixed64(t)) => time = t,
+                    (2, Field::Bytes(n)) => name = n,
+                    (3, Field::Bytes(entry)) => attributes.push(entry),
+                    (4, Field::Varint(n)) => dropped = n as u32,
+                    _ => {}
+                }
+            }
+            self.time.push(UnixNanos::from_wire(time).0);
+            self.name.append_value(text(name, notes));
+            dropped += item_attributes(&attributes, &mut self.attributes, notes)?;
+            self.dropped.push(count(dropped));
+        }
+        self.lists.end(self.time.len());
+        Ok(events.len().saturating_sub(EVENTS_MAX) as u32)
+    }
+
+    fn finish(mut self) -> ArrayRef {
+        let (attributes, types) = self.attributes.finish();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(self.time)),
+            Arc::new(self.name.finish()),
+            attributes,
+            Arc::new(types),
+            Arc::new(Int32Array::from(self.dropped)),
+        ];
+        self.lists.finish(StructArray::new(event_fields(), columns, None))
+    }
+}
+
+#[derive(Default)]
+struct Links {
+    lists: Lists,
+    trace_id: StringBuilder,
+    span_id: StringBuilder,
+    trace_state: Vec<Option<String>>,
+    attributes: Remainder,
+    flags: Vec<Option<i32>>,
+    dropped: Vec<Option<i32>>,
+}
+
+impl Links {
+    fn push(&mut self, links: &[&[u8]], notes: &mut Notes) -> Result<u32, WireError> {
+        let mut lost = links.len().saturating_sub(LINKS_MAX) as u32;
+        for message in links.iter().take(LINKS_MAX) {
+            let (mut trace, mut span, mut state, mut dropped, mut flags) = (&[][..], &[][..], &[][..], 0, 0);
+            let mut attributes = Vec::new();
+            let mut reader = Reader::new(message);
+            while let Some((number, field)) = reader.next_field()? {
+                match (number, field) {
+                    (1, Field::Bytes(id)) => trace = id,
+                    (2, Field::Bytes(id)) => span = id,
+                    (3, Field::Bytes(s)) => state = s,
+                    (4, Field::Bytes(entry)) => attributes.push(entry),
+                    (5, Field::Varint(n)) => dropped = n as u32,
+                    (6, Field::Fixed32(f)) => flags = f,
+                    _ => {}
+                }
+            }
+            let (Some(trace), Some(span)) = (TraceId::from_wire(trace), SpanId::from_wire(span)) else {
+                notes.warn("link without valid ids: dropped");
+                lost += 1;
+                continue;
+            };
+            append_hex(&mut self.trace_id, &trace.hex());
+            append_hex(&mut self.span_id, &span.hex());
+            self.trace_state.push((!state.is_empty()).then(|| text(state, notes).into_owned()));
+            dropped += item_attributes(&attributes, &mut self.attributes, notes)?;
+            self.flags.push((flags != 0).then_some(flags as i32));
+            self.dropped.push(count(dropped));
+        }
+        self.lists.end(self.flags.len());
+        Ok(lost)
+    }
+
+    fn finish(mut self) -> ArrayRef {
+        let (attributes, types) = self.attributes.finish();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.trace_id.finish()),
+            Arc::new(self.span_id.finish()),
+            Arc::new(StringArray::from(self.trace_state)),
+            attributes,
+            Arc::new(types),
+            Arc::new(Int32Array::from(self.flags)),
+            Arc::new(Int32Array::from(self.dropped)),
+        ];
+        self.lists.finish(StructArray::new(link_fields(), columns, None))
+    }
+}

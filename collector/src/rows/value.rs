@@ -1,0 +1,148 @@
+//! OTLP's `AnyValue` and `KeyValue`, read from the wire.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value as Json, json};
+
+use super::notes::Notes;
+use crate::limits::{VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
+use crate::wire::{Field, Reader, WireError};
+
+/// A value as it stands in the request.
+#[derive(Debug, Clone, Copy)]
+pub enum Any<'a> {
+    Empty,
+    Str(&'a [u8]),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Bytes(&'a [u8]),
+    Array(&'a [u8]),
+    Map(&'a [u8]),
+}
+
+impl<'a> Any<'a> {
+    pub fn read(message: &'a [u8]) -> Result<Self, WireError> {
+        let mut value = Self::Empty;
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            value = match (number, field) {
+                (1, Field::Bytes(text)) => Self::Str(text),
+                (2, Field::Varint(b)) => Self::Bool(b != 0),
+                (3, Field::Varint(n)) => Self::Int(n as i64),
+                (4, Field::Fixed64(bits)) => Self::Double(f64::from_bits(bits)),
+                (5, Field::Bytes(array)) => Self::Array(array),
+                (6, Field::Bytes(map)) => Self::Map(map),
+                (7, Field::Bytes(bytes)) => Self::Bytes(bytes),
+                _ => value,
+            };
+        }
+        Ok(value)
+    }
+
+    /// The character that stands for its type in `attribute_types`.
+    pub const fn type_char(&self) -> char {
+        match self {
+            Self::Empty => 'n',
+            Self::Str(_) => 's',
+            Self::Bool(_) => 'b',
+            Self::Int(_) => 'i',
+            Self::Double(_) => 'd',
+            Self::Bytes(_) => 'y',
+            Self::Array(_) | Self::Map(_) => 'j',
+        }
+    }
+
+    /// The value as text; `None` if it nests too deep to be kept.
+    pub fn text(&self, notes: &mut Notes) -> Result<Option<Cow<'a, str>>, WireError> {
+        Ok(Some(match self {
+            Self::Empty => Cow::Borrowed(""),
+            Self::Str(bytes) => text(bytes, notes),
+            Self::Bool(b) => Cow::Borrowed(if *b { "true" } else { "false" }),
+            Self::Int(n) => n.to_string().into(),
+            Self::Double(x) => x.to_string().into(),
+            Self::Bytes(bytes) => STANDARD.encode(bytes).into(),
+            Self::Array(_) | Self::Map(_) => match self.json(0)? {
+                Some(json) => json.to_string().into(),
+                None => return Ok(None),
+            },
+        }))
+    }
+
+    /// OTLP JSON; `None` beyond the depth that is kept.
+    fn json(&self, depth: usize) -> Result<Option<Json>, WireError> {
+        if depth > VALUE_DEPTH_MAX {
+            return Ok(None);
+        }
+        Ok(Some(match self {
+            Self::Empty => json!({}),
+            Self::Str(bytes) => json!({"stringValue": String::from_utf8_lossy(bytes)}),
+            Self::Bool(b) => json!({ "boolValue": b }),
+            Self::Int(n) => json!({"intValue": n.to_string()}),
+            Self::Double(x) if x.is_finite() => json!({ "doubleValue": x }),
+            Self::Double(x) => json!({"doubleValue": x.to_string().replace("inf", "Infinity")}),
+            Self::Bytes(bytes) => json!({"bytesValue": STANDARD.encode(bytes)}),
+            Self::Array(array) => {
+                let mut values = Vec::new();
+                let mut reader = Reader::new(array);
+                while let Some((number, field)) = reader.next_field()? {
+                    if let (1, Field::Bytes(value)) = (number, field) {
+                        let Some(json) = Self::read(value)?.json(depth + 1)? else { return Ok(None) };
+                        values.push(json);
+                    }
+                }
+                json!({"arrayValue": {"values": values}})
+            }
+            Self::Map(map) => {
+                let mut values = Vec::new();
+                let mut reader = Reader::new(map);
+                while let Some((number, field)) = reader.next_field()? {
+                    if let (1, Field::Bytes(entry)) = (number, field) {
+                        let (key, value) = key_value(entry)?;
+                        let Some(json) = value.json(depth + 1)? else { return Ok(None) };
+                        values.push(json!({"key": String::from_utf8_lossy(key), "value": json}));
+                    }
+                }
+                json!({"kvlistValue": {"values": values}})
+            }
+        }))
+    }
+}
+
+/// A `KeyValue`: the key's bytes and the value.
+#[inline]
+pub fn key_value(message: &[u8]) -> Result<(&[u8], Any<'_>), WireError> {
+    let (mut key, mut value) = (&[][..], Any::Empty);
+    let mut reader = Reader::new(message);
+    while let Some((number, field)) = reader.next_field()? {
+        match (number, field) {
+            (1, Field::Bytes(bytes)) => key = bytes,
+            (2, Field::Bytes(any)) => value = Any::read(any)?,
+            _ => {}
+        }
+    }
+    Ok((key, value))
+}
+
+/// Bytes that should be UTF-8, bounded. What is not is replaced, and said so.
+#[inline]
+pub fn text<'a>(bytes: &'a [u8], notes: &mut Notes) -> Cow<'a, str> {
+    let mut text = match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            notes.warn("text that is not UTF-8: replaced by U+FFFD where it is not");
+            String::from_utf8_lossy(bytes)
+        }
+    };
+    if text.len() > VALUE_BYTES_MAX {
+        notes.warn("value above 1 MiB: cut");
+        let end = text.floor_char_boundary(VALUE_BYTES_MAX);
+        text = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+            Cow::Owned(text) => Cow::Owned(text[..end].to_owned()),
+        };
+    }
+    text
+}
