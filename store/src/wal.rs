@@ -1,18 +1,25 @@
 //! The write-ahead log: what was acknowledged and is in no file of the lake yet.
 //!
 //! # Format
-//! A folder of segments `{first_seq:020}.log`, each of at most about 64 MiB:
+//! A folder of segments `{first_seq:020}.log`, each of at most 64 MiB (or one group, if that is more):
 //! ```text
-//! header  magic "PLMWAL01" | log id 16 bytes | first_seq u64
-//! record  len u32 | crc32c u32 | seq u64 | ingest_unix_nano i64 | kind u8 | tenant length u8 | tenant | payload
+//! header  magic "PLIMWAL\0" | version u32 | log id 16 bytes | first_seq u64 | crc32c u32
+//! record  len u32 | crc32c u32 | seq u64 | ingest_unix_nano i64 | place u32 | kind u8
+//!         | tenant length u8 | tenant | payload
 //! ```
-//! Integers are little-endian. `len` counts what follows the checksum, and the checksum covers that. Sequences rise by one
-//! within a segment. The payload is the request's bytes, so that replay goes through the same decoder as ingest.
+//! Integers are little-endian. The header's checksum covers what precedes it. A record's `len` counts what follows its
+//! checksum; the checksum covers the log id and that. Sequences rise by one within a segment; between segments they may
+//! skip. Records that were written and synced together are a group; `place` counts a record's predecessors in its
+//! group, so that a half-written group can be told from damage (see [`replay`]). The payload is the request's bytes, so
+//! that replay goes through the same decoder as ingest.
 //!
 //! The log id is made with the log and is the application id of its Delta transactions, so that a log that
 //! was removed and made again is never mistaken for the old one.
 //!
-//! It is not preallocated: appending to a file and `fdatasync` also makes its new length durable.
+//! A segment's space is reserved when it is begun, so that a full disk is met before a write and not in it; its length
+//! grows with its records, so that none of its bytes needs to be told from emptiness.
+//!
+//! It is no queue (nothing is read from it but at a start) and knows nothing of what its payloads mean.
 
 mod digests;
 mod record;
@@ -21,24 +28,40 @@ mod replay;
 mod tests;
 mod writer;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::decode::RecordMeta;
 use crate::error::StoreError;
-use crate::files::{Appending, Files};
+use crate::files::{Appending, Files, folder_of};
 pub use digests::digest;
-pub use record::Record;
+use record::{Codec, Header};
+pub use record::{PAYLOAD_BYTES_MAX, Record};
 pub use replay::Replay;
 pub use writer::{Durable, Entry, Submitted, WalError, WalWriter};
 
-/// A segment that is longer is followed by a new one, so that the log can be let go of piece by piece.
+/// A group that does not fit begins a new segment, so that the log can be let go of piece by piece.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// A buffer that one large group needed is not kept.
+const BUFFER_BYTES_KEPT: usize = 16 << 20;
 
 /// A segment that is on disk.
 #[derive(Debug)]
 struct Segment {
     path: PathBuf,
     last_seq: u64,
+    len: u64,
+}
+
+impl Segment {
+    fn is_empty(&self) -> bool {
+        self.len <= record::HEADER_LEN as u64
+    }
+}
+
+fn file_name(first_seq: u64) -> String {
+    format!("{first_seq:020}.log")
 }
 
 /// The log, for the one who writes it.
@@ -47,31 +70,41 @@ pub struct Wal {
     files: Arc<dyn Files>,
     folder: PathBuf,
     id: uuid::Uuid,
+    segment_bytes_max: u64,
     /// Segments that are not written to any more, oldest first.
     closed: Vec<Segment>,
-    open: Option<(Segment, Box<dyn Appending>, u64)>,
+    open: Option<(Segment, Box<dyn Appending>)>,
     last_seq: u64,
+    buffer: Vec<u8>,
     poisoned: Option<String>,
 }
 
 impl Wal {
-    /// Opens the log in `folder`, or makes one, and gives its records in order. Sequences go on above both
-    /// the log's last and `seq_floor`. The records must be read to their end before the first append.
+    /// Opens the log in `folder`, or makes one, and gives its records in order; they are durable. Sequences go on above
+    /// both the log's last and `seq_floor`. The records must be read to their end before the first append.
     pub fn open(files: Arc<dyn Files>, folder: &Path, seq_floor: u64) -> Result<(Self, Replay), StoreError> {
         files.create_dir_all(folder).map_err(StoreError::io(folder))?;
-        let found = replay::scan(&*files, folder)?;
-        let id = found.id.unwrap_or_else(uuid::Uuid::new_v4);
+        // The process that made the folder may have died before the folder's own entry was durable.
+        files.sync_dir(folder_of(folder)).map_err(StoreError::io(folder))?;
+        let found = replay::recover(&*files, folder)?;
+        let replay = Replay::new(files.clone(), &found.segments);
         let wal = Self {
-            files: files.clone(),
+            files,
             folder: folder.to_owned(),
-            id,
-            last_seq: found.segments.last().map_or(0, |s| s.last_seq).max(seq_floor),
+            id: found.id.unwrap_or_else(uuid::Uuid::new_v4),
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            last_seq: found.last_seq.max(seq_floor),
             closed: found.segments,
             open: None,
+            buffer: Vec::new(),
             poisoned: None,
         };
-        let paths = wal.closed.iter().map(|s| s.path.clone()).collect();
-        Ok((wal, Replay::new(files, paths)))
+        Ok((wal, replay))
+    }
+
+    /// Smaller segments, so that a test need not write much to fill one.
+    pub fn with_segment_bytes_max(self, segment_bytes_max: u64) -> Self {
+        Self { segment_bytes_max, ..self }
     }
 
     pub fn id(&self) -> uuid::Uuid {
@@ -82,92 +115,134 @@ impl Wal {
         self.last_seq
     }
 
+    /// Why nothing is written any more.
+    pub fn poisoned(&self) -> Option<&str> {
+        self.poisoned.as_deref()
+    }
+
     /// Burns one sequence number, so that what is derived from now on supersedes what a crash left.
     pub fn skip(&mut self) -> u64 {
+        self.close_segment();
         self.last_seq += 1;
         self.last_seq
     }
 
-    /// Appends records under the next sequences with one write and one fsync. After an error nothing is known of
-    /// them, and the log is poisoned for good.
+    /// Appends a group of records under the next sequences, with one write and one fsync, and answers the last one's. After
+    /// an error of a write or fsync nothing is known of them, and the log is poisoned for good. If only the space for
+    /// a new segment cannot be had, nothing of them was written, and a later append may succeed.
     pub fn append<'r>(
         &mut self,
-        records: impl IntoIterator<Item = (&'r crate::decode::RecordMeta, &'r [u8])>,
+        records: impl IntoIterator<Item = (&'r RecordMeta, &'r [u8])>,
     ) -> Result<u64, StoreError> {
-        if let Some(why) = &self.poisoned {
-            return Err(StoreError::Poisoned(why.clone()));
-        }
+        self.check()?;
+        let codec = Codec::new(self.id);
         let first = self.last_seq + 1;
+        let mut bytes = std::mem::take(&mut self.buffer);
+        bytes.clear();
         let mut seq = self.last_seq;
-        let mut bytes = Vec::new();
-        for (meta, payload) in records {
+        for (place, (meta, payload)) in (0..).zip(records) {
+            if payload.len() > PAYLOAD_BYTES_MAX {
+                let problem = format!("a record of {} bytes; at most {PAYLOAD_BYTES_MAX} fit", payload.len());
+                return Err(StoreError::BadFormat { path: self.folder.clone(), problem });
+            }
             seq += 1;
-            record::encode(&mut bytes, seq, meta, payload);
+            codec.encode(&mut bytes, seq, place, meta, payload);
         }
-        if let Err(error) = self.write(first, seq, &bytes) {
-            self.poisoned = Some(error.to_string());
-            return Err(StoreError::Poisoned(error.to_string()));
+        if seq > self.last_seq {
+            self.write(first, seq, &bytes)?;
+            self.last_seq = seq;
         }
-        self.last_seq = seq;
+        if bytes.capacity() <= BUFFER_BYTES_KEPT {
+            self.buffer = bytes;
+        }
         Ok(seq)
     }
 
     fn write(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.open.as_ref().is_some_and(|(_, _, len)| *len >= SEGMENT_BYTES_MAX) {
+        let len = bytes.len() as u64;
+        if self.open.as_ref().is_some_and(|(s, _)| !s.is_empty() && s.len + len > self.segment_bytes_max) {
             self.close_segment();
         }
-        let (segment, file, len) = match &mut self.open {
-            Some(open) => open,
-            none => none.insert(Self::create(&*self.files, &self.folder, self.id, first)?),
-        };
-        file.append(bytes).map_err(StoreError::io(&segment.path))?;
-        file.sync().map_err(StoreError::io(&segment.path))?;
+        if self.open.is_none() {
+            self.open = Some(self.begin_segment(first, len)?);
+        }
+        let Some((segment, file)) = &mut self.open else { unreachable!("begun above") };
+        if let Err(source) = file.append(bytes).and_then(|()| file.sync()) {
+            let path = segment.path.clone();
+            return Err(self.poison(&path, source));
+        }
         segment.last_seq = last;
-        *len += bytes.len() as u64;
+        segment.len += len;
         Ok(())
     }
 
-    fn create(
-        files: &dyn Files,
-        folder: &Path,
-        id: uuid::Uuid,
-        first: u64,
-    ) -> Result<(Segment, Box<dyn Appending>, u64), StoreError> {
-        let path = folder.join(format!("{first:020}.log"));
-        let mut file = files.create(&path).map_err(StoreError::io(&path))?;
-        let header = record::header(id, first);
-        file.append(&header).map_err(StoreError::io(&path))?;
-        file.sync().map_err(StoreError::io(&path))?;
-        files.sync_dir(folder).map_err(StoreError::io(folder))?;
-        Ok((Segment { path, last_seq: first - 1 }, file, header.len() as u64))
+    /// The header and the segment's name are durable before the first record is written.
+    fn begin_segment(
+        &mut self,
+        first_seq: u64,
+        group_len: u64,
+    ) -> Result<(Segment, Box<dyn Appending>), StoreError> {
+        let path = self.folder.join(file_name(first_seq));
+        let mut file = self.files.create(&path).map_err(StoreError::io(&path))?;
+        let header = Header { id: self.id, first_seq }.encode();
+        let len = header.len() as u64;
+        if let Err(source) = file.reserve(self.segment_bytes_max.max(len + group_len)) {
+            return Err(match self.files.remove(&path) {
+                Ok(()) => StoreError::Io { path, source },
+                Err(source) => self.poison(&path, source),
+            });
+        }
+        file.append(&header)
+            .and_then(|()| file.sync())
+            .and_then(|()| self.files.sync_dir(&self.folder))
+            .map_err(|source| self.poison(&path, source))?;
+        Ok((Segment { path, last_seq: first_seq - 1, len }, file))
     }
 
     fn close_segment(&mut self) {
-        if let Some((segment, _, _)) = self.open.take() {
-            self.closed.push(segment);
-        }
+        self.closed.extend(self.open.take().map(|(segment, _)| segment));
     }
 
-    /// Deletes the segments all of whose records are at or below `seq`.
+    fn check(&self) -> Result<(), StoreError> {
+        self.poisoned.clone().map_or(Ok(()), |why| Err(StoreError::Poisoned(why)))
+    }
+
+    fn poison(&mut self, path: &Path, source: io::Error) -> StoreError {
+        let why = format!("{}: {source}", path.display());
+        tracing::error!(why, "the log is poisoned: nothing more is acknowledged");
+        self.poisoned = Some(why.clone());
+        StoreError::Poisoned(why)
+    }
+
+    /// Deletes the segments all of whose records are at or below `seq`, but for the very last: a log keeps its id and its
+    /// sequence in its segments, and one that is left with none would be another log at the next start.
     pub fn delete_through(&mut self, seq: u64) -> Result<(), StoreError> {
-        if self.open.as_ref().is_some_and(|(s, _, _)| s.last_seq <= seq) {
+        self.check()?;
+        if self.open.as_ref().is_some_and(|(s, _)| s.last_seq <= seq) {
             self.close_segment();
         }
         let gone = self.closed.iter().take_while(|s| s.last_seq <= seq).count();
-        // A log keeps its id in its segments: one that is left with none would be another log at the next start.
-        let keep_last = usize::from(gone == self.closed.len() && self.open.is_none() && gone > 0);
-        for segment in self.closed.drain(..gone - keep_last) {
-            self.files.remove(&segment.path).map_err(StoreError::io(&segment.path))?;
-        }
-        self.files.sync_dir(&self.folder).map_err(StoreError::io(&self.folder))
+        let kept = usize::from(gone == self.closed.len() && self.open.is_none());
+        self.remove_oldest(gone.saturating_sub(kept))
     }
 
-    /// Deletes the whole log, after a clean stop.
+    /// Deletes the whole log, after a clean stop. The next one in this folder is another.
     pub fn remove_all(&mut self) -> Result<(), StoreError> {
+        self.check()?;
         self.close_segment();
-        for segment in self.closed.drain(..) {
-            self.files.remove(&segment.path).map_err(StoreError::io(&segment.path))?;
+        self.remove_oldest(self.closed.len())
+    }
+
+    fn remove_oldest(&mut self, n: usize) -> Result<(), StoreError> {
+        if n == 0 {
+            return Ok(());
         }
-        self.files.sync_dir(&self.folder).map_err(StoreError::io(&self.folder))
+        for _ in 0..n {
+            let path = &self.closed[0].path;
+            self.files.remove(path).map_err(StoreError::io(path))?;
+            self.closed.remove(0);
+        }
+        let folder = self.folder.clone();
+        self.files.sync_dir(&folder).map_err(|source| self.poison(&folder, source))
     }
 }

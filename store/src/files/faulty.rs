@@ -1,9 +1,11 @@
-//! A file system in memory that fails on purpose, for tests: it counts operations, and crashes, tears a write, fails
-//! an fsync or runs full at the one that a test names.
+//! A file system in memory that fails on purpose, for tests: it counts operations, and at the one that a test names
+//! it crashes, cuts a write short, fails an fsync or is full. It knows nothing of real time or real disks.
 //!
-//! After [`FaultyFiles::crash`] there is what was synced; of what was not, an arbitrary part.
+//! It is as unkind as [the contract](super) allows: after a power loss there is what was synced, and of the rest an
+//! arbitrary part (a prefix, or sectors here and there; some names and not others), drawn from the seed.
 
-use std::collections::BTreeMap;
+mod disk;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,35 +13,28 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Appending, Files};
+use disk::{Change, Disk};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The process dies before the operation takes place.
+    /// The process dies before the operation takes place; all that follow fail until the restart.
     Crash,
-    /// A write puts down this share (in 1/256) of its bytes, then the process dies.
-    TornWrite(u8),
-    /// The fsync fails, and what it should have made durable is not.
-    SyncFails,
-    /// No space is left.
+    /// A write puts down a part of its bytes and fails. Other operations take place as usual.
+    ShortWrite,
+    /// An operation that needs space does not get it; of a write a part takes place. Others take place as usual.
     Full,
+    /// An fsync fails: what a file's should have made durable stays visible, but no later one makes it durable.
+    SyncFails,
 }
 
-#[derive(Debug, Default, Clone)]
-struct Inode {
-    bytes: Vec<u8>,
-    synced: usize,
-}
-
-#[derive(Debug, Default)]
-struct Disk {
-    inodes: Vec<Inode>,
-    /// What a process sees, and what a crash leaves of names.
-    names: BTreeMap<PathBuf, usize>,
-    durable_names: BTreeMap<PathBuf, usize>,
-    operations: u64,
-    fault: Option<(u64, Fault)>,
-    dead: bool,
+/// What happened between two lives of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// The process died; the machine kept everything that it had written.
+    Killed,
+    /// The machine lost its memory too.
+    PowerLost,
 }
 
 /// See the module's description. Clones share one disk.
@@ -47,10 +42,13 @@ struct Disk {
 pub struct FaultyFiles(Arc<Mutex<Disk>>);
 
 impl FaultyFiles {
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(Disk::new(seed))))
+    }
+
     /// The operation with this number, counted from 0, goes wrong.
     pub fn fail_at(&self, operation: u64, fault: Fault) {
-        let mut disk = self.0.lock();
-        disk.fault = Some((operation, fault));
+        self.0.lock().fault = Some((operation, fault));
     }
 
     /// How many operations there were.
@@ -58,163 +56,93 @@ impl FaultyFiles {
         self.0.lock().operations
     }
 
-    /// The machine starts again. `keep` says how much of the unsynced bytes of each file survived, in 1/256.
-    pub fn crash(&self, keep: u8) {
+    /// Ends the process's life, if it has not ended, and begins the next. Files that were open are closed.
+    pub fn restart(&self, how: Restart) {
         let mut disk = self.0.lock();
-        disk.names = disk.durable_names.clone();
-        for inode in &mut disk.inodes {
-            let unsynced = inode.bytes.len() - inode.synced;
-            inode.bytes.truncate(inode.synced + unsynced * usize::from(keep) / 256);
-            inode.synced = inode.bytes.len();
-        }
-        disk.fault = None;
-        disk.dead = false;
-    }
-
-    /// Flips one bit of a file.
-    pub fn flip(&self, path: &Path, byte: usize, bit: u8) {
-        let mut disk = self.0.lock();
-        if let Some(inode) = disk.names.get(path).copied() {
-            disk.inodes[inode].bytes[byte] ^= 1 << bit;
-        }
-    }
-}
-
-impl Disk {
-    /// Counts an operation and answers what goes wrong with it.
-    fn step(&mut self) -> io::Result<Option<Fault>> {
-        if self.dead {
-            return Err(died());
-        }
-        let operation = self.operations;
-        self.operations += 1;
-        match self.fault {
-            Some((at, Fault::Crash)) if at == operation => {
-                self.dead = true;
-                Err(died())
-            }
-            Some((at, fault)) if at == operation => Ok(Some(fault)),
-            _ => Ok(None),
+        disk.restart();
+        if how == Restart::PowerLost {
+            disk.lose_power();
         }
     }
 
-    fn inode(&self, path: &Path) -> io::Result<usize> {
-        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    /// Changes a file's bytes behind everyone's back, durably.
+    pub fn corrupt(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        self.0.lock().corrupt(path, change)
     }
-}
-
-fn died() -> io::Error {
-    io::Error::other("the process died")
 }
 
 #[derive(Debug)]
 struct Handle {
     disk: Arc<Mutex<Disk>>,
     inode: usize,
+    life: u64,
+}
+
+impl Handle {
+    fn at_end<T>(&self, act: impl FnOnce(&mut Disk, usize) -> io::Result<T>) -> io::Result<T> {
+        let mut disk = self.disk.lock();
+        if disk.life != self.life {
+            return Err(io::Error::other("this file was opened before the restart"));
+        }
+        act(&mut disk, self.inode)
+    }
 }
 
 impl Appending for Handle {
+    fn reserve(&mut self, _: u64) -> io::Result<()> {
+        self.at_end(|disk, _| disk.step_that_needs_space())
+    }
+
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut disk = self.disk.lock();
-        let fault = disk.step()?;
-        let inode = self.inode;
-        match fault {
-            Some(Fault::TornWrite(share)) => {
-                let part = bytes.len() * usize::from(share) / 256;
-                disk.inodes[inode].bytes.extend_from_slice(&bytes[..part]);
-                disk.dead = true;
-                Err(died())
-            }
-            Some(Fault::Full) => {
-                disk.inodes[inode].bytes.extend_from_slice(&bytes[..bytes.len() / 2]);
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            _ => {
-                disk.inodes[inode].bytes.extend_from_slice(bytes);
-                Ok(())
-            }
-        }
+        self.at_end(|disk, inode| {
+            let end = disk.len(inode);
+            disk.write(inode, end, bytes)
+        })
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut disk = self.disk.lock();
-        if let Some(Fault::SyncFails) = disk.step()? {
-            return Err(io::Error::other("input/output error"));
-        }
-        let inode = &mut disk.inodes[self.inode];
-        inode.synced = inode.bytes.len();
-        Ok(())
+        self.at_end(Disk::sync)
     }
 }
 
 impl Files for FaultyFiles {
-    fn create_dir_all(&self, _: &Path) -> io::Result<()> {
-        self.0.lock().step().map(|_| ())
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.0.lock().create_dir_all(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
         let mut disk = self.0.lock();
-        if let Some(Fault::Full) = disk.step()? {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        if disk.names.contains_key(path) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        disk.inodes.push(Inode::default());
-        let inode = disk.inodes.len() - 1;
-        disk.names.insert(path.to_owned(), inode);
-        Ok(Box::new(Handle { disk: self.0.clone(), inode }))
+        let inode = disk.create(path)?;
+        Ok(Box::new(Handle { disk: self.0.clone(), inode, life: disk.life }))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let mut disk = self.0.lock();
-        disk.step()?;
-        let inode = disk.inode(path)?;
-        Ok(disk.inodes[inode].bytes.clone())
+        self.0.lock().read(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut disk = self.0.lock();
-        disk.step()?;
-        Ok(disk.names.keys().filter(|p| p.parent() == Some(path)).cloned().collect())
+        self.0.lock().list(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut disk = self.0.lock();
-        disk.step()?;
-        let inode = disk.inode(from)?;
-        disk.names.remove(from);
-        disk.names.insert(to.to_owned(), inode);
-        Ok(())
+        self.0.lock().rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.0.lock();
-        disk.step()?;
-        disk.inode(path)?;
-        disk.names.remove(path);
-        Ok(())
+        self.0.lock().remove(path)
     }
 
-    fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+    fn rewrite_end(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.0.lock();
+        let inode = disk.open(path)?;
+        let offset = usize::try_from(offset).map_err(io::Error::other)?;
+        disk.write(inode, offset, bytes)?;
         disk.step()?;
-        let inode = disk.inode(path)?;
-        let inode = &mut disk.inodes[inode];
-        inode.bytes.truncate(len as usize);
-        inode.synced = inode.bytes.len();
-        Ok(())
+        disk.change(inode, Change::Cut(offset + bytes.len()));
+        disk.sync(inode)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.0.lock();
-        if let Some(Fault::SyncFails) = disk.step()? {
-            return Err(io::Error::other("input/output error"));
-        }
-        let here = |p: &PathBuf| p.parent() == Some(path);
-        disk.durable_names.retain(|p, _| !here(p));
-        let seen: Vec<_> = disk.names.iter().filter(|(p, _)| here(p)).map(|(p, i)| (p.clone(), *i)).collect();
-        disk.durable_names.extend(seen);
-        Ok(())
+        self.0.lock().sync_dir(path)
     }
 }

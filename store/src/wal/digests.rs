@@ -1,13 +1,16 @@
 //! Which requests were accepted of late: a request that is sent again, because its acknowledgement was lost, is recognised
 //! by its digest and not kept twice, also after a restart.
 //!
+//! A window: the last 65,536 requests, and of those the ones received within 15 minutes before the request that asks.
+//!
 //! File: `PLMDIGS1`, then 16 bytes digest and 8 bytes ingest time each, last a CRC-32C; little-endian.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 
 use plimsoll_schemas::UnixNanos;
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::decode::RecordMeta;
@@ -32,48 +35,50 @@ pub fn digest(meta: &RecordMeta, payload: &[u8]) -> u128 {
 #[derive(Debug, Default)]
 pub struct Digests {
     order: VecDeque<(u128, UnixNanos)>,
-    known: FxHashSet<u128>,
+    known: FxHashMap<u128, UnixNanos>,
 }
 
 impl Digests {
-    pub fn contains(&self, digest: u128) -> bool {
-        self.known.contains(&digest)
+    /// Whether the request was accepted within the window that ends at `now`.
+    pub fn contains(&self, digest: u128, now: UnixNanos) -> bool {
+        self.known.get(&digest).is_some_and(|at| !is_old(*at, now))
     }
 
-    /// False if it was known already.
-    pub fn insert(&mut self, digest: u128, ingest: UnixNanos) -> bool {
-        if !self.known.insert(digest) {
-            return false;
+    /// Does nothing if it is known already.
+    pub fn insert(&mut self, digest: u128, ingest: UnixNanos) {
+        if self.contains(digest, ingest) {
+            return;
         }
         self.order.push_back((digest, ingest));
+        self.known.insert(digest, ingest);
         while let Some((oldest, at)) = self.order.front().copied() {
-            if self.order.len() <= REQUESTS_MAX && (ingest - at).0 <= AGE_MAX_NS {
+            if self.order.len() <= REQUESTS_MAX && !is_old(at, ingest) {
                 break;
             }
             self.order.pop_front();
-            self.known.remove(&oldest);
+            if self.known.get(&oldest) == Some(&at) {
+                self.known.remove(&oldest);
+            }
         }
-        true
     }
 
-    /// What was saved; nothing where there is no file. A damaged one is reported and left out: the worst that
+    /// What was saved; nothing where there is no file. One that cannot be read is reported and left out: the worst that
     /// follows is that a request is kept twice, which reads and merges collapse.
     pub fn load(files: &dyn Files, path: &Path) -> Self {
         let mut digests = Self::default();
-        let Ok(bytes) = files.read(path) else { return digests };
-        let entries = bytes.split_last_chunk::<4>().and_then(|(body, crc)| {
-            (crc32c::crc32c(body) == u32::from_le_bytes(*crc)).then(|| body.strip_prefix(MAGIC)).flatten()
-        });
-        let Some(entries) = entries else {
-            tracing::warn!(path = %path.display(), "damaged; requests sent again from before the restart may not be recognised");
-            return digests;
+        let problem = match files.read(path) {
+            Ok(bytes) => match entries(&bytes) {
+                Some(entries) => {
+                    entries.for_each(|(digest, at)| digests.insert(digest, at));
+                    return digests;
+                }
+                None => "damaged".to_owned(),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return digests,
+            Err(error) => error.to_string(),
         };
-        for entry in entries.chunks_exact(24) {
-            let (Some(digest), Some(at)) = (entry.first_chunk::<16>(), entry.last_chunk::<8>()) else {
-                continue;
-            };
-            digests.insert(u128::from_le_bytes(*digest), UnixNanos(i64::from_le_bytes(*at)));
-        }
+        let path = path.display();
+        tracing::warn!(%path, problem, "requests from before the restart that are sent again may be kept twice");
         digests
     }
 
@@ -87,4 +92,19 @@ impl Digests {
         bytes.extend_from_slice(&crc.to_le_bytes());
         replace(files, path, &bytes)
     }
+}
+
+fn is_old(at: UnixNanos, now: UnixNanos) -> bool {
+    (now - at).0 > AGE_MAX_NS
+}
+
+fn entries(bytes: &[u8]) -> Option<impl Iterator<Item = (u128, UnixNanos)>> {
+    let (body, crc) = bytes.split_last_chunk::<4>()?;
+    if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
+        return None;
+    }
+    Some(body.strip_prefix(MAGIC)?.chunks_exact(24).filter_map(|entry| {
+        let (digest, at) = entry.split_first_chunk::<16>()?;
+        Some((u128::from_le_bytes(*digest), UnixNanos(i64::from_le_bytes(*at.first_chunk()?))))
+    }))
 }

@@ -1,5 +1,11 @@
-//! Reading a log back. A torn end is cut off: it was never acknowledged. Damage with valid records behind it is not
+//! Reading a log back. A torn end is cut off: it was never acknowledged. Damage that something durable follows is not
 //! a torn end, and nothing is thrown away for it.
+//!
+//! How the two are told apart: a group is written after the one before it was synced, and a segment is begun, or gone on
+//! from after a restart, after the one before it was. So what a crash leaves half-written is one group at the end of the last
+//! segment, with its records there or not in any order. A valid record of a later group, or a later segment,
+//! proves that the damaged record had been durable. (If the last group of all rots while nothing runs, it cannot
+//! be told from a torn one. That is the limit of every log of this kind.)
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,92 +13,173 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Segment;
-use super::record::{HEADER_LEN, Record, decode, find, parse_header};
+use super::record::{Codec, HEADER_LEN, Header, HeaderError, Record};
 use crate::error::StoreError;
 use crate::files::Files;
 
 /// What is on disk.
-pub struct Found {
+#[derive(Debug, Default)]
+pub struct Contents {
     pub id: Option<uuid::Uuid>,
     pub segments: Vec<Segment>,
+    /// The highest sequence that was given out.
+    pub last_seq: u64,
 }
 
-/// Checks every segment and cuts off a torn end.
-pub fn scan(files: &dyn Files, folder: &Path) -> Result<Found, StoreError> {
+/// Checks every segment, cuts off a torn end, and makes what is left durable.
+pub fn recover(files: &dyn Files, folder: &Path) -> Result<Contents, StoreError> {
     let mut paths = files.list(folder).map_err(StoreError::io(folder))?;
     paths.retain(|p| p.extension().is_some_and(|e| e == "log"));
-    let mut found = Found { id: None, segments: Vec::new() };
-    // Damage that is a torn end only if nothing valid follows it.
-    let mut torn: Vec<(PathBuf, u64, &str)> = Vec::new();
+    let mut contents = Contents::default();
+    let last = paths.last().cloned();
     for path in paths {
         let bytes = Bytes::from(files.read(&path).map_err(StoreError::io(&path))?);
-        let header = parse_header(&bytes);
-        let (end, last_seq) = match header {
-            Some((_, first)) => walk(&bytes, first),
-            None => (0, 0),
+        let is_last = last.as_ref() == Some(&path);
+        let header = match Header::decode(&bytes) {
+            Ok(header) => header,
+            Err(HeaderError::Version(version)) => {
+                let problem = format!("is of format {version}, which this version cannot read");
+                return Err(StoreError::BadFormat { path, problem });
+            }
+            // The header is durable before the first record is written.
+            Err(HeaderError::Invalid) if is_last && bytes.iter().skip(HEADER_LEN).all(|b| *b == 0) => {
+                tracing::info!(path = %path.display(), "removing a segment that a crash left without a header");
+                files.remove(&path).map_err(StoreError::io(&path))?;
+                continue;
+            }
+            Err(HeaderError::Invalid) => return Err(damaged(path, 0, "not a segment's header")),
         };
-        let holds_records = end > HEADER_LEN || find(&bytes, end).is_some();
-        if let Some((path, offset, problem)) = torn.first().filter(|_| holds_records).cloned() {
-            return Err(StoreError::DamagedWal { path, offset, problem: problem.into() });
+        contents.admit(&path, header)?;
+        let walk = Walk::over(&bytes, header);
+        if walk.end < bytes.len() && (!is_last || walk.is_followed(&bytes)) {
+            return Err(damaged(path, walk.end, "no valid record"));
         }
-        let is_empty = end <= HEADER_LEN;
-        if end < bytes.len() || is_empty {
-            let problem = if header.is_none() { "not a segment's header" } else { "no valid record" };
-            if find(&bytes, end).is_some() {
-                return Err(StoreError::DamagedWal { path, offset: end as u64, problem: problem.into() });
-            }
-            // A segment without a record goes as a whole: the next one may want its name.
-            torn.push((path.clone(), if is_empty { 0 } else { end as u64 }, problem));
+        let segment = Segment { path, last_seq: walk.last_seq, len: walk.end as u64 };
+        contents.last_seq = segment.last_seq;
+        if segment.is_empty() {
+            files.remove(&segment.path).map_err(StoreError::io(&segment.path))?;
+            continue;
         }
-        let Some((id, _)) = header.filter(|_| !is_empty) else { continue };
-        match found.id {
-            Some(other) if other != id => {
-                return Err(StoreError::BadFormat {
-                    path,
-                    problem: format!("belongs to log {id}, the segments before it to {other}"),
-                });
-            }
-            _ => found.id = Some(id),
+        if is_last {
+            settle(files, &segment, &bytes, &walk)?;
         }
-        found.segments.push(Segment { path, last_seq });
+        contents.segments.push(segment);
     }
-    for (path, offset, problem) in torn {
-        tracing::warn!(path = %path.display(), offset, problem, "cutting off the torn end of the log");
-        if offset == 0 {
-            files.remove(&path).map_err(StoreError::io(&path))?;
-            files.sync_dir(folder).map_err(StoreError::io(folder))?;
+    files.sync_dir(folder).map_err(StoreError::io(folder))?;
+    Ok(contents)
+}
+
+impl Contents {
+    /// Checks that a segment continues those before it.
+    fn admit(&mut self, path: &Path, header: Header) -> Result<(), StoreError> {
+        let problem = if path.file_name() != Some(super::file_name(header.first_seq).as_ref()) {
+            format!("begins with sequence {}, which its name does not say", header.first_seq)
+        } else if header.first_seq <= self.last_seq {
+            "begins before the segment before it ends".into()
+        } else if let Some(id) = self.id.filter(|id| *id != header.id) {
+            format!("belongs to log {}, the segments before it to {id}", header.id)
         } else {
-            files.truncate(&path, offset).map_err(StoreError::io(&path))?;
-        }
+            self.id = Some(header.id);
+            return Ok(());
+        };
+        Err(StoreError::BadFormat { path: path.to_owned(), problem })
     }
-    Ok(found)
 }
 
-/// The end of the last valid record, and its sequence.
-fn walk(bytes: &Bytes, first_seq: u64) -> (usize, u64) {
-    let (mut at, mut expected) = (HEADER_LEN, first_seq);
-    while let Some((record, next)) = decode(bytes, at) {
-        if record.seq != expected {
-            break;
-        }
-        (at, expected) = (next, expected + 1);
+/// Cuts off what is torn and writes the last group again. The process that wrote it may have died before its fsync,
+/// or been told that it failed; then the system's cache shows bytes that no later fsync would take to the disk.
+fn settle(files: &dyn Files, segment: &Segment, bytes: &[u8], walk: &Walk) -> Result<(), StoreError> {
+    let torn = &bytes[walk.end..];
+    if torn.iter().any(|b| *b != 0) {
+        let (path, offset) = (segment.path.display(), walk.end);
+        tracing::warn!(%path, offset, bytes = torn.len(), "cutting off the torn end of the log");
     }
-    (at, expected.saturating_sub(1))
+    files
+        .rewrite_end(&segment.path, walk.last_group as u64, &bytes[walk.last_group..walk.end])
+        .map_err(StoreError::io(&segment.path))
 }
 
-/// The records of a log that was scanned, one segment in memory at a time.
+fn damaged(path: PathBuf, offset: usize, problem: &str) -> StoreError {
+    StoreError::DamagedWal { path, offset: offset as u64, problem: problem.into() }
+}
+
+/// Where the valid records of a segment end.
+struct Walk {
+    codec: Codec,
+    end: usize,
+    last_seq: u64,
+    /// Where the last group begins; the header is one of its own.
+    last_group: usize,
+}
+
+impl Walk {
+    fn over(bytes: &Bytes, header: Header) -> Self {
+        let codec = Codec::new(header.id);
+        let last_seq = header.first_seq.saturating_sub(1);
+        let mut walk = Self { codec, end: HEADER_LEN, last_seq, last_group: 0 };
+        while let Some(found) = walk.codec.decode(bytes, walk.end, &(walk.last_seq + 1..=walk.last_seq + 1)) {
+            if found.group == found.record.seq {
+                walk.last_group = walk.end;
+            }
+            (walk.end, walk.last_seq) = (found.end, found.record.seq);
+        }
+        walk
+    }
+
+    /// Whether a record of a later group than the one that ends the walk is anywhere behind it.
+    fn is_followed(&self, bytes: &Bytes) -> bool {
+        let missing = self.last_seq + 1;
+        // Sequences rise by one, and so what fits into the segment bounds what is plausible.
+        let plausible = missing..=missing.saturating_add(bytes.len() as u64);
+        let mut at = self.end;
+        while at < bytes.len() {
+            match self.codec.decode(bytes, at, &plausible) {
+                Some(found) if found.group > missing => return true,
+                Some(found) => at = found.end,
+                None => at += 1,
+            }
+        }
+        false
+    }
+}
+
+/// The records of a log that was recovered, one segment in memory at a time.
 #[derive(Debug)]
 pub struct Replay {
     files: Arc<dyn Files>,
-    paths: std::vec::IntoIter<PathBuf>,
+    /// Segments and where their records end.
+    segments: std::vec::IntoIter<(PathBuf, u64)>,
+    reading: Option<Reading>,
+}
+
+/// The segment that is being read.
+#[derive(Debug)]
+struct Reading {
+    path: PathBuf,
+    codec: Codec,
     bytes: Bytes,
     at: usize,
 }
 
 impl Replay {
-    pub(super) fn new(files: Arc<dyn Files>, paths: Vec<PathBuf>) -> Self {
-        Self { files, paths: paths.into_iter(), bytes: Bytes::new(), at: 0 }
+    pub(super) fn new(files: Arc<dyn Files>, segments: &[Segment]) -> Self {
+        let segments = segments.iter().map(|s| (s.path.clone(), s.len)).collect::<Vec<_>>();
+        Self { files, segments: segments.into_iter(), reading: None }
     }
+
+    fn begin(&self, path: PathBuf, len: u64) -> Result<Reading, StoreError> {
+        let bytes = Bytes::from(self.files.read(&path).map_err(StoreError::io(&path))?);
+        match Header::decode(&bytes) {
+            Ok(header) if bytes.len() as u64 == len => {
+                Ok(Reading { path, codec: Codec::new(header.id), bytes, at: HEADER_LEN })
+            }
+            _ => Err(changed(path, 0)),
+        }
+    }
+}
+
+fn changed(path: PathBuf, offset: usize) -> StoreError {
+    damaged(path, offset, "changed while it was replayed")
 }
 
 impl Iterator for Replay {
@@ -100,14 +187,20 @@ impl Iterator for Replay {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some((record, next)) = decode(&self.bytes, self.at) {
-                self.at = next;
-                return Some(Ok(record));
+            if let Some(reading) = self.reading.as_mut().filter(|r| r.at < r.bytes.len()) {
+                let found = reading.codec.decode(&reading.bytes, reading.at, &(0..=u64::MAX));
+                let Some(found) = found else {
+                    let error = changed(reading.path.clone(), reading.at);
+                    self.reading = None;
+                    return Some(Err(error));
+                };
+                reading.at = found.end;
+                return Some(Ok(found.record));
             }
-            let path = self.paths.next()?;
-            match self.files.read(&path) {
-                Ok(bytes) => (self.bytes, self.at) = (bytes.into(), HEADER_LEN),
-                Err(source) => return Some(Err(StoreError::Io { path, source })),
+            let (path, len) = self.segments.next()?;
+            match self.begin(path, len) {
+                Ok(reading) => self.reading = Some(reading),
+                Err(error) => return Some(Err(error)),
             }
         }
     }

@@ -1,253 +1,125 @@
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use bytes::Bytes;
 use plimsoll_schemas::{Tenant, UnixNanos};
-use proptest::prelude::*;
+use uuid::Uuid;
 
-use super::*;
+use super::digests::{Digests, digest};
+use super::record::{Codec, Header, HeaderError};
 use crate::decode::{RecordKind, RecordMeta};
-use crate::files::faulty::{Fault, FaultyFiles};
+use crate::files::Files;
+use crate::files::faulty::FaultyFiles;
 
-fn meta() -> RecordMeta {
-    RecordMeta { kind: RecordKind::Traces, tenant: Tenant::default(), ingest: UnixNanos(7) }
-}
+const ANY: std::ops::RangeInclusive<u64> = 0..=u64::MAX;
+const MINUTE_NS: i64 = 60_000_000_000;
 
-fn folder() -> PathBuf {
-    PathBuf::from("/home/wal")
-}
-
-fn open(files: &FaultyFiles) -> Result<(Wal, Vec<Record>), StoreError> {
-    let (wal, replay) = Wal::open(Arc::new(files.clone()), &folder(), 0)?;
-    let records = replay.collect::<Result<Vec<_>, _>>()?;
-    Ok((wal, records))
-}
-
-/// Appends one record of this number; the number is its payload.
-fn append(wal: &mut Wal, number: u64) -> Result<u64, StoreError> {
-    let payload = number.to_le_bytes();
-    wal.append([(&meta(), payload.as_slice())])
-}
-
-fn numbers(records: &[Record]) -> Vec<u64> {
-    records.iter().map(|r| u64::from_le_bytes(r.payload[..].try_into().expect("eight bytes"))).collect()
-}
-
-fn only_segment(files: &FaultyFiles) -> PathBuf {
-    let paths = files.list(&folder()).expect("listed");
-    assert_eq!(paths.len(), 1);
-    paths[0].clone()
+fn meta(tenant: &str, kind: RecordKind) -> RecordMeta {
+    RecordMeta { kind, tenant: Tenant::new(tenant).expect("valid"), ingest: UnixNanos(-7) }
 }
 
 #[test]
-fn what_was_appended_is_replayed_in_order() {
-    let files = FaultyFiles::default();
-    let (mut wal, none) = open(&files).expect("new");
-    assert!(none.is_empty());
-    for number in 1..=5 {
-        assert_eq!(append(&mut wal, number).expect("durable"), number);
+fn a_record_comes_back_as_it_was() {
+    let codec = Codec::new(Uuid::from_u128(1));
+    let mut bytes = Vec::new();
+    codec.encode(&mut bytes, 41, 0, &meta("acme", RecordKind::Traces), b"first");
+    codec.encode(&mut bytes, 42, 1, &meta("other", RecordKind::Verdicts), b"");
+    let bytes = Bytes::from(bytes);
+    let first = codec.decode(&bytes, 0, &ANY).expect("valid");
+    let second = codec.decode(&bytes, first.end, &ANY).expect("valid");
+    assert_eq!((first.record.seq, first.group, &first.record.payload[..]), (41, 41, &b"first"[..]));
+    assert_eq!((second.record.seq, second.group, second.end), (42, 41, bytes.len()));
+    assert_eq!(second.record.meta.kind, RecordKind::Verdicts);
+    assert_eq!(second.record.meta.tenant.as_str(), "other");
+    assert_eq!(second.record.meta.ingest, UnixNanos(-7));
+    assert!(codec.decode(&bytes, 0, &(42..=50)).is_none(), "not a plausible sequence");
+}
+
+#[test]
+fn no_flipped_bit_and_no_cut_makes_another_record() {
+    let codec = Codec::new(Uuid::from_u128(1));
+    let mut whole = Vec::new();
+    codec.encode(&mut whole, 1, 0, &meta("acme", RecordKind::Logs), b"payload");
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(codec.decode(&bytes.into(), 0, &ANY).is_none(), "bit {bit}");
     }
-    let id = wal.id();
-    drop(wal);
-    files.crash(0);
-    let (mut wal, records) = open(&files).expect("opens");
-    assert_eq!(numbers(&records), [1, 2, 3, 4, 5]);
-    assert_eq!((wal.id(), records[0].meta.ingest), (id, UnixNanos(7)));
-    assert_eq!(append(&mut wal, 6).expect("durable"), 6);
-}
-
-#[test]
-fn a_log_cut_anywhere_gives_what_was_whole() {
-    let files = FaultyFiles::default();
-    let (mut wal, _) = open(&files).expect("new");
-    (1..=3).for_each(|n| drop(append(&mut wal, n)));
-    let path = only_segment(&files);
-    let bytes = files.read(&path).expect("read");
-    let record = (bytes.len() - record::HEADER_LEN) / 3;
-    for len in 0..=bytes.len() {
-        let cut = FaultyFiles::default();
-        let mut file = cut.create(&path).expect("created");
-        file.append(&bytes[..len]).and_then(|()| file.sync()).expect("written");
-        let (mut wal, records) = open(&cut).unwrap_or_else(|e| panic!("cut at {len}: {e}"));
-        let whole = len.saturating_sub(record::HEADER_LEN) / record;
-        assert_eq!(records.len(), whole, "cut at {len}");
-        append(&mut wal, 9).unwrap_or_else(|e| panic!("cut at {len}: {e}"));
+    for len in 0..whole.len() {
+        assert!(codec.decode(&whole[..len].to_vec().into(), 0, &ANY).is_none(), "{len} bytes");
     }
 }
 
 #[test]
-fn a_flipped_bit_is_never_read_as_a_record() {
-    let files = FaultyFiles::default();
-    let (mut wal, _) = open(&files).expect("new");
-    (1..=3).for_each(|n| drop(append(&mut wal, n)));
-    let path = only_segment(&files);
-    let len = files.read(&path).expect("read").len();
-    let record = (len - record::HEADER_LEN) / 3;
-    for byte in record::HEADER_LEN..len {
-        files.flip(&path, byte, (byte % 8) as u8);
-        let is_last = byte >= record::HEADER_LEN + 2 * record;
-        let copy = FaultyFiles::default();
-        let mut file = copy.create(&path).expect("created");
-        file.append(&files.read(&path).expect("read")).and_then(|()| file.sync()).expect("written");
-        match open(&copy) {
-            Ok((_, records)) => assert!(is_last && numbers(&records) == [1, 2], "byte {byte}: {records:?}"),
-            Err(StoreError::DamagedWal { path: named, offset, .. }) => {
-                assert!(!is_last && named == path && offset <= byte as u64, "byte {byte}");
-            }
-            Err(other) => panic!("byte {byte}: {other}"),
-        }
-        files.flip(&path, byte, (byte % 8) as u8);
-    }
+fn another_log_s_record_is_none_of_ours() {
+    let mut bytes = Vec::new();
+    Codec::new(Uuid::from_u128(1)).encode(&mut bytes, 1, 0, &meta("acme", RecordKind::Logs), b"payload");
+    assert!(Codec::new(Uuid::from_u128(2)).decode(&bytes.into(), 0, &ANY).is_none());
 }
 
 #[test]
-fn a_failed_fsync_poisons_for_good() {
-    let files = FaultyFiles::default();
-    let (mut wal, _) = open(&files).expect("new");
-    append(&mut wal, 1).expect("durable");
-    files.fail_at(files.operations() + 1, Fault::SyncFails);
-    assert!(matches!(append(&mut wal, 2), Err(StoreError::Poisoned(_))));
-    assert!(matches!(append(&mut wal, 3), Err(StoreError::Poisoned(_))), "never tried again");
-    drop(wal);
-    files.crash(0);
-    assert_eq!(numbers(&open(&files).expect("opens").1), [1]);
+fn a_header_is_whole_or_none() {
+    let header = Header { id: Uuid::from_u128(9), first_seq: 77 };
+    let whole = header.encode();
+    assert_eq!(Header::decode(&whole), Ok(header));
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole;
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::Invalid), "bit {bit}");
+    }
+    let mut newer = whole;
+    newer[8] = 2;
+    let crc = crc32c::crc32c(&newer[..36]);
+    newer[36..].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(Header::decode(&newer), Err(HeaderError::Version(2)));
 }
 
 #[test]
-fn segments_go_once_all_of_them_is_in_files() {
-    let files = FaultyFiles::default();
-    let (mut wal, _) = open(&files).expect("new");
-    let id = wal.id();
-    append(&mut wal, 1).expect("durable");
-    wal.delete_through(1).expect("deleted");
-    append(&mut wal, 2).expect("durable");
-    wal.delete_through(1).expect("deleted");
-    drop(wal);
-    files.crash(0);
-    let (mut wal, records) = open(&files).expect("opens");
-    assert_eq!((wal.id(), numbers(&records)), (id, vec![2]), "the log keeps its name");
-    wal.remove_all().expect("removed");
-    drop(wal);
-    files.crash(0);
-    let (wal, records) = open(&files).expect("opens");
-    assert!(records.is_empty());
-    assert_ne!(wal.id(), id, "a log that was removed is another one");
-}
-
-/// Runs a fixed history until a fault ends it, and answers what was acknowledged and what was let go of.
-fn history(files: &FaultyFiles) -> (Vec<u64>, u64) {
-    let (mut acknowledged, mut let_go) = (Vec::new(), 0);
-    let Ok((mut wal, _)) = open(files) else { return (acknowledged, let_go) };
-    for number in 1..=6 {
-        match append(&mut wal, number) {
-            Ok(seq) => acknowledged.push(seq),
-            Err(_) => return (acknowledged, let_go),
-        }
-        if number % 2 == 0 {
-            // Asked for is as good as done: what it names is in files already.
-            let_go = number - 1;
-            if wal.delete_through(let_go).is_err() {
-                return (acknowledged, let_go);
-            }
-        }
-    }
-    (acknowledged, let_go)
+fn a_digest_tells_tenants_kinds_and_payloads_apart() {
+    let of = |tenant, kind, payload: &[u8]| digest(&meta(tenant, kind), payload);
+    let digests = [
+        of("a", RecordKind::Traces, b"x"),
+        of("b", RecordKind::Traces, b"x"),
+        of("a", RecordKind::Logs, b"x"),
+        of("a", RecordKind::Traces, b"y"),
+    ];
+    assert_eq!(digests.iter().collect::<std::collections::HashSet<_>>().len(), digests.len());
+    let later = RecordMeta { ingest: UnixNanos(5), ..meta("a", RecordKind::Traces) };
+    assert_eq!(digest(&later, b"x"), digests[0], "the time of the second try is another one");
 }
 
 #[test]
-fn a_crash_between_any_two_operations_loses_nothing_acknowledged() {
-    let count = {
-        let files = FaultyFiles::default();
-        history(&files);
-        files.operations()
-    };
-    for at in 0..count {
-        for fault in [Fault::Crash, Fault::TornWrite(100), Fault::SyncFails, Fault::Full] {
-            for keep in [0, 128, 255] {
-                let files = FaultyFiles::default();
-                files.fail_at(at, fault);
-                let (acknowledged, let_go) = history(&files);
-                files.crash(keep);
-                let (_, records) = open(&files).unwrap_or_else(|e| panic!("{fault:?} at {at}: {e}"));
-                let found = numbers(&records);
-                for number in acknowledged.iter().filter(|n| **n > let_go) {
-                    let times = found.iter().filter(|n| *n == number).count();
-                    assert_eq!(times, 1, "{fault:?} at {at}, keep {keep}: {number} of {found:?}");
-                }
-            }
-        }
+fn the_window_ends_after_fifteen_minutes() {
+    let mut digests = Digests::default();
+    digests.insert(1, UnixNanos(0));
+    assert!(digests.contains(1, UnixNanos(15 * MINUTE_NS)));
+    assert!(!digests.contains(1, UnixNanos(15 * MINUTE_NS + 1)));
+    // It was accepted once more, and the first time's leaving does not make the second unknown.
+    digests.insert(1, UnixNanos(16 * MINUTE_NS));
+    digests.insert(2, UnixNanos(30 * MINUTE_NS));
+    assert!(digests.contains(1, UnixNanos(30 * MINUTE_NS)));
+}
+
+#[test]
+fn the_window_holds_so_many_and_no_more() {
+    let mut digests = Digests::default();
+    for i in 0..=65_536 {
+        digests.insert(i, UnixNanos(i as i64));
     }
+    let now = UnixNanos(65_536);
+    assert!(!digests.contains(0, now));
+    assert!(digests.contains(1, now) && digests.contains(65_536, now));
 }
 
-proptest! {
-    #[test]
-    fn damage_is_named_or_cut_off_but_never_invented(cut in 0usize..400, flips in prop::collection::vec((0usize..400, 0u8..8), 0..4)) {
-        let files = FaultyFiles::default();
-        let (mut wal, _) = open(&files).expect("new");
-        (1..=8).for_each(|n| drop(append(&mut wal, n)));
-        let path = only_segment(&files);
-        let mut bytes = files.read(&path).expect("read");
-        bytes.truncate(bytes.len().saturating_sub(cut));
-        for (at, bit) in flips {
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte ^= 1 << bit;
-            }
-        }
-        let damaged = FaultyFiles::default();
-        let mut file = damaged.create(&path).expect("created");
-        file.append(&bytes).and_then(|()| file.sync()).expect("written");
-        if let Ok((_, records)) = open(&damaged) {
-            let found = numbers(&records);
-            let expected: Vec<u64> = (1..=found.len() as u64).collect();
-            prop_assert_eq!(found, expected);
-        }
-    }
-}
-
-fn entry(payload: &'static [u8]) -> Entry<u8> {
-    let digest = digest(&meta(), payload);
-    Entry { meta: meta(), payload: Bytes::from_static(payload), digest, attachment: 1 }
-}
-
-fn writer(files: &FaultyFiles, published: &Arc<AtomicUsize>) -> WalWriter<u8> {
-    let (wal, replay) = Wal::open(Arc::new(files.clone()), Path::new("/home/wal"), 0).expect("opens");
-    let digests =
-        replay.map(|r| r.expect("valid")).map(|r| (digest(&r.meta, &r.payload), r.meta.ingest)).collect();
-    let published = published.clone();
-    let publish = move |group: Vec<Durable<u8>>| drop(published.fetch_add(group.len(), Ordering::SeqCst));
-    WalWriter::spawn(wal, digests, publish).expect("starts")
-}
-
-#[tokio::test]
-async fn a_request_sent_again_is_recognised_also_after_restarts() {
-    let files = FaultyFiles::default();
-    let published = Arc::new(AtomicUsize::new(0));
-    let first = writer(&files, &published);
-    let (a, b) = tokio::join!(first.submit(entry(b"one")), first.submit(entry(b"one")));
-    let duplicates = [a, b].into_iter().filter(|r| r.as_ref().is_ok_and(|s| s.duplicate)).count();
-    assert_eq!((duplicates, published.load(Ordering::SeqCst)), (1, 1));
-    first.delete_through(1).await.expect("deleted");
-    drop(first);
-    files.crash(0);
-    let second = writer(&files, &published);
-    assert!(second.submit(entry(b"one")).await.expect("durable").duplicate, "after a crash");
-    second.close(true).await.expect("closed");
-    let third = writer(&files, &published);
-    assert!(third.submit(entry(b"one")).await.expect("durable").duplicate, "after a clean stop");
-    assert!(!third.submit(entry(b"two")).await.expect("durable").duplicate);
-    assert_eq!(published.load(Ordering::SeqCst), 2);
-}
-
-#[tokio::test]
-async fn nothing_is_acknowledged_after_a_failed_fsync() {
-    let files = FaultyFiles::default();
-    let published = Arc::new(AtomicUsize::new(0));
-    let wal = writer(&files, &published);
-    wal.submit(entry(b"one")).await.expect("durable");
-    files.fail_at(files.operations() + 1, Fault::SyncFails);
-    assert!(matches!(wal.submit(entry(b"two")).await, Err(WalError::Poisoned(_))));
-    assert!(matches!(wal.submit(entry(b"three")).await, Err(WalError::Poisoned(_))));
-    assert!(wal.poisoned().is_some());
-    assert_eq!(published.load(Ordering::SeqCst), 1);
+#[test]
+fn a_saved_window_is_read_back_and_a_damaged_one_left_out() {
+    let (files, folder) = (FaultyFiles::new(0), std::path::Path::new("home"));
+    files.create_dir_all(folder).expect("no fault");
+    let path = folder.join("digests");
+    let mut digests = Digests::default();
+    (1..=3).for_each(|i| digests.insert(i, UnixNanos(i as i64)));
+    digests.save(&files, &path).expect("no fault");
+    digests.save(&files, &path).expect("over the one that is there");
+    let knows = |digests: &Digests| (1..=3).all(|i| digests.contains(i, UnixNanos(3)));
+    assert!(knows(&Digests::load(&files, &path)));
+    files.corrupt(&path, |bytes| bytes[20] ^= 1).expect("it is there");
+    assert!(!Digests::load(&files, &path).contains(1, UnixNanos(3)));
+    assert!(!Digests::load(&files, &folder.join("none")).contains(1, UnixNanos(3)));
 }

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use plimsoll_schemas::UnixNanos;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::Wal;
 use super::digests::Digests;
+use super::{PAYLOAD_BYTES_MAX, Wal};
 use crate::decode::RecordMeta;
 use crate::error::StoreError;
 
-/// Requests that may wait for the writer; beyond it doors refuse.
+/// Requests that may wait for the writer, and their payloads' bytes; beyond either doors refuse.
 const QUEUE_MAX: usize = 4_096;
+const QUEUE_BYTES_MAX: u32 = 64 << 20;
 /// What one group may hold, so that the first of it does not wait for too many others.
 const GROUP_BYTES_MAX: usize = 16 << 20;
 const GROUP_RECORDS_MAX: usize = 1_024;
@@ -46,29 +47,51 @@ pub struct Submitted {
     pub duplicate: bool,
 }
 
-/// Why a request is not durable.
-#[derive(Debug, Clone, thiserror::Error)]
+/// Why a request is not durable, or a command not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WalError {
     #[error("the log's queue is full")]
     Full,
+    #[error("a payload of {bytes} bytes; the log takes at most {PAYLOAD_BYTES_MAX}")]
+    TooLarge { bytes: usize },
+    /// Nothing was changed by it, and it may work later: the disk is full, as a rule.
+    #[error("{0}")]
+    Failed(String),
     #[error("the log is poisoned: {0}")]
     Poisoned(String),
     #[error("the log is closed")]
     Closed,
 }
 
+impl From<StoreError> for WalError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Poisoned(why) => Self::Poisoned(why),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 type Answer<T> = oneshot::Sender<Result<T, WalError>>;
 
+/// A request in the queue, with its share of the queue's bytes.
+struct Queued<T> {
+    entry: Entry<T>,
+    answer: Answer<Submitted>,
+    _bytes: OwnedSemaphorePermit,
+}
+
 enum Command<T> {
-    Append(Entry<T>, Answer<Submitted>),
+    Append(Queued<T>),
     DeleteThrough(u64, Answer<()>),
     Close { remove: bool, answer: Answer<()> },
 }
 
-/// The handle of the writer.
+/// The handle of the writer. The thread ends when it is closed, or when the last handle is gone.
 #[derive(Debug)]
 pub struct WalWriter<T> {
     commands: mpsc::Sender<Command<T>>,
+    queue_bytes: Arc<Semaphore>,
     poisoned: Arc<Mutex<Option<String>>>,
 }
 
@@ -93,17 +116,31 @@ impl<T: Send + 'static> WalWriter<T> {
             .name("wal-writer".into())
             .spawn(move || writer.run(queue))
             .map_err(StoreError::io("wal-writer thread"))?;
-        Ok(Self { commands, poisoned })
+        Ok(Self { commands, queue_bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX as usize)), poisoned })
     }
 
-    /// Answers once the request is durable. At the queue's bound it is refused at once.
+    /// Answers once the request is durable and published. At the queue's bounds it is refused at once. Who stops waiting
+    /// does not stop the request.
     pub async fn submit(&self, entry: Entry<T>) -> Result<Submitted, WalError> {
+        let bytes = entry.payload.len();
+        if bytes > PAYLOAD_BYTES_MAX {
+            return Err(WalError::TooLarge { bytes });
+        }
+        // One that is larger than the whole queue may pass when it is alone.
+        let share = u32::try_from(bytes).map_or(QUEUE_BYTES_MAX, |b| b.min(QUEUE_BYTES_MAX));
+        let permit = self.queue_bytes.clone().try_acquire_many_owned(share).map_err(|_| WalError::Full)?;
         let (answer, answered) = oneshot::channel();
-        self.commands.try_send(Command::Append(entry, answer)).map_err(|e| match e {
+        let queued = Queued { entry, answer, _bytes: permit };
+        self.commands.try_send(Command::Append(queued)).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => WalError::Full,
-            mpsc::error::TrySendError::Closed(_) => WalError::Closed,
+            mpsc::error::TrySendError::Closed(_) => self.gone(),
         })?;
-        answered.await.unwrap_or(Err(WalError::Closed))
+        answered.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// Why there is no writer to answer.
+    fn gone(&self) -> WalError {
+        self.poisoned().map_or(WalError::Closed, WalError::Poisoned)
     }
 
     /// Lets go of the segments that hold nothing above `seq`.
@@ -111,15 +148,16 @@ impl<T: Send + 'static> WalWriter<T> {
         self.command(|answer| Command::DeleteThrough(seq, answer)).await
     }
 
-    /// Ends the writer; with `remove` the log is deleted.
+    /// Ends the writer; with `remove` the log is deleted, and must hold nothing that is not elsewhere. What is queued
+    /// before is done first, what comes later is refused. A poisoned log is not deleted.
     pub async fn close(&self, remove: bool) -> Result<(), WalError> {
         self.command(|answer| Command::Close { remove, answer }).await
     }
 
     async fn command(&self, command: impl FnOnce(Answer<()>) -> Command<T>) -> Result<(), WalError> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(command(answer)).await.map_err(|_| WalError::Closed)?;
-        answered.await.unwrap_or(Err(WalError::Closed))
+        self.commands.send(command(answer)).await.map_err(|_| self.gone())?;
+        answered.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
     /// Why nothing is acknowledged any more.
@@ -141,14 +179,14 @@ impl<T> Writer<T> {
         let mut next = queue.blocking_recv();
         while let Some(command) = next.take() {
             match command {
-                Command::Append(entry, answer) => {
-                    let mut bytes = entry.payload.len();
-                    let mut group = vec![(entry, answer)];
+                Command::Append(first) => {
+                    let mut bytes = first.entry.payload.len();
+                    let mut group = vec![first];
                     while bytes < GROUP_BYTES_MAX && group.len() < GROUP_RECORDS_MAX {
                         match queue.try_recv() {
-                            Ok(Command::Append(entry, answer)) => {
-                                bytes += entry.payload.len();
-                                group.push((entry, answer));
+                            Ok(Command::Append(another)) => {
+                                bytes += another.entry.payload.len();
+                                group.push(another);
                             }
                             Ok(other) => {
                                 next = Some(other);
@@ -161,12 +199,13 @@ impl<T> Writer<T> {
                 }
                 Command::DeleteThrough(seq, answer) => {
                     let done = self.delete_through(seq);
-                    // Nobody may be waiting any more; the work is done all the same.
-                    let _ = answer.send(done.map_err(|e| WalError::Poisoned(e.to_string())));
+                    self.answer(answer, done);
                 }
                 Command::Close { remove, answer } => {
+                    // Nobody can be told after the answer that there is still a writer.
+                    queue.close();
                     let done = self.close(remove);
-                    let _ = answer.send(done.map_err(|e| WalError::Poisoned(e.to_string())));
+                    self.answer(answer, done);
                     return;
                 }
             }
@@ -176,39 +215,43 @@ impl<T> Writer<T> {
         }
     }
 
-    fn commit(&mut self, group: Vec<(Entry<T>, Answer<Submitted>)>) {
+    /// Nobody may be waiting for an answer any more; the work is done all the same.
+    fn answer(&self, answer: Answer<()>, done: Result<(), StoreError>) {
+        *self.poisoned.lock() = self.wal.poisoned().map(str::to_owned);
+        let _ = answer.send(done.map_err(WalError::from));
+    }
+
+    fn commit(&mut self, group: Vec<Queued<T>>) {
         let mut seen = HashSet::new();
-        let (mut fresh, mut repeated) = (Vec::new(), Vec::new());
-        for (entry, answer) in group {
-            // Only what became durable is in the window, so that a failed group leaves no trace there.
-            if self.digests.contains(entry.digest) || !seen.insert(entry.digest) {
-                repeated.push(answer);
-            } else {
-                fresh.push((entry, answer));
+        // Only what became durable is in the window, so that a failed group leaves no trace there.
+        let (repeated, fresh): (Vec<_>, Vec<_>) = group.into_iter().partition(|Queued { entry, .. }| {
+            self.digests.contains(entry.digest, entry.meta.ingest) || !seen.insert(entry.digest)
+        });
+        // Of a group without records nothing is written; a poisoned log refuses it all the same.
+        match self.wal.append(fresh.iter().map(|q| (&q.entry.meta, q.entry.payload.as_ref()))) {
+            Ok(last) => {
+                self.publish(last, fresh);
+                for queued in repeated {
+                    let _ = queued.answer.send(Ok(Submitted { duplicate: true }));
+                }
             }
-        }
-        if !fresh.is_empty() {
-            let records = fresh.iter().map(|(e, _)| (&e.meta, e.payload.as_ref()));
-            match self.wal.append(records) {
-                Ok(last) => self.publish(last, fresh),
-                Err(error) => {
-                    let error = WalError::Poisoned(error.to_string());
-                    *self.poisoned.lock() = Some(error.to_string());
-                    let answers = fresh.into_iter().map(|(_, answer)| answer).chain(repeated);
-                    answers.for_each(|answer| drop(answer.send(Err(error.clone()))));
-                    return;
+            Err(error) => {
+                *self.poisoned.lock() = self.wal.poisoned().map(str::to_owned);
+                let error = WalError::from(error);
+                for queued in fresh.into_iter().chain(repeated) {
+                    let _ = queued.answer.send(Err(error.clone()));
                 }
             }
         }
-        for answer in repeated {
-            let _ = answer.send(Ok(Submitted { duplicate: true }));
-        }
     }
 
-    fn publish(&mut self, last: u64, fresh: Vec<(Entry<T>, Answer<Submitted>)>) {
+    fn publish(&mut self, last: u64, fresh: Vec<Queued<T>>) {
+        if fresh.is_empty() {
+            return;
+        }
         let first = last + 1 - fresh.len() as u64;
         let (mut durable, mut answers) = (Vec::with_capacity(fresh.len()), Vec::with_capacity(fresh.len()));
-        for (seq, (entry, answer)) in (first..).zip(fresh) {
+        for (seq, Queued { entry, answer, _bytes }) in (first..).zip(fresh) {
             self.digests.insert(entry.digest, entry.meta.ingest);
             durable.push(Durable { seq, meta: entry.meta, attachment: entry.attachment });
             answers.push(answer);
@@ -228,5 +271,14 @@ impl<T> Writer<T> {
     fn close(&mut self, remove: bool) -> Result<(), StoreError> {
         self.digests.save(&*self.wal.files, &self.digests_path)?;
         if remove { self.wal.remove_all() } else { Ok(()) }
+    }
+}
+
+impl<T> Drop for Writer<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = "its writer stopped at a defect; restart to go on".to_owned();
+            self.poisoned.lock().get_or_insert(why);
+        }
     }
 }

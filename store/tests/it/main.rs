@@ -1,0 +1,3 @@
+//! The store from outside. One binary, so that it is linked once.
+
+mod wal;
