@@ -18,8 +18,11 @@ fn main() {
     let connections = argument("connections", 4) as usize;
     let home = tempfile::tempdir().expect("a temporary folder");
     // Merging is measured apart, below.
-    let settings =
-        [("PLIMSOLL__STORE__MERGE_EVERY", "24h"), ("PLIMSOLL__STORE__SETTLE_AFTER", "2s"), ("PLIMSOLL__STORE__FLUSH_AFTER", "10s")];
+    let settings = [
+        ("PLIMSOLL__STORE__MERGE_EVERY", "24h"),
+        ("PLIMSOLL__STORE__SETTLE_AFTER", "2s"),
+        ("PLIMSOLL__STORE__FLUSH_AFTER", "10s"),
+    ];
     let server = Server::start(home.path(), &settings);
     let load = Mutex::new((Load::new(7, now() - 3_600_000_000_000, 60_000_000), 0usize));
     let next = || -> Option<Request> {
@@ -41,7 +44,12 @@ fn main() {
                     let (mut waits, mut sent, mut wire) = (Vec::new(), 0, 0);
                     while let Some(request) = next() {
                         let begun = Instant::now();
-                        while client.post("/v1/traces", "application/x-protobuf", &request.bytes).expect("answers").status != 200 {
+                        while client
+                            .post("/v1/traces", "application/x-protobuf", &request.bytes)
+                            .expect("answers")
+                            .status
+                            != 200
+                        {
                             std::thread::sleep(Duration::from_millis(50));
                         }
                         waits.push(begun.elapsed().as_secs_f64() * 1e3);

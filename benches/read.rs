@@ -21,16 +21,24 @@ const AGGREGATES: [(&str, &str); 3] = [
 fn main() {
     let spans = argument("spans", 2_000_000) as usize;
     let home = tempfile::tempdir().expect("a temporary folder");
-    let settings = [("PLIMSOLL__STORE__SETTLE_AFTER", "2s"), ("PLIMSOLL__STORE__FLUSH_AFTER", "5s"), ("PLIMSOLL__STORE__MERGE_EVERY", "5s")];
+    let settings = [
+        ("PLIMSOLL__STORE__SETTLE_AFTER", "2s"),
+        ("PLIMSOLL__STORE__FLUSH_AFTER", "5s"),
+        ("PLIMSOLL__STORE__MERGE_EVERY", "5s"),
+    ];
     let server = Server::start(home.path(), &settings);
     let day_ns = 86_400_000_000_000;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos()
+            as u64;
     let mut load = Load::new(11, now - day_ns, day_ns / (spans as u64 / 18));
     let mut client = common::http::Client::connect(&server.otlp).expect("the server listens");
     let (mut sent, mut ids) = (0, Vec::new());
     while sent < spans {
         let request = load.request();
-        while client.post("/v1/traces", "application/x-protobuf", &request.bytes).expect("answers").status != 200 {
+        while client.post("/v1/traces", "application/x-protobuf", &request.bytes).expect("answers").status
+            != 200
+        {
             std::thread::sleep(Duration::from_millis(50));
         }
         sent += request.spans;

@@ -79,9 +79,51 @@ impl Load {
             let (parent, duration) = (self.id(), self.random.random_range(3_000_000..900_000_000u64));
             let common = [text("workload.class", CLASSES[kind]), text("session.id", &session)];
             let (name, attributes): (&str, Vec<KeyValue>) = match step {
-                0 => ("chat", vec![text("gen_ai.operation.name", "chat"), text("gen_ai.provider.name", "openai"), text("gen_ai.request.model", MODELS[kind]), text("gen_ai.response.model", MODELS[kind]), int("gen_ai.usage.input_tokens", self.random.random_range(200..8_000)), int("gen_ai.usage.output_tokens", self.random.random_range(10..900)), double("gen_ai.request.temperature", 0.7), int("gen_ai.request.max_tokens", 1_024), text("server.address", "llm.internal"), int("server.port", 8_000)]),
-                1 => ("execute_tool", vec![text("gen_ai.operation.name", "execute_tool"), text("gen_ai.tool.name", TOOLS[self.random.random_range(0..6usize)]), text("gen_ai.tool.type", "function"), text("mcp.method.name", "tools/call"), text("gen_ai.agent.name", "planner"), text("server.address", "tools.internal"), int("server.port", 9_000), text("network.transport", "tcp"), text("mcp.protocol.version", "2025-06-18"), text("jsonrpc.request.id", "7")]),
-                _ => ("authorize", vec![text("policy.decision", "allow"), text("policy.name", "default-egress"), text("http.request.method", "POST"), text("http.route", "/v1/authorize"), int("http.response.status_code", 200), text("server.address", "policy.internal"), int("server.port", 8_181), text("url.path", "/v1/authorize"), text("network.protocol.version", "1.1"), text("user_agent.original", "agent-runtime/2.3")]),
+                0 => (
+                    "chat",
+                    vec![
+                        text("gen_ai.operation.name", "chat"),
+                        text("gen_ai.provider.name", "openai"),
+                        text("gen_ai.request.model", MODELS[kind]),
+                        text("gen_ai.response.model", MODELS[kind]),
+                        int("gen_ai.usage.input_tokens", self.random.random_range(200..8_000)),
+                        int("gen_ai.usage.output_tokens", self.random.random_range(10..900)),
+                        double("gen_ai.request.temperature", 0.7),
+                        int("gen_ai.request.max_tokens", 1_024),
+                        text("server.address", "llm.internal"),
+                        int("server.port", 8_000),
+                    ],
+                ),
+                1 => (
+                    "execute_tool",
+                    vec![
+                        text("gen_ai.operation.name", "execute_tool"),
+                        text("gen_ai.tool.name", TOOLS[self.random.random_range(0..6usize)]),
+                        text("gen_ai.tool.type", "function"),
+                        text("mcp.method.name", "tools/call"),
+                        text("gen_ai.agent.name", "planner"),
+                        text("server.address", "tools.internal"),
+                        int("server.port", 9_000),
+                        text("network.transport", "tcp"),
+                        text("mcp.protocol.version", "2025-06-18"),
+                        text("jsonrpc.request.id", "7"),
+                    ],
+                ),
+                _ => (
+                    "authorize",
+                    vec![
+                        text("policy.decision", "allow"),
+                        text("policy.name", "default-egress"),
+                        text("http.request.method", "POST"),
+                        text("http.route", "/v1/authorize"),
+                        int("http.response.status_code", 200),
+                        text("server.address", "policy.internal"),
+                        int("server.port", 8_181),
+                        text("url.path", "/v1/authorize"),
+                        text("network.protocol.version", "1.1"),
+                        text("user_agent.original", "agent-runtime/2.3"),
+                    ],
+                ),
             };
             let far = [4, 3, 2][step];
             let attributes: Vec<_> = attributes.into_iter().chain(common).chain(extra(kind)).collect();
@@ -94,14 +136,42 @@ impl Load {
                     let queue = self.random.random_range(0.0001..0.2);
                     served.push(double("gen_ai.latency.time_in_queue", queue));
                 }
-                self.span(by_service, far, trace_id, id, parent, 2, name, at + wait, duration.saturating_sub(2 * wait), served);
+                self.span(
+                    by_service,
+                    far,
+                    trace_id,
+                    id,
+                    parent,
+                    2,
+                    name,
+                    at + wait,
+                    duration.saturating_sub(2 * wait),
+                    served,
+                );
                 made += 1;
             }
             at += duration + self.random.random_range(100_000..5_000_000u64);
         }
-        let attributes = vec![text("gen_ai.operation.name", "invoke_agent"), text("gen_ai.agent.name", "planner"), text("gen_ai.conversation.id", &session), text("workload.class", CLASSES[kind]), text("gen_ai.request.model", MODELS[kind])];
+        let attributes = vec![
+            text("gen_ai.operation.name", "invoke_agent"),
+            text("gen_ai.agent.name", "planner"),
+            text("gen_ai.conversation.id", &session),
+            text("workload.class", CLASSES[kind]),
+            text("gen_ai.request.model", MODELS[kind]),
+        ];
         let start = self.now_unix_nano;
-        self.span(by_service, 0, trace_id, root, [0; 8], 2, "invoke_agent planner", start, at - start, attributes);
+        self.span(
+            by_service,
+            0,
+            trace_id,
+            root,
+            [0; 8],
+            2,
+            "invoke_agent planner",
+            start,
+            at - start,
+            attributes,
+        );
         (trace_id, made)
     }
 
@@ -132,7 +202,10 @@ impl Load {
             start_time_unix_nano: start,
             end_time_unix_nano: start + duration,
             attributes,
-            status: Some(Status { code: if self.random.random_range(0..50) == 0 { 2 } else { 0 }, ..Default::default() }),
+            status: Some(Status {
+                code: if self.random.random_range(0..50) == 0 { 2 } else { 0 },
+                ..Default::default()
+            }),
             flags: 257,
             ..Default::default()
         });
@@ -140,7 +213,11 @@ impl Load {
 }
 
 fn extra(kind: usize) -> [KeyValue; 3] {
-    [text("deployment.ring", ["r0", "r1", "r2", "r3"][kind]), text("thread.name", "worker-3"), int("thread.id", 140_234)]
+    [
+        text("deployment.ring", ["r0", "r1", "r2", "r3"][kind]),
+        text("thread.name", "worker-3"),
+        int("thread.id", 140_234),
+    ]
 }
 
 fn resource(service: &str) -> Vec<KeyValue> {

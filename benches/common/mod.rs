@@ -15,7 +15,9 @@ pub fn argument(name: &str, default: u64) -> u64 {
     let wanted = format!("--{name}");
     let mut arguments = std::env::args().skip_while(|a| *a != wanted);
     match (arguments.next(), arguments.next()) {
-        (Some(_), Some(value)) => value.parse().unwrap_or_else(|_| panic!("--{name} takes a number, got {value}")),
+        (Some(_), Some(value)) => {
+            value.parse().unwrap_or_else(|_| panic!("--{name} takes a number, got {value}"))
+        }
         _ => default,
     }
 }

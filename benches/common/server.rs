@@ -46,7 +46,8 @@ impl Server {
     pub fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("procfs");
         let after_name = stat.rsplit_once(')').expect("a stat line").1;
-        let ticks: u64 = after_name.split_whitespace().skip(11).take(2).map(|t| t.parse::<u64>().expect("ticks")).sum();
+        let ticks: u64 =
+            after_name.split_whitespace().skip(11).take(2).map(|t| t.parse::<u64>().expect("ticks")).sum();
         // USER_HZ is 100 on every Linux that Rust supports.
         Duration::from_millis(ticks * 10)
     }

@@ -259,6 +259,10 @@ impl Inner {
                 Ok(accepted)
             }
             Err(WalError::Full) => Err(overloaded("the log's queue is full")),
+            Err(error @ WalError::Failed(_)) => Err(overloaded(&error.to_string())),
+            Err(error @ WalError::TooLarge { .. }) => {
+                Err(IngestError::Malformed(crate::decode::DecodeError(error.to_string())))
+            }
             Err(error) => Err(IngestError::Unavailable(error.to_string())),
         }
     }

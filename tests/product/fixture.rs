@@ -173,7 +173,8 @@ async fn queueing(server: &Server) {
 async fn retries(server: &Server) {
     let answer = server.get_ok(&format!("/api/v1/retries?{}", window("acme"))).await;
     let edges = answer["edges"].as_array().expect("edges");
-    let edge = edges.iter().find(|e| e["callee"] == "lookup").unwrap_or_else(|| panic!("no lookup in {answer}"));
+    let edge =
+        edges.iter().find(|e| e["callee"] == "lookup").unwrap_or_else(|| panic!("no lookup in {answer}"));
     assert_eq!(edge["caller"], "agent");
     for (key, expected) in [
         ("logical_calls", 1.0),

@@ -22,7 +22,8 @@ pub fn keep<'f>(
     predicate: Option<&Arc<dyn PhysicalExpr>>,
 ) -> Result<Vec<&'f Arc<DataFile>>> {
     let Some(predicate) = predicate else { return Ok(files.iter().collect()) };
-    let pruning = PruningPredicateBuilder::new().with_file_schema(table.sql_schema()).try_build(predicate.clone())?;
+    let pruning =
+        PruningPredicateBuilder::new().with_file_schema(table.sql_schema()).try_build(predicate.clone())?;
     let keep = pruning.prune(&Index { table, files })?;
     Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
 }

@@ -10,10 +10,13 @@ use serde_json::{Map, Value, json};
 use crate::error::QueryError;
 use crate::json::cell;
 
+/// Scopes, each with its spans.
+type Scopes = Vec<(Value, Vec<Value>)>;
+
 /// The document: spans grouped by resource and scope, in the order in which they lie.
 pub fn document(batches: &[RecordBatch]) -> Result<Value, QueryError> {
     // (resource, [(scope, [span])]): few of each, compared by content.
-    let mut resources: Vec<(Value, Vec<(Value, Vec<Value>)>)> = Vec::new();
+    let mut resources: Vec<(Value, Scopes)> = Vec::new();
     for batch in batches {
         let columns = Columns { batch };
         for row in 0..batch.num_rows() {

@@ -137,7 +137,7 @@ impl TraceRows {
 
 /// The rows of the pages of one row group whose range holds one of the ids; the whole group without a page index.
 fn group_ranges(metadata: &ParquetMetaData, group: usize, leaf: usize, ids: &[String]) -> Vec<Range<usize>> {
-    let all = || Vec::from([0..group_rows(metadata.row_group(group))]);
+    let all = || std::iter::once(0..group_rows(metadata.row_group(group))).collect();
     if let Some(Statistics::ByteArray(s)) = metadata.row_group(group).column(leaf).statistics()
         && let (Some(min), Some(max)) = (s.min_opt(), s.max_opt())
         && !any_within(ids, min.data(), max.data())

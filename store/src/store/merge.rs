@@ -41,7 +41,7 @@ impl Inner {
         while let Some(inputs) = self.next_recent() {
             let inner = self.clone();
             let (inputs, adds) = blocking(move || {
-                let adds = inner.into_slices(&inputs)?;
+                let adds = inner.split_by_slice(&inputs)?;
                 Ok((inputs, adds))
             })
             .await?;
@@ -52,7 +52,7 @@ impl Inner {
             while let Some(inputs) = self.next_small(table) {
                 let inner = self.clone();
                 let (inputs, add) = blocking(move || {
-                    let add = inner.into_one(table, &inputs)?;
+                    let add = inner.join(table, &inputs)?;
                     Ok((inputs, add))
                 })
                 .await?;
@@ -128,7 +128,7 @@ impl Inner {
     }
 
     /// Files of `_recent` → one file per slice.
-    fn into_slices(&self, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
+    fn split_by_slice(&self, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
         let (root, others) = self.spans_besides(inputs);
         let batches = read_all(&root, Table::Spans, inputs)?;
         let context = self.context(&root, &batches, inputs, &others)?;
@@ -202,7 +202,7 @@ impl Inner {
     }
 
     /// Files of one partition → one file, sorted.
-    fn into_one(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<DataFile, StoreError> {
+    fn join(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<DataFile, StoreError> {
         let root = self.options.home.join(table.as_str());
         let batches = read_all(&root, table, inputs)?;
         let mut rows: Vec<(usize, usize)> = batches

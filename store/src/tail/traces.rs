@@ -226,7 +226,7 @@ impl Traces {
     /// Every trace that would have to be settled again after a crash at this moment: those that did not settle,
     /// and those whose derived rows are in memory only.
     pub fn pending(&self) -> impl Iterator<Item = (&Tenant, TraceId)> {
-        self.states.iter().map(|(key, _)| (&self.tenants[key.tenant as usize], key.trace_id))
+        self.states.keys().map(|key| (&self.tenants[key.tenant as usize], key.trace_id))
     }
 
     /// The lowest sequence of any trace that did not settle: rows below it are final.
