@@ -1,0 +1,95 @@
+// Every screen on real data, in a real browser. PLIMSOLL_URL names the server, CHROMIUM the browser (empty: Playwright's own).
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+
+const base = process.env.PLIMSOLL_URL.replace(/\/$/, '');
+const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+const RANGE = 'start=-2h&end=now';
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run', '--disable-quic'];
+// Slow machines build and test at once: this bounds a hang, it measures nothing.
+const PATIENCE = 60_000;
+
+let browser;
+before(async () => {
+  const named = process.env.CHROMIUM ? (process.env.CHROMIUM.includes('/') ? process.env.CHROMIUM : `/usr/bin/${process.env.CHROMIUM}`) : undefined;
+  browser = await chromium.launch({ executablePath: named, args: FLAGS });
+});
+after(() => browser?.close());
+
+/** Opens a page that notes everything that should not happen. */
+async function open(path) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  const problems = [];
+  page.on('console', (m) => m.type() === 'error' && problems.push(`console: ${m.text()}`));
+  page.on('pageerror', (e) => problems.push(`script: ${e.message}`));
+  page.on('request', (r) => !r.url().startsWith(base) && !r.url().startsWith('blob:') && problems.push(`elsewhere: ${r.url()}`));
+  await page.goto(base + path);
+  return { page, close: async () => { await context.close(); assert.deepEqual(problems, []); } };
+}
+
+/** No violation that bars somebody from using the screen. */
+async function accessible(page) {
+  // By the debugger's door, which the content security policy does not bar.
+  await page.evaluate((await import('node:fs')).readFileSync(axe, 'utf8'));
+  const found = await page.evaluate(async () => (await globalThis.axe.run()).violations.filter((v) => v.impact === 'critical' || v.impact === 'serious').map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`));
+  assert.deepEqual(found, []);
+}
+
+async function someTrace(query = '') {
+  const answer = await fetch(`${base}/api/v1/search?${RANGE}&limit=1${query}`);
+  return (await answer.json()).traces[0];
+}
+
+test('the load line tells goodput by stage, and its numbers lead to traces', async () => {
+  const { page, close } = await open(`/?${RANGE}`);
+  const stages = page.getByRole('table').first();
+  await stages.waitFor();
+  await page.getByText('execute').first().waitFor();
+  await accessible(page);
+  const link = page.locator('main table a[href*="/explore"]').first();
+  await link.click();
+  await page.waitForURL(/\/explore/);
+  await page.locator('a[href^="/trace/"]').first().click();
+  await page.waitForURL(/\/trace\/[0-9a-f]{32}/);
+  await page.getByRole('treegrid').waitFor();
+  await close();
+});
+
+test('explore shows the heatmap and the traces', async () => {
+  const { page, close } = await open(`/explore?${RANGE}`);
+  await page.locator('a[href^="/trace/"]').first().waitFor();
+  await page.locator('canvas').first().waitFor();
+  await accessible(page);
+  await close();
+});
+
+test('a trace shows its spans, attempts and attributes', async () => {
+  const trace = await someTrace('&sort=wasted');
+  const { page, close } = await open(`/trace/${trace.trace_id}`);
+  const grid = page.getByRole('treegrid');
+  await grid.waitFor();
+  assert.equal(Number(await grid.getAttribute('aria-rowcount')), trace.span_count);
+  await page.getByText(/try 1\/\d/).first().waitFor();
+  await page.keyboard.press('e');
+  await page.keyboard.press('Enter');
+  await page.getByRole('complementary').getByText('Attributes').waitFor();
+  await accessible(page);
+  await page.reload();
+  await page.getByRole('treegrid').waitFor();
+  await close();
+});
+
+test('SQL answers, and its address answers again', async () => {
+  const sql = encodeURIComponent('SELECT trace_id, duration_ns FROM traces ORDER BY duration_ns DESC LIMIT 3');
+  const { page, close } = await open(`/sql?sql=${sql}`);
+  await page.getByText(/3 rows/).waitFor();
+  await page.reload();
+  await page.getByText(/3 rows/).waitFor();
+  assert.equal(await page.locator('td a[href*="/trace/"]').count(), 3);
+  await accessible(page);
+  await close();
+});
