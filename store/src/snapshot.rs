@@ -61,7 +61,7 @@ pub struct DataFile {
     pub wal_seq_max: u64,
     /// Which trace ids it may hold, for `spans`.
     pub bloom: Option<TraceBloom>,
-    /// Delta's statistics, for the commit that adds it; not kept after that.
+    /// Delta's statistics, as its commit states them.
     pub delta_stats: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! How a table's Parquet files are encoded. Measured on agent spans; the reasons stand at the constants.
+//! How a table's Parquet files are encoded. The reasons stand at the constants.
 
 use arrow::datatypes::{DataType, Schema};
 use parquet::arrow::ArrowSchemaConverter;

@@ -71,7 +71,8 @@ impl LakeTable {
             files: Arc::new(files),
             opened,
             transactions: HashMap::new(),
-            checkpoint: version,
+            // So that a process that is often restarted comes to write one too.
+            checkpoint: version - version % CHECKPOINT_VERSIONS,
             inactive: HashMap::new(),
         })
     }
@@ -208,9 +209,9 @@ impl LakeTable {
         }
         let url = url(&self.root)?;
         deltalake_core::checkpoints::create_checkpoint_from_table_url_and_cleanup(
-            url,
+            url.clone(),
             self.version,
-            Some(true),
+            Some(false),
             None,
         )
         .await
@@ -224,6 +225,9 @@ impl LakeTable {
             }
         }
         durable::sync_dir(&log)?;
+        // Only now may the entries go that the checkpoint stands for.
+        let table = deltalake_core::open_table(url).await.map_err(delta(self.table))?;
+        deltalake_core::checkpoints::cleanup_metadata(&table, None).await.map_err(delta(self.table))?;
         self.checkpoint = self.version;
         Ok(())
     }
