@@ -23,7 +23,7 @@ Examples:
 const SQL_EXAMPLES: &str = "\
 Examples:
   plimsoll sql \"SELECT service_name, count(*) FROM spans GROUP BY 1\"
-  plimsoll sql \"SELECT * FROM goodput('-1h', 'now', 'tenant')\" --format csv
+  plimsoll sql \"SELECT stage, hdr_quantile(duration_ns, 0.95) FROM stage_runs GROUP BY 1\" --format csv
   plimsoll sql --home ./data \"SELECT count(*) FROM traces\"     # no server is running";
 
 #[derive(Debug, Parser)]
