@@ -191,6 +191,9 @@ pub struct Remainder {
     offsets: Vec<i32>,
     valid: Vec<bool>,
     entries: i32,
+    /// Bytes of keys and values, and whether some were left out to stay below the bound.
+    bytes: usize,
+    pub overflowed: bool,
     types: Vec<Option<String>>,
     /// The types of the row under construction, and whether one of them is not text.
     row_types: String,
@@ -205,6 +208,8 @@ impl Default for Remainder {
             offsets: vec![0],
             valid: Vec::new(),
             entries: 0,
+            bytes: 0,
+            overflowed: false,
             types: Vec::new(),
             row_types: String::new(),
             odd: false,
@@ -215,6 +220,11 @@ impl Default for Remainder {
 impl Remainder {
     #[inline]
     pub fn entry(&mut self, key: &str, value: &str, type_char: char) {
+        self.bytes += key.len() + value.len();
+        if self.bytes > crate::limits::MAP_BYTES_MAX {
+            self.overflowed = true;
+            return;
+        }
         self.keys.append_value(key);
         self.values.append_value(value);
         self.entries += 1;

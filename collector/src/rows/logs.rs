@@ -10,7 +10,7 @@ use plimsoll_store::{DecodeError, Decoded, RecordMeta};
 
 use super::columns::{Keyword, Remainder, as_keyword};
 use super::notes::Notes;
-use super::spans::UNKNOWN_SERVICE;
+use super::spans::{TOO_MUCH, UNKNOWN_SERVICE};
 use super::value::{Any, key_value, text};
 use super::verdicts::{Verdict, Verdicts};
 use crate::limits::{ATTRIBUTES_MAX, SPANS_MAX};
@@ -283,6 +283,10 @@ impl<'a> Rows<'a> {
 
     fn finish(mut self, meta: &RecordMeta) -> Result<Decoded, DecodeError> {
         let rows = self.time.len();
+        let maps = [&self.attributes, &self.resource_attributes, &self.scope_attributes];
+        if maps.iter().any(|m| m.overflowed) {
+            self.notes.warn(TOO_MUCH);
+        }
         let mut decoded =
             Decoded { rejected: self.notes.rejected, message: self.notes.message(), ..Decoded::default() };
         if rows == 0 {

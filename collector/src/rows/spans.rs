@@ -326,8 +326,12 @@ impl<'a> Rows<'a> {
         Ok(dropped)
     }
 
-    fn finish(self, meta: &RecordMeta) -> Result<Decoded, DecodeError> {
+    fn finish(mut self, meta: &RecordMeta) -> Result<Decoded, DecodeError> {
         let rows = self.keys.len();
+        let maps = [&self.attributes, &self.resource_attributes, &self.scope_attributes];
+        if maps.iter().any(|m| m.overflowed) {
+            self.notes.warn(TOO_MUCH);
+        }
         let mut decoded =
             Decoded { rejected: self.notes.rejected, message: self.notes.message(), ..Decoded::default() };
         if rows == 0 {
@@ -376,6 +380,7 @@ impl<'a> Rows<'a> {
     }
 }
 
+pub const TOO_MUCH: &str = "request whose attributes take more than 512 MiB in rows: those above it dropped";
 const TOO_DEEP: &str = "attribute nested deeper than 32: dropped";
 
 /// Whether the value has the type of the attribute's column.
