@@ -1,7 +1,6 @@
 //! The functions that Plimsoll adds to SQL.
 //!
-//! `hdr_quantile(value, q)` and `sample_ids(id, weight)` aggregate, `attr(attributes, 'key')` looks into a map;
-//! the analyses are table functions, see [`table`].
+//! `hdr_quantile(value, q)` and `sample_ids(id, weight)` aggregate, `attr(attributes, 'key')` looks into a map.
 
 mod attr;
 mod hdr;

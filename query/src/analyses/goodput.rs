@@ -34,7 +34,7 @@ pub async fn answer(state: &QueryState, asked: &Analysis, only: Option<&str>) ->
                 rows.push(row(objective, asked, group, &series, &burns));
             }
         }
-        sqls.push(format!("-- {}\n{sql}", objective.name));
+        sqls.push(sql);
     }
     let watermark = state.objects(&view, "SELECT max(ingest_unix_nano) AS at FROM verdicts").await?;
     let watermark = watermark.first().and_then(|r| r.get("at")).cloned().unwrap_or_default();
@@ -42,9 +42,11 @@ pub async fn answer(state: &QueryState, asked: &Analysis, only: Option<&str>) ->
     answer.insert("verdict_watermark_unix_nano".into(), watermark);
     answer.insert("objectives_source".into(), source.into());
     answer.insert("problems".into(), json!(state.objectives().current().problems));
-    answer.insert("objectives".into(), objectives.iter().map(described).collect());
+    let described = objectives.iter().zip(&sqls).map(|(o, sql)| described(o, sql));
+    answer.insert("objectives".into(), described.collect());
     answer.insert("rows".into(), rows.into());
-    answer.insert("sql".into(), sqls.join(";\n\n").into());
+    // One statement runs at a time: the first objective's here, each one's own beside it above.
+    answer.insert("sql".into(), sqls.into_iter().next().into());
     Ok(answer.into())
 }
 
@@ -68,12 +70,12 @@ async fn objectives(
     Ok((objectives, "built-in defaults"))
 }
 
-fn described(o: &Objective) -> Value {
+fn described(o: &Objective, sql: &str) -> Value {
     json!({
         "name": o.name, "display_name": o.display_name, "stage": o.stage,
         "filter": o.filter.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect::<Map<String, Value>>(),
         "threshold_ns": o.threshold.map(|t| t.0), "target": o.target, "quality": o.quality,
-        "evaluator": o.evaluator, "judging": "all",
+        "evaluator": o.evaluator, "judging": "all", "sql": sql,
     })
 }
 

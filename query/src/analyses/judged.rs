@@ -49,7 +49,7 @@ pub fn runs_sql(objective: &Objective, asked: &Analysis, from_unix_nano: i64) ->
         ),
         None => format!(
             "SELECT {id}, v.metric, v.pass FROM candidates r JOIN judged v ON {on_trace}
-    AND (v.span_id IS NULL OR v.span_id = r.root_span_id) AND v.response_id IS NULL"
+    AND (v.span_id = r.root_span_id OR (v.span_id IS NULL AND v.response_id IS NULL))"
         ),
     };
     let named = if objective.quality.is_empty() {

@@ -172,7 +172,7 @@ pub async fn heatmap(State(state): State<QueryState>, asked: Asked) -> Answer {
         format!("(ln(greatest(CAST(duration_ns AS DOUBLE), 1.0)) - {from:?}) / {:?}", (to - from).max(1e-9))
     };
     let sql = format!(
-        "SELECT least((start_unix_nano - {}) * {columns} / {}, {}) AS x,
+        "SELECT least(greatest(CAST(floor(CAST(start_unix_nano - {} AS DOUBLE) * {columns} / {}) AS BIGINT), 0), {}) AS x,
   least(greatest(CAST(floor({place} * {rows}) AS BIGINT), 0), {}) AS y,
   count(*) AS n, count(*) FILTER (WHERE error_count > 0) AS errors
 {from} GROUP BY x, y ORDER BY x, y",

@@ -117,17 +117,26 @@ impl LakeTable {
         let kept = prune::keep(self.table, &mine.files, predicate.as_ref())?;
         let schema = Arc::new(self.table.sql_schema().project(projection)?);
         let derive = self.table == Table::Spans && recent::wants_derived(&schema, filters);
-        let (recent, settled): (Vec<_>, Vec<_>) = kept.into_iter().partition(|f| derive && f.is_recent());
+        let settled: Vec<_> = kept.into_iter().filter(|f| !(derive && f.is_recent())).collect();
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !settled.is_empty() {
             let partitions = state.config().target_partitions();
             inputs.push(self.files(&settled, projection, partitions, Self::is_lookup(filters))?);
         }
         if derive {
-            let files = mine.files.iter().filter(|f| f.is_recent()).collect::<Vec<_>>();
-            // Its parents and siblings decide what a span's derived columns say, so all of `_recent` is read
-            // unless pruning by trace id, which keeps whole traces, already said what matters.
-            let files = if Self::is_lookup(filters) { recent } else { files };
+            // Its parents and siblings decide what a span's derived columns say, so nothing may prune the recent files
+            // but conditions on the trace id alone, which keep whole traces.
+            let whole_traces: Vec<Expr> = filters
+                .iter()
+                .filter(|f| {
+                    let columns = f.column_refs();
+                    !columns.is_empty() && columns.iter().all(|c| c.name() == "trace_id")
+                })
+                .cloned()
+                .collect();
+            let predicate = self.predicate(state, &whole_traces)?;
+            let mut files = prune::keep(self.table, &mine.files, predicate.as_ref())?;
+            files.retain(|f| f.is_recent());
             let all: Vec<usize> = (0..self.table.sql_schema().fields().len()).collect();
             let read = if files.is_empty() { None } else { Some(self.files(&files, &all, 1, true)?) };
             if read.is_some() || !mine.tail.is_empty() {
