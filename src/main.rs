@@ -16,6 +16,11 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 
+/// A span passes through several hundred small allocations, and the tail holds columns for minutes: measured
+/// in `benches/README.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Commands end with a sentence for a person: what, where, what to do.
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 

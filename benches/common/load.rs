@@ -1,5 +1,5 @@
 //! Seeded OTLP requests that resemble agent traces: 12–24 spans each over five services, about 430 wire bytes a span,
-//! 15 span and 8 resource attributes; waits and durations are random, as they are in life.
+//! 12 span and 8 resource attributes; waits and durations are random, as they are in life.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
@@ -89,8 +89,6 @@ impl Load {
                         int("gen_ai.usage.input_tokens", self.random.random_range(200..8_000)),
                         int("gen_ai.usage.output_tokens", self.random.random_range(10..900)),
                         double("gen_ai.request.temperature", 0.7),
-                        int("gen_ai.request.max_tokens", 1_024),
-                        text("server.address", "llm.internal"),
                         int("server.port", 8_000),
                     ],
                 ),
@@ -102,10 +100,8 @@ impl Load {
                         text("gen_ai.tool.type", "function"),
                         text("mcp.method.name", "tools/call"),
                         text("gen_ai.agent.name", "planner"),
-                        text("server.address", "tools.internal"),
                         int("server.port", 9_000),
                         text("network.transport", "tcp"),
-                        text("mcp.protocol.version", "2025-06-18"),
                         text("jsonrpc.request.id", "7"),
                     ],
                 ),
@@ -117,11 +113,9 @@ impl Load {
                         text("http.request.method", "POST"),
                         text("http.route", "/v1/authorize"),
                         int("http.response.status_code", 200),
-                        text("server.address", "policy.internal"),
                         int("server.port", 8_181),
                         text("url.path", "/v1/authorize"),
                         text("network.protocol.version", "1.1"),
-                        text("user_agent.original", "agent-runtime/2.3"),
                     ],
                 ),
             };
@@ -212,12 +206,8 @@ impl Load {
     }
 }
 
-fn extra(kind: usize) -> [KeyValue; 3] {
-    [
-        text("deployment.ring", ["r0", "r1", "r2", "r3"][kind]),
-        text("thread.name", "worker-3"),
-        int("thread.id", 140_234),
-    ]
+fn extra(kind: usize) -> [KeyValue; 2] {
+    [text("deployment.ring", ["r0", "r1", "r2", "r3"][kind]), int("thread.id", 140_234)]
 }
 
 fn resource(service: &str) -> Vec<KeyValue> {

@@ -19,8 +19,8 @@ use crate::error::StoreError;
 pub use traces::{TraceKey, Traces};
 
 /// Adjacent chunks of fewer rows are concatenated, so that clients who send one span at a time
-/// do not fill memory with the overhead of a hundred columns each.
-const SMALL_CHUNK_ROWS: usize = 2_048;
+/// do not fill memory with the overhead of a hundred columns each. An exporter's usual batch is not copied.
+const SMALL_CHUNK_ROWS: usize = 512;
 
 /// Rows of one table and one tenant that came in adjacent requests.
 #[derive(Debug)]

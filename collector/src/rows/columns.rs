@@ -16,10 +16,14 @@ use rustc_hash::FxHashMap;
 use super::notes::Notes;
 use super::value::{Any, text};
 
+/// In place of a key: no value.
+const NO_KEY: i32 = -1;
+
 /// Text of few distinct values, each stored once a request.
 #[derive(Debug, Default)]
 pub struct Keyword<'a> {
-    keys: Vec<Option<i32>>,
+    /// Of each row; [`NO_KEY`] is null.
+    keys: Vec<i32>,
     values: Vec<Cow<'a, str>>,
     index: FxHashMap<Cow<'a, str>, i32>,
     /// The value that came last and its key: neighbours often share one.
@@ -29,7 +33,7 @@ pub struct Keyword<'a> {
 impl<'a> Keyword<'a> {
     #[inline]
     pub fn push(&mut self, value: Option<Cow<'a, str>>) {
-        let key = value.map(|v| self.intern(v));
+        let key = value.map_or(NO_KEY, |v| self.intern(v));
         self.keys.push(key);
     }
 
@@ -47,7 +51,7 @@ impl<'a> Keyword<'a> {
     /// Puts a value at `row`, with nulls before it.
     #[inline]
     fn put(&mut self, row: usize, value: Cow<'a, str>) {
-        self.keys.resize(row, None);
+        self.keys.resize(row, NO_KEY);
         self.push(Some(value));
     }
 
@@ -77,9 +81,14 @@ impl<'a> Keyword<'a> {
         if self.values.is_empty() {
             return new_null_array(&plimsoll_schemas::table::keyword(), rows);
         }
-        self.keys.resize(rows, None);
+        self.keys.resize(rows, NO_KEY);
         let values = StringArray::from_iter_values(self.values.iter().map(AsRef::as_ref));
-        Arc::new(DictionaryArray::new(Int32Array::from(self.keys), Arc::new(values)))
+        let valid: NullBuffer = self.keys.iter().map(|key| *key != NO_KEY).collect();
+        // A null's key is not read, but it has to be one.
+        self.keys.iter_mut().for_each(|key| *key = (*key).max(0));
+        self.keys.shrink_to_fit();
+        let nulls = Some(valid).filter(|v| v.null_count() > 0);
+        Arc::new(DictionaryArray::new(Int32Array::new(self.keys.into(), nulls), Arc::new(values)))
     }
 }
 
@@ -104,22 +113,27 @@ macro_rules! put {
 
 /// The columns of every promoted attribute, made when first needed.
 #[derive(Debug)]
-pub struct Promoted<'a>(Vec<Option<AttrColumn<'a>>>);
+pub struct Promoted<'a> {
+    columns: Vec<Option<AttrColumn<'a>>>,
+    /// About as many rows as there will be.
+    capacity: usize,
+}
 
 impl<'a> Promoted<'a> {
-    pub fn new() -> Self {
-        Self((0..Attr::COUNT).map(|_| None).collect())
+    pub fn with_capacity(rows: usize) -> Self {
+        Self { columns: (0..Attr::COUNT).map(|_| None).collect(), capacity: rows }
     }
 
     /// Puts a value at `row`; false if its type is not the column's, or the row has one already.
     #[inline]
     pub fn put(&mut self, row: usize, attr: Attr, value: Any<'a>, notes: &mut Notes) -> bool {
-        let slot = &mut self.0[attr as usize];
+        let capacity = self.capacity;
+        let slot = &mut self.columns[attr as usize];
         let column = slot.get_or_insert_with(|| match attr.info().kind {
             AttrType::Keyword => AttrColumn::Keyword(Keyword::default()),
             AttrType::Text => AttrColumn::Text(StringBuilder::new()),
-            AttrType::Int => AttrColumn::Int(Int64Builder::new()),
-            AttrType::Double => AttrColumn::Double(Float64Builder::new()),
+            AttrType::Int => AttrColumn::Int(Int64Builder::with_capacity(capacity)),
+            AttrType::Double => AttrColumn::Double(Float64Builder::with_capacity(capacity)),
             AttrType::Bool => AttrColumn::Bool(BooleanBuilder::new()),
         });
         use arrow::array::ArrayBuilder;
@@ -145,7 +159,7 @@ impl<'a> Promoted<'a> {
                 Arc::new($builder.finish())
             }};
         }
-        let columns = self.0.into_iter().zip(Attr::ALL);
+        let columns = self.columns.into_iter().zip(Attr::ALL);
         columns
             .map(|(column, attr)| -> ArrayRef {
                 match column {

@@ -110,7 +110,7 @@ impl<'a> Rows<'a> {
             scope_version: Keyword::default(),
             trace_state: Keyword::default(),
             flags: Vec::with_capacity(spans),
-            promoted: Promoted::new(),
+            promoted: Promoted::with_capacity(spans),
             attributes: Remainder::default(),
             resource_attributes: Remainder::default(),
             scope_attributes: Remainder::default(),

@@ -12,17 +12,20 @@ use crate::error::StoreError;
 
 /// Above it, time for a few percent of bytes.
 const ZSTD_LEVEL: i32 = 3;
+/// Of files that the next merge replaces.
+const ZSTD_LEVEL_RECENT: i32 = 1;
 /// A lookup by trace decodes one page of each column.
-const PAGE_ROWS_MAX: usize = 8 * 1024;
+const PAGE_ROWS_MAX: usize = 4 * 1024;
 /// The page index finds pages only within a row group, so few are better.
 const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
 /// Readers decode the whole dictionary of a column for a single row of it.
 const DICTIONARY_BYTES_MAX: usize = 256 * 1024;
 
-/// The writer properties of a table's files.
-pub fn writer_properties(table: Table) -> Result<WriterProperties, StoreError> {
+/// The writer properties of a table's files; `recent` ones live until the next merge only.
+pub fn writer_properties(table: Table, recent: bool) -> Result<WriterProperties, StoreError> {
     let schema = table.file_schema();
-    let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(StoreError::parquet("zstd level"))?;
+    let level = ZstdLevel::try_new(if recent { ZSTD_LEVEL_RECENT } else { ZSTD_LEVEL })
+        .map_err(StoreError::parquet("zstd level"))?;
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("plimsoll ", env!("CARGO_PKG_VERSION")).to_string())
         .set_compression(Compression::ZSTD(level))

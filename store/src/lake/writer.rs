@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
 use parquet::arrow::ArrowWriter;
+use plimsoll_schemas::slice::SLUG_RECENT;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{TraceId, UnixNanos};
 use uuid::Uuid;
@@ -91,7 +92,7 @@ impl FileWriter {
         let writer = ArrowWriter::try_new(
             BufWriter::with_capacity(BUFFER_BYTES, file),
             table.file_schema(),
-            Some(writer_properties(table)?),
+            Some(writer_properties(table, partition.slice == Some(SLUG_RECENT))?),
         )
         .map_err(StoreError::parquet(absolute.display().to_string()))?;
         Ok(Self {
