@@ -4,6 +4,7 @@ pub mod goodput;
 mod judged;
 pub mod queueing;
 pub mod retries;
+pub mod table_functions;
 
 use plimsoll_schemas::{DurationNs, Tenant};
 use serde_json::{Map, Value};
@@ -61,6 +62,12 @@ impl Analysis {
         self.by.iter().map(|k| format!("{}, ", k.column())).collect()
     }
 
+    /// `GROUP BY` the grouping columns, if any.
+    fn group(&self) -> String {
+        let keys = self.keys();
+        if keys.is_empty() { keys } else { format!("GROUP BY {}\n", keys.trim_end_matches(", ")) }
+    }
+
     /// The parts that every answer begins with.
     fn head(&self) -> Map<String, Value> {
         let mut head = Map::new();
@@ -84,6 +91,11 @@ fn timed(mut row: Map<String, Value>) -> Map<String, Value> {
         row.insert("time_unix_nano".into(), text);
     }
     row
+}
+
+/// `a / b` in SQL; null where there is nothing to divide by.
+fn share(a: &str, b: &str) -> String {
+    format!("CAST({a} AS DOUBLE) / nullif({b}, 0)")
 }
 
 /// `a / b`; unknown where there is nothing to divide by.

@@ -23,9 +23,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
+use plimsoll_schemas::objective::Objective;
 use rows::Part;
 pub use rows::{Collected, Rows};
 
+use crate::analyses::table_functions;
 use crate::error::QueryError;
 use crate::functions;
 use crate::guard;
@@ -110,10 +112,21 @@ impl Engine {
         })
     }
 
-    /// Runs what a user wrote: guarded.
-    pub async fn sql(&self, view: &View, sql: &str, rows_max: usize) -> Result<Rows, QueryError> {
+    /// Runs what a user wrote: guarded, and with the analyses as table functions.
+    pub async fn sql(
+        &self,
+        view: &View,
+        sql: &str,
+        objectives: Vec<Objective>,
+        rows_max: usize,
+    ) -> Result<Rows, QueryError> {
         let sql = sql.to_owned();
-        self.run(view, rows_max, move || guard::check(&sql)).await
+        self.run(view, rows_max, move || {
+            let mut statement = guard::check(&sql)?;
+            table_functions::expand(&mut statement, &objectives)?;
+            Ok(statement)
+        })
+        .await
     }
 
     /// Runs what this crate wrote: the same way, but not bounded in size.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use datafusion::common::SchemaError;
+use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
 use datafusion::error::DataFusionError;
 use plimsoll_store::{IngestError, StoreError};
 
@@ -38,10 +40,15 @@ pub enum QueryError {
 
 impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
-        let text = match error.find_root() {
-            DataFusionError::Diagnostic(_, inner) => inner.strip_backtrace(),
-            root => root.strip_backtrace(),
+        let root = match error.find_root() {
+            DataFusionError::Diagnostic(_, inner) => inner,
+            root => root,
         };
+        let text = match root {
+            DataFusionError::SchemaError(schema, _) => unknown_column(schema),
+            _ => None,
+        };
+        let text = text.unwrap_or_else(|| root.strip_backtrace());
         match error.find_root() {
             DataFusionError::ResourcesExhausted(what) => Self::Memory(what.clone()),
             DataFusionError::SQL(..)
@@ -56,4 +63,23 @@ impl From<DataFusionError> for QueryError {
             _ => Self::Internal(text),
         }
     }
+}
+
+/// `spans` has more columns than anyone reads in an error: the nearest names will do.
+fn unknown_column(error: &SchemaError) -> Option<String> {
+    const NEAR_MAX: usize = 5;
+    let SchemaError::FieldNotFound { field, valid_fields } = error else { return None };
+    let mut near: Vec<(f64, &str)> = valid_fields
+        .iter()
+        .map(|c| {
+            let (a, b) = (c.name(), field.name());
+            let contains = a.contains(b) || b.contains(a);
+            (normalized_levenshtein(a, b) + f64::from(u8::from(contains)), a)
+        })
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near: Vec<&str> = near.iter().take(NEAR_MAX).map(|(_, name)| *name).collect();
+    let table = field.relation.as_ref().map_or(String::new(), |r| format!(" in {r}"));
+    let near = if near.is_empty() { String::new() } else { format!("; near it are {}", near.join(", ")) };
+    Some(format!("there is no column {:?}{table}{near}; DESCRIBE lists a table's columns", field.name()))
 }

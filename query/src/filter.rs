@@ -20,6 +20,8 @@ pub struct Term {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
     Traces,
+    /// Spans of traces that did not settle, grouped under the name and columns of `traces`.
+    Unsettled,
     StageRuns,
     Edges,
 }
@@ -94,33 +96,41 @@ pub fn quote(text: &str) -> String {
 
 fn condition(term: &Term, over: Over) -> Result<String, QueryError> {
     let key = term.key.as_str();
-    let run = |column: &str| {
-        Ok(format!("trace_id IN (SELECT trace_id FROM stage_runs WHERE {})", text(column, term)))
+    // Traces are told apart by tenant too: clients choose trace ids.
+    let any = |table: &str, condition: String| {
+        let same = "x.tenant = traces.tenant AND x.trace_id = traces.trace_id";
+        format!("EXISTS (SELECT 1 FROM {table} x WHERE {same} AND {condition})")
     };
     match (key, over) {
         ("trace_id" | "tenant" | "workload_class" | "model" | "hardware", _) => Ok(text(key, term)),
-        ("outcome", Over::Traces | Over::StageRuns) => Ok(text(key, term)),
+        ("outcome", Over::Traces | Over::Unsettled | Over::StageRuns) => Ok(text(key, term)),
         ("stage" | "service", Over::StageRuns) => Ok(text(key, term)),
         ("name", Over::StageRuns) => Ok(text("name", term)),
         ("service", Over::Edges) => Ok(text("caller", term)),
         ("caller" | "callee" | "operation", Over::Edges) => Ok(text(key, term)),
-        ("stage" | "service", Over::Traces) => run(key),
-        ("name", Over::Traces) => run("name"),
-        ("root_service" | "root_name", Over::Traces) => Ok(text(key, term)),
-        ("status", Over::Traces) => match term.value.as_str() {
+        ("stage" | "service" | "name", Over::Traces) => {
+            Ok(any("stage_runs", text(&format!("x.{key}"), term)))
+        }
+        ("stage" | "name", Over::Unsettled) => Ok(any("spans", text(&format!("x.{key}"), term))),
+        ("service", Over::Unsettled) => Ok(any("spans", text("x.service_name", term))),
+        ("kind", Over::Traces | Over::Unsettled) => Ok(any("spans", text("x.kind", term))),
+        ("root_service" | "root_name", Over::Traces | Over::Unsettled) => Ok(text(key, term)),
+        ("status", Over::Traces | Over::Unsettled) => match term.value.as_str() {
             "error" => Ok(format!("error_count {} 0", if term.op == "!=" { "=" } else { ">" })),
-            "ok" | "unset" => Ok(format!("error_count {} 0", if term.op == "!=" { ">" } else { "=" })),
-            other => Err(invalid(format!("status is ok, error or unset, not {other:?}"))),
+            "ok" => Ok(format!("error_count {} 0", if term.op == "!=" { ">" } else { "=" })),
+            other => Err(invalid(format!("status is ok or error, not {other:?}"))),
         },
-        ("duration", Over::Traces | Over::StageRuns) => number("duration_ns", term, true),
-        ("queue", Over::Traces) => number("path_queue_ns", term, true),
+        ("duration", Over::Traces | Over::Unsettled | Over::StageRuns) => number("duration_ns", term, true),
+        ("queue", Over::Traces | Over::Unsettled) => number("path_queue_ns", term, true),
         ("queue", Over::StageRuns) => number("queue_ns", term, true),
-        ("wasted", Over::Traces) => number("wasted_ns", term, true),
-        ("attempts" | "retries", Over::Traces) => number(key, term, false),
+        ("wasted", Over::Traces | Over::Unsettled) => number("wasted_ns", term, true),
+        ("attempts" | "retries", Over::Traces | Over::Unsettled) => number(key, term, false),
         ("attempts", Over::StageRuns) => number(key, term, false),
-        ("errors", Over::Traces | Over::StageRuns) => number("error_count", term, false),
-        (_, Over::Traces) if key.starts_with("attributes.") || key.starts_with("resource.") => {
-            Ok(format!("trace_id IN (SELECT trace_id FROM spans WHERE {})", attribute(term)))
+        ("errors", Over::Traces | Over::Unsettled | Over::StageRuns) => number("error_count", term, false),
+        (_, Over::Traces | Over::Unsettled)
+            if key.starts_with("attributes.") || key.starts_with("resource.") =>
+        {
+            Ok(any("spans", attribute(term)))
         }
         _ => Err(invalid(format!("{key:?} cannot be filtered by here"))),
     }
@@ -128,14 +138,14 @@ fn condition(term: &Term, over: Over) -> Result<String, QueryError> {
 
 fn attribute(term: &Term) -> String {
     let (promoted, name, map) = match term.key.split_once('.') {
-        Some(("resource", "service.name")) => return text("service_name", term),
+        Some(("resource", "service.name")) => return text("x.service_name", term),
         Some(("resource", name)) => (Attr::resource(name), name, "resource_attributes"),
         Some((_, name)) => (Attr::span(name), name, "attributes"),
         None => (None, "", "attributes"),
     };
     match promoted {
-        Some(attr) => text(&format!("CAST({} AS VARCHAR)", attr.info().column), term),
-        None => text(&format!("attr({map}, {})", quote(name)), term),
+        Some(attr) => text(&format!("CAST(x.{} AS VARCHAR)", attr.info().column), term),
+        None => text(&format!("attr(x.{map}, {})", quote(name)), term),
     }
 }
 

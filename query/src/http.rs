@@ -4,6 +4,7 @@ mod asked;
 mod health;
 mod lists;
 mod problem;
+mod search;
 mod sql;
 mod traces;
 mod verdicts;
@@ -29,7 +30,7 @@ pub fn router(state: QueryState) -> Router {
     let api = Router::new()
         .route("/sql", post(sql::sql))
         .route("/traces/{trace_id}", get(traces::trace))
-        .route("/search", get(lists::search))
+        .route("/search", get(search::search))
         .route("/heatmap", get(lists::heatmap))
         .route("/services", get(lists::services))
         .route("/slices", get(lists::slices))

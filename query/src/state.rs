@@ -7,6 +7,7 @@ use plimsoll_schemas::Tenant;
 use plimsoll_store::Store;
 use serde_json::Value;
 
+use crate::analyses::{goodput, table_functions};
 use crate::engine::{Collected, Engine, Rows, View};
 use crate::error::QueryError;
 use crate::objectives::Objectives;
@@ -75,7 +76,12 @@ impl QueryState {
 
     /// Runs what a user wrote, guarded.
     pub async fn sql(&self, view: &View, sql: &str, rows_max: usize) -> Result<Rows, QueryError> {
-        self.inner.engine.sql(view, sql, rows_max).await
+        let objectives = if table_functions::may_need_objectives(sql) {
+            goodput::objectives(self, view, "true").await?.0
+        } else {
+            Vec::new()
+        };
+        self.inner.engine.sql(view, sql, objectives, rows_max).await
     }
 
     pub(crate) async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {

@@ -142,6 +142,11 @@ impl Store {
         self.inner.trace(tenant.cloned(), trace_id).await
     }
 
+    /// The lowest log sequence of any trace that did not settle yet.
+    pub fn unsettled_from(&self) -> Option<u64> {
+        self.inner.state.lock().tail.traces.unsettled_floor()
+    }
+
     pub fn status(&self) -> StoreStatus {
         let c = &self.inner.counters;
         let state = self.inner.state.lock();

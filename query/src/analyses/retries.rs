@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Analysis, GROUPS_MAX, number, ratio, timed};
+use super::{Analysis, GROUPS_MAX, number, ratio, share, timed};
 use crate::error::QueryError;
 use crate::filter::{self, Over};
 use crate::state::QueryState;
@@ -17,7 +17,8 @@ const EDGES_WITH_SERIES: usize = 50;
 /// The statement behind the edges.
 pub fn edges_sql(asked: &Analysis) -> Result<String, QueryError> {
     Ok(format!(
-        "SELECT {EDGE}, {COUNTS}, sample_ids(trace_id, wasted_ns) AS sample_trace_ids
+        "SELECT {EDGE}, {COUNTS}, {amplification} AS amplification, {retry_share} AS retry_share,
+  sample_ids(trace_id, wasted_ns) AS sample_trace_ids
 FROM edges
 WHERE {within}{filter}
 GROUP BY {EDGE}
@@ -25,6 +26,8 @@ ORDER BY retries DESC, attempts DESC, {EDGE}
 LIMIT {GROUPS_MAX}",
         within = asked.within("window_unix_nano"),
         filter = filter::sql(&asked.filter, Over::Edges)?,
+        amplification = share("sum(attempts)", "sum(logical_calls)"),
+        retry_share = share("sum(retries)", "sum(attempts)"),
     ))
 }
 
@@ -54,17 +57,22 @@ GROUP BY callee, caller ORDER BY repeats DESC LIMIT {GROUPS_MAX}",
 pub async fn answer(state: &QueryState, asked: &Analysis) -> Result<Value, QueryError> {
     let view = state.view(asked.tenant.clone());
     let sql = edges_sql(asked)?;
-    let mut edges = state.objects(&view, &sql).await?;
-    let series = state.objects(&view, &series_sql(asked)?).await?;
-    let loops = state.objects(&view, &loops_sql(asked)?).await?;
+    let (series_sql, loops_sql) = (series_sql(asked)?, loops_sql(asked)?);
+    let (mut edges, series, loops) = tokio::try_join!(
+        state.objects(&view, &sql),
+        state.objects(&view, &series_sql),
+        state.objects(&view, &loops_sql)
+    )?;
     let mut totals = Map::new();
     for column in ["logical_calls", "attempts", "retries", "wasted_ns"] {
         let sum: f64 = edges.iter().filter_map(|e| number(e, column)).sum();
         totals.insert(column.into(), json!(sum as i64));
     }
-    state_ratios(&mut totals);
+    // Amplification = attempts ÷ logical calls; retry share = retries started ÷ attempts started.
+    totals
+        .insert("amplification".into(), ratio(number(&totals, "attempts"), number(&totals, "logical_calls")));
+    totals.insert("retry_share".into(), ratio(number(&totals, "retries"), number(&totals, "attempts")));
     for (rank, edge) in edges.iter_mut().enumerate() {
-        state_ratios(edge);
         let same = |p: &&Map<String, Value>| EDGE.split(", ").all(|c| p.get(c) == edge.get(c));
         let points: Vec<Map<String, Value>> = series.iter().filter(same).cloned().map(timed).collect();
         edge.insert("peak".into(), peak(&points));
@@ -82,13 +90,6 @@ pub async fn answer(state: &QueryState, asked: &Analysis) -> Result<Value, Query
     answer.insert("loops".into(), loops.into_iter().map(Value::from).collect());
     answer.insert("sql".into(), sql.into());
     Ok(answer.into())
-}
-
-/// Amplification = attempts ÷ logical calls; retry share = retries started ÷ attempts started.
-fn state_ratios(row: &mut Map<String, Value>) {
-    let (calls, attempts) = (number(row, "logical_calls"), number(row, "attempts"));
-    row.insert("amplification".into(), ratio(attempts, calls));
-    row.insert("retry_share".into(), ratio(number(row, "retries"), attempts));
 }
 
 /// The window with the greatest retry share, of those in which anything was retried.

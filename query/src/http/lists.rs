@@ -1,111 +1,18 @@
-//! Lists to choose from: traces, services, slices; and the heatmap over traces. From settled traces.
+//! Lists to choose from: services, slices; and the heatmap over settled traces.
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Answer;
 use super::asked::Asked;
 use crate::error::QueryError;
-use crate::filter::{self, Over, quote};
+use crate::filter::{self, Over};
 use crate::state::QueryState;
 
-const TRACES_DEFAULT: usize = 100;
-const TRACES_MAX: usize = 1_000;
 /// Values of one slice key, the commonest first.
 const VALUES_MAX: usize = 100;
 const SERVICES_MAX: usize = 1_000;
-
-pub async fn search(State(state): State<QueryState>, asked: Asked) -> Answer {
-    let limit = asked.number("limit", TRACES_DEFAULT, TRACES_MAX)?;
-    let terms = filter::parse(asked.get("q").unwrap_or(""))?;
-    let range = asked.range()?;
-    let order = match asked.get("sort") {
-        None | Some("start") => "start_unix_nano",
-        Some("duration") => "duration_ns",
-        Some("wasted") => "wasted_ns",
-        Some(other) => {
-            let problem = format!("sort: expected start, duration or wasted, got {other:?}");
-            return Err(QueryError::Invalid(problem).into());
-        }
-    };
-    let after = asked.get("cursor").map(|c| after(order, c)).transpose()?.unwrap_or_default();
-    let sql = format!(
-        "SELECT trace_id, tenant, root_service, root_name, start_unix_nano, duration_ns, span_count, error_count, outcome,
-  workload_class, model, hardware, path_queue_ns AS queue_ns, attempts, retries, wasted_ns
-FROM traces
-WHERE start_unix_nano >= {} AND start_unix_nano < {}{}{after}
-ORDER BY {order} DESC, trace_id
-LIMIT {}",
-        range.start.0,
-        range.end.0,
-        filter::sql(&terms, Over::Traces)?,
-        limit + 1,
-    );
-    let view = state.view(asked.tenant.clone());
-    let mut rows = state.objects(&view, &sql).await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let text = |row: &Map<String, Value>, column: &str| match row.get(column) {
-        Some(Value::String(s)) => s.clone(),
-        Some(other) => other.to_string(),
-        None => String::new(),
-    };
-    let cursor = rows.last().filter(|_| more).map(|r| format!("{}:{}", text(r, order), text(r, "trace_id")));
-    let ids: Vec<String> = rows.iter().map(|r| quote(&text(r, "trace_id"))).collect();
-    let verdicts = verdicts(&state, &view, &ids).await?;
-    let traces: Vec<Value> = rows
-        .into_iter()
-        .map(|mut row| {
-            let slice: Map<String, Value> = ["tenant", "workload_class", "model", "hardware"]
-                .iter()
-                .map(|k| ((*k).to_owned(), row.get(*k).cloned().unwrap_or_default()))
-                .collect();
-            for key in ["workload_class", "model", "hardware"] {
-                row.remove(key);
-            }
-            let found = verdicts
-                .iter()
-                .find(|v| v.get("trace_id") == row.get("trace_id") && v.get("tenant") == row.get("tenant"));
-            let verdict =
-                found.and_then(|v| v.get("passed")?.as_bool()).map(|p| if p { "pass" } else { "fail" });
-            row.insert("slice".into(), slice.into());
-            row.insert("verdict".into(), json!(verdict));
-            row.insert("settled".into(), true.into());
-            row.into()
-        })
-        .collect();
-    Ok(Json(json!({"traces": traces, "next_cursor": cursor, "sql": sql})))
-}
-
-/// Whether everything that was judged of a trace passed.
-async fn verdicts(
-    state: &QueryState,
-    view: &crate::engine::View,
-    ids: &[String],
-) -> Result<Vec<Map<String, Value>>, QueryError> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = format!(
-        "SELECT tenant, trace_id, bool_and(pass) AS passed FROM latest_verdicts
-WHERE pass IS NOT NULL AND trace_id IN ({}) GROUP BY tenant, trace_id",
-        ids.join(", ")
-    );
-    state.objects(view, &sql).await
-}
-
-/// `value:trace_id` of the last row that was shown.
-fn after(order: &str, cursor: &str) -> Result<String, QueryError> {
-    let parsed = cursor.split_once(':').and_then(|(value, id)| {
-        let id: plimsoll_schemas::TraceId = id.parse().ok()?;
-        Some((value.parse::<i64>().ok()?, id))
-    });
-    let (value, id) = parsed.ok_or_else(|| {
-        QueryError::Invalid(format!("cursor: expected what next_cursor said, got {cursor:?}"))
-    })?;
-    Ok(format!(" AND ({order} < {value} OR ({order} = {value} AND trace_id > '{id}'))"))
-}
 
 pub async fn services(State(state): State<QueryState>, asked: Asked) -> Answer {
     let range = asked.range()?;

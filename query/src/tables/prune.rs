@@ -68,6 +68,11 @@ impl PruningStatistics for Index<'_> {
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        if column.name() == "wal_seq" && !self.table.is_derived() {
+            return Some(Arc::new(Int64Array::from_iter_values(
+                self.files.iter().map(|f| f.wal_seq_max as i64),
+            )));
+        }
         self.bound(column, |f| f.time_range.1.0)
     }
 

@@ -1,0 +1,143 @@
+//! Goodput, number by number: each way in which a verdict finds its run, and the interval that is left without one.
+
+use serde_json::{Value, json};
+
+use crate::fleet::{Fleet, With, hour, request};
+
+const OBJECTIVES: &str = "
+apiVersion: openslo/v1
+kind: SLO
+metadata:
+  name: chat
+  annotations:
+    plimsoll.dev/stage: inference
+    plimsoll.dev/latency: 500ms
+    plimsoll.dev/quality: faithful, safe
+spec:
+  objectives:
+    - target: 0.9
+---
+apiVersion: openslo/v1
+kind: SLO
+metadata:
+  name: chat-by-humans
+  annotations:
+    plimsoll.dev/stage: inference
+    plimsoll.dev/quality: faithful
+    plimsoll.dev/evaluator: human
+spec:
+  objectives:
+    - target: 0.5
+---
+apiVersion: openslo/v1
+kind: SLO
+metadata:
+  name: requests
+  annotations:
+    plimsoll.dev/stage: request
+    plimsoll.dev/quality: solved
+spec:
+  objectives:
+    - target: 0.5
+";
+
+const COUNTED: [&str; 8] =
+    ["offered", "good_low", "good_high", "judged", "unjudged", "late", "failed", "green_but_wrong"];
+
+async fn numbers(fleet: &Fleet, objective: &str) -> [i64; COUNTED.len()] {
+    let answer = fleet.get(&format!("goodput?tenant=acme&{}", hour())).await;
+    let rows = answer["rows"].as_array().expect("rows");
+    let row = rows
+        .iter()
+        .find(|r| r["objective"] == objective)
+        .unwrap_or_else(|| panic!("no {objective} in {answer}"));
+    COUNTED.map(|c| row[c].as_i64().unwrap_or_else(|| panic!("{c} of {row}")))
+}
+
+/// Five requests: of 100, 200, 300 and 800 ms, and one that failed.
+async fn fleet() -> Fleet {
+    let fleet = Fleet::empty(OBJECTIVES).await;
+    for (trace, total) in [(1, 100), (2, 200), (3, 300), (4, 800)] {
+        fleet.export("acme", "agent", request(trace, total, &format!("session-{trace}"))).await;
+    }
+    let failed: Vec<_> = request(5, 100, "session-5").into_iter().map(With::failed).collect();
+    fleet.export("acme", "agent", failed).await;
+    // The same trace and response ids, another tenant's.
+    fleet.export("globex", "agent", request(1, 100, "session-1")).await;
+    fleet.settle().await;
+    fleet
+}
+
+fn id(byte: u8, bytes: usize) -> String {
+    format!("{byte:02x}").repeat(bytes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verdicts_close_the_interval_one_by_one() {
+    let fleet = fleet().await;
+    assert_eq!(numbers(&fleet, "chat").await, [5, 0, 3, 0, 5, 1, 1, 0]);
+    assert_eq!(numbers(&fleet, "chat-by-humans").await, [5, 0, 4, 0, 5, 0, 1, 0]);
+    assert_eq!(numbers(&fleet, "requests").await, [5, 0, 4, 0, 5, 0, 1, 0]);
+
+    let on_span = |trace: u8, metric: &str, pass: bool, evaluator: &str| json!({"trace_id": id(trace, 16), "span_id": id(2, 8), "metric": metric, "pass": pass, "evaluator": evaluator});
+    // One metric of two: still unjudged, and good as far as is known.
+    fleet.judge("acme", on_span(1, "faithful", true, "judge")).await;
+    assert_eq!(numbers(&fleet, "chat").await, [5, 0, 3, 0, 5, 1, 1, 0]);
+    fleet.judge("acme", on_span(1, "safe", true, "judge")).await;
+    assert_eq!(numbers(&fleet, "chat").await, [5, 1, 3, 1, 4, 1, 1, 0]);
+    // A failed metric decides against it, but only both judge it.
+    fleet.judge("acme", on_span(2, "safe", false, "judge")).await;
+    assert_eq!(numbers(&fleet, "chat").await, [5, 1, 2, 1, 4, 1, 1, 1]);
+    // The objective that asks for people's verdicts has none of these.
+    assert_eq!(numbers(&fleet, "chat-by-humans").await, [5, 0, 4, 0, 5, 0, 1, 0]);
+    fleet.judge("acme", on_span(1, "faithful", false, "human")).await;
+    assert_eq!(numbers(&fleet, "chat-by-humans").await, [5, 0, 3, 1, 4, 0, 1, 1]);
+    // A neighbour's verdict on the same ids is the neighbour's.
+    fleet.judge("globex", on_span(3, "faithful", false, "human")).await;
+    assert_eq!(numbers(&fleet, "chat-by-humans").await, [5, 0, 3, 1, 4, 0, 1, 1]);
+    // Judges change their minds: the latest counts.
+    let later = json!({"trace_id": id(1, 16), "span_id": id(2, 8), "metric": "faithful", "pass": true,
+        "evaluator": "human", "judged_at": "2200-01-01T00:00:00Z"});
+    fleet.judge("acme", later).await;
+    assert_eq!(numbers(&fleet, "chat-by-humans").await, [5, 1, 4, 1, 4, 0, 1, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn responses_sessions_and_traces_are_judged_too() {
+    let fleet = fleet().await;
+    fleet
+        .judge(
+            "acme",
+            json!({"response_id": "response-3", "metric": "faithful", "pass": false, "evaluator": "human"}),
+        )
+        .await;
+    assert_eq!(numbers(&fleet, "chat-by-humans").await, [5, 0, 3, 1, 4, 0, 1, 1]);
+    // The request is not the model call.
+    assert_eq!(numbers(&fleet, "requests").await, [5, 0, 4, 0, 5, 0, 1, 0]);
+    fleet.judge("acme", json!({"session_id": "session-2", "metric": "solved", "pass": true})).await;
+    assert_eq!(numbers(&fleet, "requests").await, [5, 1, 4, 1, 4, 0, 1, 0]);
+    fleet.judge("acme", json!({"trace_id": id(4, 16), "metric": "solved", "label": "fail"})).await;
+    assert_eq!(numbers(&fleet, "requests").await, [5, 1, 3, 2, 3, 0, 1, 1]);
+    assert_eq!(numbers(&fleet, "chat-by-humans").await, [5, 0, 3, 1, 4, 0, 1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_explains_itself() {
+    let fleet = fleet().await;
+    let answer = fleet.get(&format!("goodput?objective=chat&by=model&{}", hour())).await;
+    assert_eq!(answer["objectives_source"], "folder");
+    let rows = answer["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 1, "{answer}");
+    assert_eq!(rows[0]["key"], json!({"model": "m1"}));
+    assert_eq!(rows[0]["stage"], "inference");
+    assert_eq!(rows[0]["sample_trace_ids"]["late"], json!([id(4, 16)]));
+    let offered: i64 =
+        rows[0]["series"].as_array().expect("series").iter().filter_map(|p| p["offered"].as_i64()).sum();
+    assert_eq!(offered, 6);
+    // The statement that it shows gives the number that it shows.
+    let sql = answer["sql"].as_str().expect("SQL");
+    let shown = fleet.sql(&format!("SELECT offered, late, failed FROM ({sql})")).await;
+    assert_eq!(shown, Ok(vec![vec![Value::from(6), Value::from(1), Value::from(1)]]));
+    let (status, problem) = fleet.send(http::Method::GET, "goodput?objective=none", String::new()).await;
+    assert_eq!(status, 404, "{problem}");
+}

@@ -1,0 +1,7 @@
+//! Questions to a real store, as HTTP asks them: one small fleet, every number of which is worked out by hand.
+
+mod fleet;
+mod functions;
+mod goodput;
+mod plans;
+mod search;

@@ -1,0 +1,90 @@
+//! Finding traces, before and after they settle.
+
+use serde_json::Value;
+
+use crate::fleet::{Fleet, MS, With, hour, request, span};
+
+async fn found(fleet: &Fleet, parameters: &str) -> Vec<Value> {
+    let parameters = parameters.replace('>', "%3E");
+    let answer = fleet.get(&format!("search?{}&{parameters}", hour())).await;
+    answer["traces"].as_array().expect("traces").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_is_found_at_once_and_says_whether_it_settled() {
+    let fleet = Fleet::empty("").await;
+    fleet.export("acme", "agent", request(1, 100, "s")).await;
+    let queries = [
+        "",
+        "q=stage=inference",
+        "q=service=agent",
+        "q=kind=client",
+        "q=duration>=100ms",
+        "q=status=ok",
+        "q=attributes.gen_ai.request.model=m1",
+    ];
+    for query in queries {
+        let traces = found(&fleet, query).await;
+        assert_eq!(traces.len(), 1, "{query}");
+        assert_eq!(traces[0]["settled"], false);
+        assert_eq!(traces[0]["root_name"], "invoke_agent a");
+        assert_eq!(traces[0]["duration_ns"], 100 * MS);
+        assert_eq!(traces[0]["span_count"], 2);
+        assert_eq!(traces[0]["wasted_ns"], Value::Null, "only settling tells");
+    }
+    assert_eq!(found(&fleet, "q=retries=0").await.len(), 0);
+    fleet.settle().await;
+    for query in queries {
+        let traces = found(&fleet, query).await;
+        assert_eq!(traces.len(), 1, "{query}");
+        assert_eq!(traces[0]["settled"], true);
+        assert_eq!(traces[0]["wasted_ns"], 0);
+    }
+    assert_eq!(found(&fleet, "q=retries=0").await.len(), 1);
+    for query in ["q=stage=execute", "q=kind=server", "q=status=error", "q=duration>1s"] {
+        assert_eq!(found(&fleet, query).await.len(), 0, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_with_the_same_trace_id_are_told_apart() {
+    let fleet = Fleet::empty("").await;
+    fleet.export("acme", "agent", request(1, 100, "s")).await;
+    fleet.export("globex", "other", vec![span(1, 1, 0, "ping", 0, 100).with("color", "red")]).await;
+    for settled in [false, true] {
+        for (query, tenant) in [
+            ("q=stage=inference", "acme"),
+            ("q=service=other", "globex"),
+            ("q=attributes.color=red", "globex"),
+        ] {
+            let traces = found(&fleet, query).await;
+            let tenants: Vec<_> = traces.iter().map(|t| &t["tenant"]).collect();
+            assert_eq!(tenants, [tenant], "{query}, settled: {settled}");
+        }
+        fleet.settle().await;
+    }
+}
+
+/// Ten traces of two tenants with the same ids, start and duration, page by page.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_show_each_trace_once() {
+    let fleet = Fleet::empty("").await;
+    for tenant in ["acme", "globex"] {
+        for trace in 1..=5 {
+            fleet.export(tenant, "agent", vec![span(trace, 1, 0, "ping", 0, 100)]).await;
+        }
+    }
+    fleet.settle().await;
+    for sort in ["start", "duration", "wasted"] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let answer = fleet.get(&format!("search?{}&limit=3&sort={sort}{cursor}", hour())).await;
+            let traces = answer["traces"].as_array().expect("traces");
+            seen.extend(traces.iter().map(|t| format!("{} {}", t["tenant"], t["trace_id"])));
+            let Some(next) = answer["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        let all: std::collections::BTreeSet<_> = seen.iter().collect();
+        assert_eq!((seen.len(), all.len()), (10, 10), "{sort}: {seen:?}");
+    }
+}
