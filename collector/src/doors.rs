@@ -5,6 +5,7 @@
 mod answer;
 mod body;
 mod compression;
+mod connections;
 mod counters;
 mod grpc;
 mod http;
@@ -12,9 +13,11 @@ mod json;
 mod otlp_fields;
 mod refusal;
 mod signal;
+mod unpack;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::{HeaderMap, Method, StatusCode, header};
 use axum::Router;
@@ -27,6 +30,7 @@ use plimsoll_schemas::Tenant;
 use plimsoll_store::{Accepted, IngestError, RecordKind, Store};
 
 use body::Budget;
+pub use connections::{ConnectionLimits, serve_connections};
 use counters::CollectorStatus;
 pub use counters::CollectorStatusSnapshot;
 use refusal::Refusal;
@@ -63,6 +67,9 @@ pub struct Limits {
     pub decompressed_bytes: usize,
     /// Bytes of all requests that are being read or ingested; beyond it, clients are asked to come again.
     pub in_flight_bytes: usize,
+    /// From a request's headers to the last byte of its body.
+    pub body_time: Duration,
+    pub connections: ConnectionLimits,
 }
 
 impl Default for Limits {
@@ -71,6 +78,8 @@ impl Default for Limits {
             request_bytes: crate::limits::REQUEST_BYTES_MAX,
             decompressed_bytes: crate::limits::REQUEST_BYTES_MAX,
             in_flight_bytes: 512 << 20,
+            body_time: Duration::from_secs(30),
+            connections: ConnectionLimits::default(),
         }
     }
 }
@@ -129,10 +138,11 @@ impl Doors {
 pub async fn serve(
     listener: tokio::net::TcpListener,
     doors: Doors,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
+    let limits = doors.inner.limits.connections;
     let router = Router::new().fallback(dispatch).with_state(doors);
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    serve_connections(listener, router, limits, shutdown).await
 }
 
 /// The content type tells the protocol; the path tells the signal.

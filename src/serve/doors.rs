@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use plimsoll_collector::doors::{Doors, Limits};
+use plimsoll_collector::doors::{ConnectionLimits, Doors, Limits, serve_connections};
 use plimsoll_query::QueryState;
 use plimsoll_store::Store;
 use tokio::net::TcpListener;
@@ -71,7 +71,7 @@ impl Bound {
             let state = QueryState::new(store.clone(), settings.query_options(), counters)?;
             let app = plimsoll_query::router(state).fallback_service(plimsoll_ui::router());
             let turned = turned(closed);
-            doors.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(turned).await });
+            doors.spawn(serve_connections(listener, app, ConnectionLimits::default(), turned));
         }
         Ok(doors)
     }

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
 
-use crate::decode::{Decode, Decoded, RecordKind, RecordMeta};
+use crate::decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
 use crate::error::{IngestError, StoreError};
 use crate::files::Files;
 use crate::lake::{FooterCache, LakeTable};
@@ -101,6 +101,9 @@ impl std::fmt::Debug for Inner {
 
 /// How long a client should wait when the tail is full: a flush takes about that long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A millisecond's worth or so.
+const DECODE_HERE_BYTES_MAX: usize = 512 << 10;
 
 impl Store {
     /// Opens or creates the store at `options.home`, replays its log, and starts flushing, settling and merging.
@@ -219,6 +222,18 @@ impl Store {
 }
 
 impl Inner {
+    /// Large requests are decoded where that keeps no other request waiting.
+    async fn decode(&self, meta: &RecordMeta, payload: &Bytes) -> Result<Decoded, DecodeError> {
+        if payload.len() <= DECODE_HERE_BYTES_MAX {
+            return self.decoder.decode(meta, payload);
+        }
+        let (decoder, meta, payload) = (self.decoder.clone(), meta.clone(), payload.clone());
+        match tokio::task::spawn_blocking(move || decoder.decode(&meta, &payload)).await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
     async fn ingest(
         &self,
         kind: RecordKind,
@@ -239,7 +254,7 @@ impl Inner {
         }
         let now = UnixNanos(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0));
         let meta = RecordMeta { kind, tenant, ingest: now };
-        let decoded = self.decoder.decode(&meta, &payload)?;
+        let decoded = self.decode(&meta, &payload).await?;
         self.counters.rejected.add(decoded.rejected);
         let mut accepted = Accepted {
             rows: decoded.rows(),

@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
+use super::Limits;
 use super::refusal::Refusal;
+
+/// Bytes of a body that are made room for at once.
+const BELIEVED_BYTES_MAX: usize = 1 << 20;
 
 /// The bytes that all requests under way may hold together.
 #[derive(Debug, Clone)]
@@ -54,9 +58,24 @@ impl Drop for Reservation {
     }
 }
 
-/// The whole body, if it is within `limit`.
-pub async fn read(mut body: Body, limit: usize, reservation: &mut Reservation) -> Result<Bytes, Refusal> {
-    let mut whole = BytesMut::new();
+/// The whole body, if it is within the limits of size and time.
+pub async fn read(
+    body: Body,
+    limits: &Limits,
+    extra: usize,
+    reservation: &mut Reservation,
+) -> Result<Bytes, Refusal> {
+    let whole = read_whole(body, limits.request_bytes.saturating_add(extra), reservation);
+    match tokio::time::timeout(limits.body_time, whole).await {
+        Ok(result) => result,
+        Err(_) => Err(Refusal::TooSlow(limits.body_time)),
+    }
+}
+
+async fn read_whole(mut body: Body, limit: usize, reservation: &mut Reservation) -> Result<Bytes, Refusal> {
+    // What a client says of its length is believed as far as one may without having seen it.
+    let said = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit).min(BELIEVED_BYTES_MAX);
+    let mut whole = BytesMut::with_capacity(said);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| Refusal::Malformed(format!("the body ended early: {e}")))?;
         let Ok(data) = frame.into_data() else { continue };

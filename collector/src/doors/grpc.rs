@@ -15,6 +15,7 @@ use super::answer::{ExportResponse, RpcStatus};
 use super::compression::{ACCEPTED, Encoding};
 use super::refusal::{Refusal, code};
 use super::signal::Signal;
+use super::unpack::Packed;
 use super::{Doors, body, tenant};
 
 /// A message's prefix: one byte that says whether it is compressed, four of length.
@@ -53,11 +54,12 @@ async fn take(doors: &Doors, signal: Signal, request: Request) -> Result<ExportR
     let encoding = Encoding::parse(head.headers.get("grpc-encoding"))?;
     let tenant = tenant(&head.headers)?;
     let mut reservation = doors.inner.budget.reservation();
-    let framed = body::read(body, limits.request_bytes.saturating_add(PREFIX), &mut reservation).await?;
+    let framed = body::read(body, &limits, PREFIX, &mut reservation).await?;
     let (compressed, message) = unframe(framed)?;
     let encoding = if compressed { encoding } else { Encoding::Identity };
-    let payload = encoding.inflate(message, limits.decompressed_bytes, &mut reservation)?;
-    Ok(ExportResponse::new(doors.accept(signal, tenant, payload).await?))
+    let packed = Packed { bytes: message, encoding, json: None };
+    let (payload, _reservation) = packed.unpack(limits, reservation).await;
+    Ok(ExportResponse::new(doors.accept(signal, tenant, payload?).await?))
 }
 
 /// The one message of the call.

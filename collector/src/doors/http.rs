@@ -3,7 +3,6 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use prost::Message;
 
@@ -11,7 +10,8 @@ use super::answer::{ExportResponse, RpcStatus};
 use super::compression::{ACCEPTED, Encoding};
 use super::refusal::Refusal;
 use super::signal::Signal;
-use super::{Doors, body, json, tenant};
+use super::unpack::Packed;
+use super::{Doors, body, tenant};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -117,11 +117,8 @@ async fn take(
     let encoding = Encoding::parse(head.headers.get(header::CONTENT_ENCODING))?;
     let tenant = tenant(&head.headers)?;
     let mut reservation = doors.inner.budget.reservation();
-    let packed = body::read(body, limits.request_bytes, &mut reservation).await?;
-    let plain = encoding.inflate(packed, limits.decompressed_bytes, &mut reservation)?;
-    let payload = match format {
-        Format::Protobuf => plain,
-        Format::Json => Bytes::from(json::to_protobuf(signal, &plain)?),
-    };
-    Ok(ExportResponse::new(doors.accept(signal, tenant, payload).await?))
+    let bytes = body::read(body, &limits, 0, &mut reservation).await?;
+    let packed = Packed { bytes, encoding, json: (format == Format::Json).then_some(signal) };
+    let (payload, _reservation) = packed.unpack(limits, reservation).await;
+    Ok(ExportResponse::new(doors.accept(signal, tenant, payload?).await?))
 }

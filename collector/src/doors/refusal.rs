@@ -17,6 +17,8 @@ pub enum Refusal {
     Encoding(String),
     #[error("method {0} is not supported: use POST")]
     Method(String),
+    #[error("the body did not come within {} s", .0.as_secs_f64())]
+    TooSlow(Duration),
     #[error("{reason}; try again later")]
     Busy { reason: String, retry_after: Duration },
 }
@@ -24,6 +26,7 @@ pub enum Refusal {
 /// gRPC status codes, as far as the doors use them.
 pub mod code {
     pub const INVALID_ARGUMENT: i32 = 3;
+    pub const DEADLINE_EXCEEDED: i32 = 4;
     pub const RESOURCE_EXHAUSTED: i32 = 8;
     pub const UNIMPLEMENTED: i32 = 12;
     pub const UNAVAILABLE: i32 = 14;
@@ -36,6 +39,7 @@ impl Refusal {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentType(_) | Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -45,6 +49,7 @@ impl Refusal {
             Self::Malformed(_) | Self::ContentType(_) => code::INVALID_ARGUMENT,
             Self::TooLarge { .. } => code::RESOURCE_EXHAUSTED,
             Self::Encoding(_) | Self::Method(_) => code::UNIMPLEMENTED,
+            Self::TooSlow(_) => code::DEADLINE_EXCEEDED,
             Self::Busy { .. } => code::UNAVAILABLE,
         }
     }

@@ -226,10 +226,7 @@ impl<'a> Rows<'a> {
             for (key, value) in entries {
                 match value.text(&mut self.notes)? {
                     Some(value_text) => into.entry(key, &value_text, value.type_char()),
-                    None => {
-                        self.notes.warn("attribute nested deeper than 32: dropped");
-                        dropped += 1;
-                    }
+                    None => dropped += 1,
                 }
             }
             into.end();

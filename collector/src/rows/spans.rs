@@ -163,7 +163,10 @@ impl<'a> Rows<'a> {
                 ("service.name", Any::Str(name)) if !name.is_empty() => {
                     resource.service = text(name, &mut self.notes);
                 }
-                _ => match Attr::resource(&key).filter(|a| fits(*a, value)) {
+                // Its column has room for one value; a key that comes again is kept beside the others.
+                _ => match Attr::resource(&key)
+                    .filter(|a| fits(*a, value) && resource.promoted.iter().all(|(b, _)| a != b))
+                {
                     Some(attr) => resource.promoted.push((attr, value)),
                     None => self.shared_entry(key, value, resource)?,
                 },
@@ -184,7 +187,7 @@ impl<'a> Rows<'a> {
         }
         match value.text(&mut self.notes)? {
             Some(value_text) => shared.remainder.push((key, value_text, value.type_char())),
-            None => self.notes.warn(TOO_DEEP),
+            None => {}
         }
         Ok(())
     }
@@ -317,7 +320,6 @@ impl<'a> Rows<'a> {
             match value.text(&mut self.notes)? {
                 Some(value_text) => self.attributes.entry(&key, &value_text, value.type_char()),
                 None => {
-                    self.notes.warn(TOO_DEEP);
                     dropped += 1;
                 }
             }
@@ -381,7 +383,6 @@ impl<'a> Rows<'a> {
 }
 
 pub const TOO_MUCH: &str = "request whose attributes take more than 512 MiB in rows: those above it dropped";
-const TOO_DEEP: &str = "attribute nested deeper than 32: dropped";
 
 /// Whether the value has the type of the attribute's column.
 fn fits(attr: Attr, value: Any<'_>) -> bool {
@@ -457,14 +458,14 @@ fn item_attributes<'a>(
     let mut dropped = 0;
     for (i, entry) in entries.iter().enumerate() {
         let (key, value): (&'a [u8], Any<'a>) = key_value(entry)?;
+        if i >= ATTRIBUTES_MAX {
+            notes.warn("attributes of an event or link above the limit: dropped");
+            dropped += 1;
+            continue;
+        }
         match value.text(notes)? {
-            Some(value_text) if i < ATTRIBUTES_MAX => {
-                into.entry(&text(key, notes), &value_text, value.type_char())
-            }
-            _ => {
-                notes.warn("attributes of an event or link: too many or too deep, dropped");
-                dropped += 1;
-            }
+            Some(value_text) => into.entry(&text(key, notes), &value_text, value.type_char()),
+            None => dropped += 1,
         }
     }
     into.end();

@@ -183,6 +183,72 @@ fn depth_and_size_are_bounded() {
 }
 
 #[test]
+fn text_within_values_is_checked_like_any_other() {
+    let list = |value: Vec<u8>| {
+        let wrap = |field: u8, inner: &[u8]| {
+            let mut out = vec![field << 3 | 2];
+            prost::encoding::encode_varint(inner.len() as u64, &mut out);
+            out.extend_from_slice(inner);
+            out
+        };
+        let value = wrap(5, &wrap(1, &wrap(1, &value)));
+        let entry = [wrap(1, b"list"), wrap(2, &value)].concat();
+        let mut one = span(1).encode_to_vec();
+        one.extend_from_slice(&wrap(9, &entry));
+        wrap(1, &wrap(2, &[wrap(2, &one), wrap(2, &span(2).encode_to_vec())].concat()))
+    };
+    let decoded = decode(RecordKind::Traces, &list(vec![b'a', 0xff])).expect("decodes");
+    let kept = "{list: {\"arrayValue\":{\"values\":[{\"stringValue\":\"a\u{fffd}\"}]}}}";
+    assert_eq!(cell(batch(&decoded), "attributes", 0), kept);
+    assert!(decoded.message.as_deref().is_some_and(|m| m.contains("not UTF-8")), "{:?}", decoded.message);
+    let decoded = decode(RecordKind::Traces, &list(vec![b'a'; 2 << 20])).expect("decodes");
+    let dropped = cell(batch(&decoded), "dropped_attributes_count", 0);
+    assert_eq!((batch(&decoded).num_rows(), dropped.as_str()), (2, "1"));
+    assert!(decoded.message.as_deref().is_some_and(|m| m.contains("above 1 MiB")), "{:?}", decoded.message);
+}
+
+#[test]
+fn names_that_are_not_utf8_are_kept_as_far_as_they_are() {
+    let mut one = span(1).encode_to_vec();
+    // Span.name = 5, trace_state = 3; the last of a field counts.
+    one.extend_from_slice(&[5 << 3 | 2, 2, b'n', 0xff, 3 << 3 | 2, 1, 0xc0]);
+    let wrap = |field: u8, inner: &[u8]| [&[field << 3 | 2, inner.len() as u8], inner].concat();
+    let payload = wrap(1, &wrap(2, &wrap(2, &one)));
+    let decoded = decode(RecordKind::Traces, &payload).expect("decodes");
+    assert_eq!((cell(batch(&decoded), "name", 0), decoded.rejected), ("n\u{fffd}".into(), 0));
+    assert!(decoded.message.as_deref().is_some_and(|m| m.contains("2 × text that")), "{:?}", decoded.message);
+}
+
+#[test]
+fn numbers_that_are_none_are_kept() {
+    let odd = Span {
+        attributes: vec![
+            attribute("gen_ai.latency.time_in_queue", Value::DoubleValue(f64::NAN)),
+            attribute("x", Value::DoubleValue(f64::NEG_INFINITY)),
+        ],
+        ..span(1)
+    };
+    let decoded = decode(RecordKind::Traces, &request(vec![odd])).expect("decodes");
+    assert_eq!(cell(batch(&decoded), "gen_ai_latency_time_in_queue", 0), "NaN");
+    assert_eq!(cell(batch(&decoded), "attributes", 0), "{x: -inf}");
+}
+
+#[test]
+fn a_key_that_a_resource_repeats_loses_no_value() {
+    let resource = Resource {
+        attributes: vec![text("service.name", "s"), text("host.name", "a"), text("host.name", "b")],
+        ..Default::default()
+    };
+    let scope_spans = vec![ScopeSpans { spans: vec![span(1)], ..Default::default() }];
+    let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, ..Default::default() }];
+    let payload = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    let decoded = decode(RecordKind::Traces, &payload).expect("decodes");
+    let rows = batch(&decoded);
+    let (first, other) = (cell(rows, "host_name", 0), cell(rows, "resource_attributes", 0));
+    assert_eq!((first.as_str(), other.as_str()), ("a", "{host.name: b}"));
+}
+
+#[test]
 fn an_evaluation_event_is_a_log_record_and_a_verdict() {
     let record = LogRecord {
         time_unix_nano: 9_000,

@@ -10,6 +10,9 @@ use super::notes::Notes;
 use crate::limits::{VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
 use crate::wire::{Field, Reader, WireError};
 
+const TOO_DEEP: &str = "attribute nested deeper than 32: dropped";
+const TOO_LARGE: &str = "list or map above 1 MiB: dropped";
+
 /// A value as it stands in the request.
 #[derive(Debug, Clone, Copy)]
 pub enum Any<'a> {
@@ -55,7 +58,7 @@ impl<'a> Any<'a> {
         }
     }
 
-    /// The value as text; `None` if it nests too deep to be kept.
+    /// The value as text; `None`, which is noted, if it nests too deep or is too large to be kept.
     pub fn text(&self, notes: &mut Notes) -> Result<Option<Cow<'a, str>>, WireError> {
         Ok(Some(match self {
             Self::Empty => Cow::Borrowed(""),
@@ -64,21 +67,29 @@ impl<'a> Any<'a> {
             Self::Int(n) => n.to_string().into(),
             Self::Double(x) => x.to_string().into(),
             Self::Bytes(bytes) => STANDARD.encode(bytes).into(),
-            Self::Array(_) | Self::Map(_) => match self.json(0)? {
-                Some(json) => json.to_string().into(),
-                None => return Ok(None),
-            },
+            Self::Array(bytes) | Self::Map(bytes) => {
+                // Its text is longer than its bytes: what is too large is not built.
+                if bytes.len() > VALUE_BYTES_MAX {
+                    notes.warn(TOO_LARGE);
+                    return Ok(None);
+                }
+                let Some(json) = self.json(0, notes)? else {
+                    notes.warn(TOO_DEEP);
+                    return Ok(None);
+                };
+                json.to_string().into()
+            }
         }))
     }
 
     /// OTLP JSON; `None` beyond the depth that is kept.
-    fn json(&self, depth: usize) -> Result<Option<Json>, WireError> {
+    fn json(&self, depth: usize, notes: &mut Notes) -> Result<Option<Json>, WireError> {
         if depth > VALUE_DEPTH_MAX {
             return Ok(None);
         }
         Ok(Some(match self {
             Self::Empty => json!({}),
-            Self::Str(bytes) => json!({"stringValue": String::from_utf8_lossy(bytes)}),
+            Self::Str(bytes) => json!({"stringValue": text(bytes, notes)}),
             Self::Bool(b) => json!({ "boolValue": b }),
             Self::Int(n) => json!({"intValue": n.to_string()}),
             Self::Double(x) if x.is_finite() => json!({ "doubleValue": x }),
@@ -89,7 +100,7 @@ impl<'a> Any<'a> {
                 let mut reader = Reader::new(array);
                 while let Some((number, field)) = reader.next_field()? {
                     if let (1, Field::Bytes(value)) = (number, field) {
-                        let Some(json) = Self::read(value)?.json(depth + 1)? else { return Ok(None) };
+                        let Some(json) = Self::read(value)?.json(depth + 1, notes)? else { return Ok(None) };
                         values.push(json);
                     }
                 }
@@ -101,8 +112,8 @@ impl<'a> Any<'a> {
                 while let Some((number, field)) = reader.next_field()? {
                     if let (1, Field::Bytes(entry)) = (number, field) {
                         let (key, value) = key_value(entry)?;
-                        let Some(json) = value.json(depth + 1)? else { return Ok(None) };
-                        values.push(json!({"key": String::from_utf8_lossy(key), "value": json}));
+                        let Some(json) = value.json(depth + 1, notes)? else { return Ok(None) };
+                        values.push(json!({"key": text(key, notes), "value": json}));
                     }
                 }
                 json!({"kvlistValue": {"values": values}})

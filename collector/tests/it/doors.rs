@@ -44,23 +44,27 @@ impl Ingest for Fake {
     }
 }
 
-struct Server {
-    address: std::net::SocketAddr,
+pub struct Server {
+    pub address: std::net::SocketAddr,
     fake: Arc<Fake>,
     doors: Doors,
 }
 
-async fn start(limits: Limits) -> Server {
+pub async fn start(limits: Limits) -> Server {
+    start_until(limits, std::future::pending()).await
+}
+
+pub async fn start_until(limits: Limits, shutdown: impl Future<Output = ()> + Send + 'static) -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let fake = Arc::new(Fake::default());
     let doors = Doors::new(fake.clone(), limits);
-    tokio::spawn(serve(listener, doors.clone(), std::future::pending()));
+    tokio::spawn(serve(listener, doors.clone(), shutdown));
     Server { address, fake, doors }
 }
 
 impl Server {
-    async fn http(&self, line: &str, headers: &str, body: &[u8]) -> (String, Vec<u8>) {
+    pub async fn http(&self, line: &str, headers: &str, body: &[u8]) -> (String, Vec<u8>) {
         let mut stream = tokio::net::TcpStream::connect(self.address).await.expect("connects");
         let head = format!(
             "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
@@ -73,7 +77,7 @@ impl Server {
         (String::from_utf8_lossy(&answer[..end]).to_lowercase(), answer[end + 4..].to_vec())
     }
 
-    async fn post(&self, headers: &str, body: &[u8]) -> (String, String) {
+    pub async fn post(&self, headers: &str, body: &[u8]) -> (String, String) {
         let (head, body) = self.http("POST /v1/traces", headers, body).await;
         (head, String::from_utf8_lossy(&body).into_owned())
     }
@@ -83,7 +87,7 @@ impl Server {
     }
 }
 
-fn request(name: &str) -> ExportTraceServiceRequest {
+pub fn request(name: &str) -> ExportTraceServiceRequest {
     let span = Span { trace_id: vec![1; 16], span_id: vec![2; 8], name: name.into(), ..Span::default() };
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
@@ -99,9 +103,11 @@ fn of_tenant(tenant: &'static str, name: &str) -> tonic::Request<ExportTraceServ
     request
 }
 
-const PROTO: &str = "content-type: application/x-protobuf\r\n";
+pub const PROTO: &str = "content-type: application/x-protobuf\r\n";
 const JSON: &str = "content-type: application/json\r\n";
-const SMALL: Limits = Limits { request_bytes: 2000, decompressed_bytes: 2000, in_flight_bytes: 1 << 20 };
+fn small() -> Limits {
+    Limits { request_bytes: 2000, decompressed_bytes: 2000, in_flight_bytes: 1 << 20, ..Limits::default() }
+}
 
 #[tokio::test]
 async fn both_protocols_on_one_port() {
@@ -140,7 +146,7 @@ async fn both_protocols_on_one_port() {
 
 #[tokio::test]
 async fn grpc_refusals_have_the_codes_of_the_specification() {
-    let server = start(SMALL).await;
+    let server = start(small()).await;
     let mut client = server.grpc().await;
     let partial = client.export(of_tenant("partly", "a")).await.expect("accepted").into_inner();
     assert_eq!(partial.partial_success.map(|p| p.rejected_spans), Some(2));
@@ -164,7 +170,7 @@ async fn grpc_refusals_have_the_codes_of_the_specification() {
 
 #[tokio::test]
 async fn http_refusals_say_what_to_do() {
-    let server = start(SMALL).await;
+    let server = start(small()).await;
     let plain = request("a").encode_to_vec();
     let bomb = zstd::encode_all(&*vec![0; 1 << 20], 1).expect("zstd");
     let cases: [(&str, &[u8], &str); 8] = [

@@ -1,3 +1,4 @@
 //! The collector from outside.
 
+mod bounds;
 mod doors;
