@@ -12,7 +12,9 @@
 //! ```
 
 mod bloom;
+mod definition;
 mod durable;
+mod entries;
 mod footers;
 mod properties;
 mod read;

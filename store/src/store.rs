@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
 
+use crate::blocking::blocking;
 use crate::decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
 use crate::error::{IngestError, StoreError};
 use crate::files::Files;
@@ -228,10 +229,7 @@ impl Inner {
             return self.decoder.decode(meta, payload);
         }
         let (decoder, meta, payload) = (self.decoder.clone(), meta.clone(), payload.clone());
-        match tokio::task::spawn_blocking(move || decoder.decode(&meta, &payload)).await {
-            Ok(result) => result,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        blocking(move || decoder.decode(&meta, &payload)).await
     }
 
     async fn ingest(
@@ -302,7 +300,7 @@ impl Inner {
     async fn settle_everything(self: &Arc<Self>) -> Result<(), StoreError> {
         loop {
             let inner = self.clone();
-            if flush::blocking(move || inner.settle(Settling::ALL)).await? == 0 {
+            if blocking(move || inner.settle(Settling::ALL)).await? == 0 {
                 return Ok(());
             }
         }

@@ -185,9 +185,8 @@ impl<'a> Rows<'a> {
             self.notes.warn("attributes of a resource or scope above the limit: dropped");
             return Ok(());
         }
-        match value.text(&mut self.notes)? {
-            Some(value_text) => shared.remainder.push((key, value_text, value.type_char())),
-            None => {}
+        if let Some(value_text) = value.text(&mut self.notes)? {
+            shared.remainder.push((key, value_text, value.type_char()));
         }
         Ok(())
     }

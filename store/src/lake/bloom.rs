@@ -59,6 +59,12 @@ impl TraceBloom {
         data_file.with_file_name(format!("_{name}.bloom"))
     }
 
+    /// The data file of a sidecar; `None` if it is none.
+    pub(super) fn data_file(sidecar: &Path) -> Option<PathBuf> {
+        let name = sidecar.file_name()?.to_str()?.strip_prefix('_')?.strip_suffix(".bloom")?;
+        Some(sidecar.with_file_name(format!("{name}.parquet")))
+    }
+
     /// Writes the sidecar and its contents durably; the folder is left to the caller.
     pub(super) fn write(&self, data_file: &Path) -> Result<(), StoreError> {
         let path = Self::sidecar(data_file);

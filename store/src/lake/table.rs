@@ -1,7 +1,7 @@
 //! One Delta table: its files in memory, and commits of our own files to its log.
 //!
 //! A commit is one file created whole (a hard link fails where the name exists), after which the folder is
-//! fsynced. delta-rs makes the table, reads its log at opening, and writes checkpoints; its own commit path is
+//! fsynced. delta-rs reads the log at opening and writes checkpoints; its own commit path is
 //! not used, since it reads the whole file list again each time and never fsyncs.
 
 use std::collections::HashMap;
@@ -9,19 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::datatypes::Schema;
-use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::transaction::CommitData;
-use deltalake_core::kernel::{Action, Add, Remove, StructType, Transaction};
-use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::kernel::{Action, Add, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
-use deltalake_core::{DeltaTable, DeltaTableError, TableProperty};
-use plimsoll_schemas::UnixNanos;
+use deltalake_core::{DeltaTable, DeltaTableError};
 use plimsoll_schemas::table::Table;
 
-use super::bloom::TraceBloom;
-use super::stats::{self, FileStats};
-use super::{durable, writer};
+use super::{definition, durable, entries};
+use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::snapshot::DataFile;
 
@@ -103,8 +98,7 @@ impl LakeTable {
         let bytes = self.actions(&commit)?;
         for _ in 0..COMMIT_ATTEMPTS_MAX {
             let version = self.version + 1;
-            let path = self.root.join("_delta_log").join(format!("{version:020}.json"));
-            if durable::create_new(&path, &bytes)? {
+            if create_entry(&self.root, version, bytes.clone()).await? {
                 return Ok((version, self.committed(version, commit)));
             }
             self.reload(&commit).await?;
@@ -149,8 +143,8 @@ impl LakeTable {
 
     fn actions(&self, commit: &Commit) -> Result<bytes::Bytes, StoreError> {
         let mut actions = Vec::new();
-        actions.extend(commit.removes.iter().map(|f| Action::Remove(self.remove(f, commit.data_change))));
-        actions.extend(commit.adds.iter().map(|f| Action::Add(self.add(f, commit.data_change))));
+        actions.extend(commit.removes.iter().map(|f| Action::Remove(entries::remove(f, commit.data_change))));
+        actions.extend(commit.adds.iter().map(|f| Action::Add(entries::add(f, commit.data_change))));
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
             partition_by: Some(self.table.partition_columns().iter().map(|c| (*c).to_owned()).collect()),
@@ -161,45 +155,6 @@ impl LakeTable {
         CommitData::new(actions, operation, HashMap::new(), transactions)
             .get_bytes()
             .map_err(|e| delta(self.table)(e.into()))
-    }
-
-    fn partition_values(&self, file: &DataFile) -> HashMap<String, Option<String>> {
-        let mut values = HashMap::from([("day".to_owned(), Some(writer::day_text(file.day)))]);
-        if let Some(slice) = &file.slice {
-            values.insert("slice".to_owned(), Some(slice.clone()));
-        }
-        values
-    }
-
-    fn add(&self, file: &DataFile, data_change: bool) -> Add {
-        Add {
-            path: file.path.clone(),
-            partition_values: self.partition_values(file),
-            size: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
-            modification_time: file.modified.0 / 1_000_000,
-            data_change,
-            stats: file.delta_stats.clone(),
-            tags: None,
-            deletion_vector: None,
-            base_row_id: None,
-            default_row_commit_version: None,
-            clustering_provider: None,
-        }
-    }
-
-    fn remove(&self, file: &DataFile, data_change: bool) -> Remove {
-        Remove {
-            path: file.path.clone(),
-            data_change,
-            deletion_timestamp: Some(writer::now().0 / 1_000_000),
-            extended_file_metadata: Some(true),
-            partition_values: Some(self.partition_values(file)),
-            size: Some(i64::try_from(file.size_bytes).unwrap_or(i64::MAX)),
-            tags: None,
-            deletion_vector: None,
-            base_row_id: None,
-            default_row_commit_version: None,
-        }
     }
 
     /// Writes a checkpoint and drops expired log entries, now and then.
@@ -233,7 +188,7 @@ impl LakeTable {
     }
 }
 
-fn delta(table: Table) -> impl FnOnce(DeltaTableError) -> StoreError {
+pub(super) fn delta(table: Table) -> impl FnOnce(DeltaTableError) -> StoreError {
     move |source| StoreError::Delta { table: table.as_str(), source: Box::new(source) }
 }
 
@@ -244,13 +199,25 @@ fn url(root: &Path) -> Result<url::Url, StoreError> {
     })
 }
 
-/// The table as its log has it; made first where there is none.
+/// The table as its log has it; made first where there is none, and widened where it lacks columns of ours.
 async fn load(root: &Path, table: Table) -> Result<(DeltaTable, u64, Vec<Arc<DataFile>>), StoreError> {
     let url = url(root)?;
     let opened = match deltalake_core::open_table(url.clone()).await {
-        Ok(opened) => opened,
-        Err(DeltaTableError::NotATable(_)) => create(root, table).await?,
-        Err(error) => return Err(delta(table)(error)),
+        Err(DeltaTableError::NotATable(_)) => {
+            let log = root.join("_delta_log");
+            std::fs::create_dir_all(&log).map_err(StoreError::io(&log))?;
+            durable::sync_dir(root)?;
+            append(root, table, 0, &definition::creation(table)?).await?;
+            deltalake_core::open_table(url.clone()).await.map_err(delta(table))?
+        }
+        opened => opened.map_err(delta(table))?,
+    };
+    let opened = match widening(root, table, &opened)? {
+        None => opened,
+        Some((version, actions)) => {
+            append(root, table, version, &actions).await?;
+            deltalake_core::open_table(url).await.map_err(delta(table))?
+        }
     };
     let state = opened.snapshot().map_err(delta(table))?;
     let version = state.version() as u64;
@@ -258,89 +225,44 @@ async fn load(root: &Path, table: Table) -> Result<(DeltaTable, u64, Vec<Arc<Dat
         .log_data()
         .iter()
         .map(|view| {
-            let path = view.path().into_owned();
-            let partition = view.partition_values_map();
-            let value = |name: &str| partition.get(name).cloned().flatten();
-            data_file(
-                root,
-                table,
-                path,
-                value("day"),
-                value("slice"),
-                view.size(),
-                view.modification_time(),
-                view.stats(),
-            )
+            let add = Add {
+                path: view.path().into_owned(),
+                partition_values: view.partition_values_map(),
+                size: view.size(),
+                modification_time: view.modification_time(),
+                stats: view.stats(),
+                deletion_vector: view.deletion_vector_descriptor(),
+                ..Add::default()
+            };
+            entries::data_file(root, table, add)
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok((opened, version, files))
 }
 
-async fn create(root: &Path, table: Table) -> Result<DeltaTable, StoreError> {
-    let fields: Vec<_> = table.sql_schema().fields().iter().map(|f| plain(f)).collect();
-    let schema: StructType = (&Schema::new(fields))
-        .try_into_kernel()
-        .map_err(StoreError::arrow(format!("schema of {}", table.as_str())))?;
-    let location = url(root)?;
-    let skipping = stats::columns(table).collect::<Vec<_>>().join(",");
-    let opened = CreateBuilder::new()
-        .with_location(location.as_str())
-        .with_table_name(table.as_str())
-        .with_columns(schema.fields().cloned())
-        .with_partition_columns(table.partition_columns().iter().copied())
-        .with_configuration_property(TableProperty::LogRetentionDuration, Some("interval 6 hours"))
-        .with_configuration_property(TableProperty::DeletedFileRetentionDuration, Some("interval 1 hours"))
-        .with_configuration_property(TableProperty::DataSkippingStatsColumns, Some(skipping))
-        .await
-        .map_err(delta(table))?;
-    let log = root.join("_delta_log");
-    durable::sync_file(&log.join(format!("{:020}.json", 0)))?;
-    durable::sync_dir(&log)?;
-    durable::sync_dir(root)?;
-    Ok(opened)
-}
-
-/// Delta has no dictionaries: they are the text that they stand for.
-fn plain(field: &arrow::datatypes::Field) -> arrow::datatypes::Field {
-    match field.data_type() {
-        arrow::datatypes::DataType::Dictionary(_, value) => field.clone().with_data_type((**value).clone()),
-        _ => field.clone(),
-    }
-}
-
-#[expect(clippy::too_many_arguments, reason = "one per fact that the log states")]
-fn data_file(
+/// The version and actions that give a table of an older version of us the columns that it lacks.
+fn widening(
     root: &Path,
     table: Table,
-    path: String,
-    day: Option<String>,
-    slice: Option<String>,
-    size: i64,
-    modified_ms: i64,
-    delta_stats: Option<String>,
-) -> Result<Arc<DataFile>, StoreError> {
-    let bad = |problem: &str| StoreError::BadFormat { path: root.join(&path), problem: problem.into() };
-    let day = day.as_deref().and_then(writer::parse_day).ok_or_else(|| bad("the log gives it no day"))?;
-    let stats: serde_json::Value = delta_stats
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok())
-        .ok_or_else(|| bad("the log has no statistics of it"))?;
-    let stats = FileStats::from_delta(table, &stats)
-        .ok_or_else(|| bad("the log's statistics lack its time column, its rows or its sequence"))?;
-    let bloom = match table {
-        Table::Spans => Some(TraceBloom::load_or_rebuild(&root.join(&path))?),
-        _ => None,
-    };
-    Ok(Arc::new(DataFile {
-        day,
-        slice,
-        size_bytes: u64::try_from(size).unwrap_or(0),
-        rows: stats.rows,
-        modified: UnixNanos(modified_ms.saturating_mul(1_000_000)),
-        time_range: stats.time_range,
-        wal_seq_max: stats.wal_seq_max,
-        bloom,
-        delta_stats,
-        path,
-    }))
+    opened: &DeltaTable,
+) -> Result<Option<(u64, Vec<Action>)>, StoreError> {
+    let state = opened.snapshot().map_err(delta(table))?;
+    let actions = definition::widened(table, root, &state.schema(), state.metadata())?;
+    Ok(actions.map(|actions| (state.version() as u64 + 1, actions)))
+}
+
+/// Writes one entry of the log, durably; false if another process wrote that version.
+async fn append(root: &Path, table: Table, version: u64, actions: &[Action]) -> Result<bool, StoreError> {
+    let lines: Vec<String> = actions
+        .iter()
+        .map(serde_json::to_string)
+        .collect::<Result<_, _>>()
+        .map_err(|e| delta(table)(DeltaTableError::Generic(e.to_string())))?;
+    create_entry(root, version, (lines.join("\n") + "\n").into()).await
+}
+
+/// The disk may take its time, which is not the async threads'.
+async fn create_entry(root: &Path, version: u64, bytes: bytes::Bytes) -> Result<bool, StoreError> {
+    let path = root.join("_delta_log").join(format!("{version:020}.json"));
+    blocking(move || durable::create_new(&path, &bytes)).await
 }

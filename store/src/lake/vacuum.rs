@@ -3,12 +3,13 @@
 //! A file goes only once it has been seen inactive for the whole grace period by this process, so neither a
 //! reader elsewhere nor a write under way loses what it is about to use.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::bloom::TraceBloom;
 use super::table::LakeTable;
+use crate::blocking::blocking;
 use crate::error::StoreError;
 
 impl LakeTable {
@@ -20,10 +21,10 @@ impl LakeTable {
         in_use: impl Fn(&str) -> bool,
     ) -> Result<usize, StoreError> {
         let (root, files) = (self.root(), self.files());
+        let folder = root.clone();
         let active: HashSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
         let now = Instant::now();
-        let mut found = Vec::new();
-        data_files(&root, &root, &mut found)?;
+        let found = blocking(move || data_files(&folder)).await?;
         let mut deleted = 0;
         self.inactive.retain(|path, _| !active.contains(path.as_str()));
         for path in found.into_iter().filter(|p| !active.contains(p.as_str()) && !in_use(p)) {
@@ -47,20 +48,32 @@ impl LakeTable {
     }
 }
 
-/// Parquet files below the partition folders, relative to the table's root.
-fn data_files(root: &Path, folder: &Path, found: &mut Vec<String>) -> Result<(), StoreError> {
-    let entries = std::fs::read_dir(folder).map_err(StoreError::io(folder))?;
-    let paths: Vec<PathBuf> =
-        entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(StoreError::io(folder))?;
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() && !name.starts_with('_') {
-            data_files(root, &path, found)?;
-        } else if name.ends_with(".parquet")
-            && let Ok(relative) = path.strip_prefix(root)
-        {
-            found.push(relative.to_string_lossy().into_owned());
+/// Data files below the partition folders, relative to the table's root, and those whose sidecar alone is left.
+/// Folders that are empty go: a writer that is about to use one makes it again.
+fn data_files(root: &Path) -> Result<Vec<String>, StoreError> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).map_err(StoreError::io(&folder))?;
+        let paths: Vec<PathBuf> = entries
+            .map(|e| e.map(|e| e.path()))
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::io(&folder))?;
+        if paths.is_empty() && folder != root {
+            // It may have been filled just now, and then it stays.
+            let _ = std::fs::remove_dir(&folder);
+        }
+        for path in paths {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = TraceBloom::data_file(&path).unwrap_or(path);
+            if file.is_dir() && !name.starts_with('_') {
+                folders.push(file);
+            } else if file.extension().is_some_and(|e| e == "parquet")
+                && let Ok(relative) = file.strip_prefix(root)
+            {
+                found.insert(relative.to_string_lossy().into_owned());
+            }
         }
     }
-    Ok(())
+    Ok(found.into_iter().collect())
 }

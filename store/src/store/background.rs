@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
-use super::flush::blocking;
 use super::settle::Settling;
+use crate::blocking::blocking;
 use crate::error::StoreError;
 
 /// How often idle traces are looked for, and whether a flush is due.

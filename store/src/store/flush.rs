@@ -14,6 +14,7 @@ use plimsoll_schemas::table::Table;
 use super::Inner;
 use super::pending;
 use super::state::FileChange;
+use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::gather::gather;
 use crate::lake::{Commit, Partition, write_file};
@@ -98,16 +99,6 @@ impl Inner {
             files.push(write_file(&root, table, partition, gather(table.file_schema(), &batches, &order))?);
         }
         Ok(files)
-    }
-}
-
-/// Runs work that blocks or computes for long away from the async threads.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

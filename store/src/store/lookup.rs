@@ -10,7 +10,7 @@ use plimsoll_schemas::{SpanId, Tenant, TraceId};
 use rustc_hash::FxHashSet;
 
 use super::Inner;
-use super::flush::blocking;
+use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::lake::read_traces;
 use crate::rows::SpanRows;

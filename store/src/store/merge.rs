@@ -14,8 +14,8 @@ use plimsoll_schemas::table::Table;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
-use super::flush::blocking;
 use super::state::FileChange;
+use crate::blocking::blocking;
 use crate::derive::derive;
 use crate::error::StoreError;
 use crate::gather::gather;

@@ -1,0 +1,113 @@
+//! The open lake on a real disk: what is written is read, whoever else wrote into its log.
+
+mod log;
+mod read;
+mod vacuum;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::table::Table;
+use plimsoll_store::DataFile;
+use plimsoll_store::lake::{Commit, LakeTable, Partition, read_file, write_file};
+
+/// 2025-10-09.
+const DAY: i32 = 20_370;
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// One span, as far as these tests tell them apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    trace: u32,
+    start: i64,
+    seq: i64,
+}
+
+impl Row {
+    fn trace_id(&self) -> String {
+        // Spread over the whole range, as random ids are.
+        format!("{:08x}{:024x}", self.trace.wrapping_mul(0x9e37_79b9), self.trace + 1)
+    }
+}
+
+/// Rows of `spans`, in the order of its files.
+fn spans(rows: &[Row]) -> RecordBatch {
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|r| (r.trace_id(), r.start));
+    let text = |of: &dyn Fn(&Row) -> String| -> ArrayRef {
+        Arc::new(rows.iter().map(|r| Some(of(r))).collect::<StringArray>())
+    };
+    let int =
+        |of: &dyn Fn(&Row) -> i64| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Int64Array>()) };
+    let schema = Table::Spans.file_schema();
+    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+        "trace_id" => text(&Row::trace_id),
+        "span_id" => text(&|r| format!("{:016x}", r.start + 1)),
+        "start_unix_nano" => int(&|r| r.start),
+        "wal_seq" => int(&|r| r.seq),
+        _ if field.is_nullable() => new_null_array(field.data_type(), rows.len()),
+        _ => match field.data_type() {
+            DataType::Int64 => int(&|_| 7),
+            DataType::Timestamp(..) => Arc::new(
+                rows.iter()
+                    .map(|r| Some(r.start / 1_000))
+                    .collect::<TimestampMicrosecondArray>()
+                    .with_timezone("UTC"),
+            ),
+            other => cast(&text(&|_| "x".into()), other).expect("a keyword"),
+        },
+    });
+    RecordBatch::try_new(schema.clone(), columns.collect()).expect("the table's schema")
+}
+
+fn some_rows(traces: u32, spans_each: i64, seq: i64) -> Vec<Row> {
+    let starts = |trace| (0..spans_each).map(move |n| i64::from(DAY) * DAY_NS + i64::from(trace) * 1_000 + n);
+    (0..traces).flat_map(|trace| starts(trace).map(move |start| Row { trace, start, seq })).collect()
+}
+
+fn write(root: &Path, slice: &str, rows: &[Row]) -> DataFile {
+    let partition = Partition { day: DAY, slice: Some(slice) };
+    write_file(root, Table::Spans, partition, [Ok(spans(rows))]).expect("written")
+}
+
+fn adding(adds: Vec<DataFile>) -> Commit {
+    Commit { adds, removes: Vec::new(), transaction: None, data_change: true }
+}
+
+async fn open(home: &Path) -> LakeTable {
+    LakeTable::open(home, Table::Spans).await.expect("opens")
+}
+
+/// Every row of the table.
+fn rows(table: &LakeTable) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for file in table.files().iter() {
+        for batch in read_file(&table.root(), Table::Spans, file).expect("opens") {
+            let batch = batch.expect("reads");
+            assert_eq!(batch.schema(), Table::Spans.file_schema());
+            let int = |name: &str| -> Int64Array {
+                let column = batch.column_by_name(name).unwrap_or_else(|| panic!("no {name}"));
+                column.as_any().downcast_ref::<Int64Array>().expect("integers").clone()
+            };
+            let ids = batch.column_by_name("trace_id").expect("there").clone();
+            let ids = ids.as_any().downcast_ref::<StringArray>().expect("text").clone();
+            let (starts, seqs) = (int("start_unix_nano"), int("wal_seq"));
+            for row in 0..batch.num_rows() {
+                let trace = u32::from_str_radix(&ids.value(row)[8..], 16).expect("hex") - 1;
+                rows.push(Row { trace, start: starts.value(row), seq: seqs.value(row) });
+            }
+        }
+    }
+    rows.sort();
+    rows
+}
+
+fn sorted(rows: &[&[Row]]) -> Vec<Row> {
+    let mut rows = rows.concat();
+    rows.sort();
+    rows
+}

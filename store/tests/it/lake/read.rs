@@ -1,0 +1,90 @@
+//! What was committed is read: whole, by trace, and by a reader that is behind.
+
+use plimsoll_schemas::TraceId;
+use plimsoll_schemas::table::Table;
+use plimsoll_store::lake::{Commit, FooterCache, read_file, read_traces};
+use proptest::prelude::*;
+
+use super::{Row, adding, open, rows, some_rows, sorted, write};
+
+#[tokio::test]
+async fn what_is_committed_is_read_and_survives_reopening() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (first, second) = (some_rows(50, 3, 1), some_rows(20, 2, 2));
+    let mut table = open(home.path()).await;
+    assert_eq!((table.version(), rows(&table).len()), (0, 0));
+    let files = vec![write(&table.root(), "_recent", &first), write(&table.root(), "acme__m_", &second)];
+    // Written is not committed.
+    assert!(rows(&table).is_empty());
+    let commit = Commit { transaction: Some(("log-1".into(), 2)), ..adding(files) };
+    let (version, added) = table.commit(commit).await.expect("commits");
+    assert_eq!((version, added.len()), (1, 2));
+    for table in [&table, &open(home.path()).await] {
+        assert_eq!(table.version(), 1);
+        assert_eq!(rows(table), sorted(&[&first, &second]));
+        assert_eq!(table.transaction_version("log-1").await.expect("readable"), Some(2));
+        assert_eq!(table.transaction_version("log-2").await.expect("readable"), None);
+        let files = table.files();
+        assert_eq!(files.iter().map(|f| f.rows).sum::<u64>(), 190);
+        assert_eq!(files.iter().map(|f| f.wal_seq_max).max(), Some(2));
+        let starts = first.iter().chain(&second).map(|r| r.start);
+        assert_eq!(files.iter().map(|f| f.time_range.0.0).min(), starts.clone().min());
+        assert_eq!(files.iter().map(|f| f.time_range.1.0).max(), starts.max());
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_is_behind_keeps_its_files() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut table = open(home.path()).await;
+    let all = some_rows(10, 3, 1);
+    table.commit(adding(vec![write(&table.root(), "_recent", &all)])).await.expect("commits");
+    let seen = table.files();
+    let merged = Commit {
+        adds: vec![write(&table.root(), "acme__m_", &all)],
+        removes: seen.to_vec(),
+        transaction: None,
+        data_change: false,
+    };
+    table.commit(merged).await.expect("commits");
+    assert_eq!(rows(&table), sorted(&[&all]), "moved, neither lost nor doubled");
+    assert_eq!(rows(&open(home.path()).await), sorted(&[&all]));
+    let read: usize = read_file(&table.root(), Table::Spans, &seen[0])
+        .expect("still there")
+        .map(|b| b.expect("reads").num_rows())
+        .sum();
+    assert_eq!(read, all.len());
+}
+
+/// More rows than a page has, so that lookups have pages to skip.
+#[tokio::test]
+async fn a_trace_is_found_wherever_it_lies() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut table = open(home.path()).await;
+    let (many, few) = (some_rows(4_000, 3, 1), some_rows(7, 5_000, 2));
+    let files = vec![write(&table.root(), "_recent", &many), write(&table.root(), "acme__m_", &few)];
+    table.commit(adding(files)).await.expect("commits");
+    let footers = FooterCache::new(1 << 20);
+    let id = |trace: u32| -> TraceId { Row { trace, start: 0, seq: 0 }.trace_id().parse().expect("an id") };
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(30));
+    let asked = prop::collection::btree_set(prop_oneof![0u32..10, 0u32..5_000], 1..4);
+    runner
+        .run(&asked, |traces| {
+            let ids: Vec<TraceId> = traces.iter().map(|t| id(*t)).collect();
+            for (file, all) in table.files().iter().zip([&many, &few]) {
+                let expected = all.iter().filter(|r| traces.contains(&r.trace)).count();
+                let read = read_traces(&table.root(), file, &ids, None, &footers).expect("reads");
+                prop_assert_eq!(read.iter().map(|b| b.num_rows()).sum::<usize>(), expected);
+                if expected > 0 {
+                    prop_assert!(ids.iter().any(|id| file.may_hold(id)), "the bloom denies what is there");
+                }
+            }
+            Ok(())
+        })
+        .expect("the same as a scan");
+    let stranger = id(1_000_000);
+    assert!(table.files().iter().any(|f| !f.may_hold(&stranger)), "a bloom that says yes to all is none");
+    let other = plimsoll_schemas::Tenant::new("other").expect("a tenant");
+    let file = &table.files()[0];
+    assert!(read_traces(&table.root(), file, &[id(1)], Some(&other), &footers).expect("reads").is_empty());
+}
