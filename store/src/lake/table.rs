@@ -220,7 +220,7 @@ async fn load(root: &Path, table: Table) -> Result<(DeltaTable, u64, Vec<Arc<Dat
         }
     };
     let state = opened.snapshot().map_err(delta(table))?;
-    let version = state.version() as u64;
+    let version = state.version();
     let files = state
         .log_data()
         .iter()
@@ -248,7 +248,7 @@ fn widening(
 ) -> Result<Option<(u64, Vec<Action>)>, StoreError> {
     let state = opened.snapshot().map_err(delta(table))?;
     let actions = definition::widened(table, root, &state.schema(), state.metadata())?;
-    Ok(actions.map(|actions| (state.version() as u64 + 1, actions)))
+    Ok(actions.map(|actions| (state.version() + 1, actions)))
 }
 
 /// Writes one entry of the log, durably; false if another process wrote that version.
