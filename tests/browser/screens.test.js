@@ -19,12 +19,12 @@ before(async () => {
 after(() => browser?.close());
 
 /** Opens a page that notes everything that should not happen. */
-async function open(path) {
+async function open(path, { mayRefuse = false } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   const problems = [];
-  page.on('console', (m) => m.type() === 'error' && problems.push(`console: ${m.text()}`));
+  page.on('console', (m) => m.type() === 'error' && !(mayRefuse && m.text().includes('400')) && problems.push(`console: ${m.text()}`));
   page.on('pageerror', (e) => problems.push(`script: ${e.message}`));
   page.on('request', (r) => !r.url().startsWith(base) && !r.url().startsWith('blob:') && problems.push(`elsewhere: ${r.url()}`));
   await page.goto(base + path);
@@ -80,6 +80,52 @@ test('a trace shows its spans, attempts and attributes', async () => {
   await accessible(page);
   await page.reload();
   await page.getByRole('treegrid').waitFor();
+  await close();
+});
+
+test('a part of a trace is dragged open, and its address shows it again', async () => {
+  const trace = await someTrace('&sort=duration');
+  const { page, close } = await open(`/trace/${trace.trace_id}`);
+  const strip = page.locator('.minimap-strip');
+  await strip.waitFor();
+  const box = await strip.boundingBox();
+  await page.mouse.move(box.x + box.width * 0.25, box.y + 10);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.5, box.y + 10, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForURL(/zoom=\d+-\d+/);
+  const [from, to] = new URL(page.url()).searchParams.get('zoom').split('-').map(Number);
+  assert.ok(Math.abs(from / trace.duration_ns - 0.25) < 0.05 && Math.abs(to / trace.duration_ns - 0.5) < 0.05, `${from}-${to} of ${trace.duration_ns}`);
+  await page.reload();
+  await page.getByRole('button', { name: /Show all/ }).waitFor();
+  await accessible(page);
+  await page.keyboard.press('0');
+  await page.getByText('Drag to zoom').waitFor();
+  assert.ok(!page.url().includes('zoom='));
+  await close();
+});
+
+test('the editor completes, runs, and marks a mistake', async () => {
+  const { page, close } = await open('/sql', { mayRefuse: true });
+  const editor = page.getByRole('textbox', { name: 'SQL statement' });
+  await editor.click();
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.keyboard.type('SELECT no_such_column FROM traces');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('ControlOrMeta+Enter');
+  await page.getByText(/there is no column "no_such_column"/).waitFor();
+  assert.equal(await page.locator('.cm-mistake').textContent(), 'no_such_column');
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.keyboard.type("SELECT stage, runs FROM queueing('-2h', 'now', 'stage')");
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('ControlOrMeta+Enter');
+  await page.getByText(/\d+ rows in/).waitFor();
+  assert.equal(await page.locator('.cm-mistake').count(), 0);
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.keyboard.type('SELECT * FROM stage_r');
+  await page.locator('.cm-tooltip-autocomplete').getByText('stage_runs').waitFor();
+  await page.keyboard.press('Escape');
+  await accessible(page);
   await close();
 });
 

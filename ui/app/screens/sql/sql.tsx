@@ -5,7 +5,9 @@ import { ApiError, postSql } from '../../api/client';
 import { count } from '../../format';
 import { place, setParams, traceHref } from '../../router';
 import { Failure } from '../../ui/parts';
+import { Editor, type Schema } from './editor';
 import './sql.css';
+import { mistakeAt, past, remember } from './statement';
 
 interface Answer {
   columns: { name: string; type: string }[];
@@ -17,8 +19,10 @@ interface Answer {
 
 const ROW_PX = 26;
 const ROWS_MAX = 10_000;
+const COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'";
 const EXAMPLES: [string, string][] = [
   ['Tables and columns', "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position"],
+  ['Where it waits', "SELECT stage, runs, queue_share, queue_coverage, queue_p99_ns / 1e6 AS queue_p99_ms\nFROM queueing('-1h', 'now', 'stage') ORDER BY queue_share DESC"],
   ['Time by stage', "SELECT stage, count(*) AS runs, hdr_quantile(duration_ns, 0.95) / 1e6 AS p95_ms, sum(queue_ns) / 1e9 AS queue_s\nFROM stage_runs GROUP BY stage ORDER BY runs DESC"],
   ['Amplification by edge', 'SELECT caller, callee, operation, sum(attempts) / sum(logical_calls)::double AS amplification, sum(wasted_ns) / 1e9 AS wasted_s\nFROM edges GROUP BY 1, 2, 3 ORDER BY wasted_s DESC'],
   ['Green but wrong', "SELECT t.trace_id, t.model, t.root_name, v.metric, v.label, v.explanation\nFROM traces t JOIN latest_verdicts v ON t.tenant = v.tenant AND t.trace_id = v.trace_id\nWHERE t.outcome = 'ok' AND NOT v.pass ORDER BY t.start_unix_nano DESC LIMIT 100"],
@@ -26,21 +30,27 @@ const EXAMPLES: [string, string][] = [
 ];
 
 export function Sql(): JSX.Element {
-  const [text, setText] = useState(place.value.params.get('sql') ?? EXAMPLES[1][1]);
+  const [text, setText] = useState(place.value.params.get('sql') ?? EXAMPLES[2][1]);
   const [answer, setAnswer] = useState<Answer | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const running = useRef<AbortController | null>(null);
   const [busy, setBusy] = useState(false);
+  const [schema, setSchema] = useState<Schema>({});
+  const [before, setBefore] = useState(past);
+  // The statement that the answer or the error is of.
+  const asked = useRef(text);
   const run = async (sql = text): Promise<void> => {
     running.current?.abort();
     const call = new AbortController();
     running.current = call;
     setBusy(true);
+    asked.current = sql;
     setParams({ sql }, true);
     try {
       const response = await postSql(sql, 'application/json', ROWS_MAX, call.signal);
       setAnswer((await response.json()) as Answer);
       setError(null);
+      setBefore(remember(sql));
     } catch (failure) {
       if (failure instanceof ApiError) setError(failure);
     } finally {
@@ -56,6 +66,8 @@ export function Sql(): JSX.Element {
     URL.revokeObjectURL(link.href);
   };
   useEffect(() => {
+    // Without it there is no completion of columns, and nothing else is missed.
+    void columns().then(setSchema, () => undefined);
     if (place.value.params.has('sql')) void run();
     return () => running.current?.abort();
   }, []);
@@ -68,20 +80,7 @@ export function Sql(): JSX.Element {
           </button>
         ))}
       </div>
-      <textarea
-        class="editor"
-        aria-label="SQL statement"
-        spellcheck={false}
-        rows={Math.min(14, Math.max(5, text.split('\n').length + 1))}
-        value={text}
-        onInput={(e) => setText(e.currentTarget.value)}
-        onKeyDown={(e) => {
-          if (e.key === 'Enter' && (e.metaKey || e.ctrlKey)) {
-            e.preventDefault();
-            void run();
-          }
-        }}
-      />
+      <Editor value={text} schema={schema} mistake={error === null ? null : mistakeAt(asked.current, error.message)} change={setText} run={() => void run()} />
       <div class="run">
         <button type="button" class="primary" onClick={() => void run()} disabled={busy}>
           Run <kbd>Ctrl ⏎</kbd>
@@ -93,11 +92,37 @@ export function Sql(): JSX.Element {
           </span>
         )}
         {answer !== null && <button type="button" onClick={() => void download()}>CSV</button>}
+        {before.length > 0 && (
+          <select
+            aria-label="Statements that ran before"
+            value=""
+            onChange={(e) => {
+              const sql = before[Number(e.currentTarget.value)];
+              e.currentTarget.value = '';
+              if (sql === undefined) return;
+              setText(sql);
+              void run(sql);
+            }}
+          >
+            <option value="">History</option>
+            {before.map((sql, i) => (
+              <option key={sql} value={i}>{sql.replace(/\s+/g, ' ').slice(0, 90)}</option>
+            ))}
+          </select>
+        )}
       </div>
       {error !== null && <Failure error={error} />}
       {answer !== null && error === null && <Grid answer={answer} />}
     </div>
   );
+}
+
+/** The columns of every table. */
+async function columns(): Promise<Schema> {
+  const response = await postSql(COLUMNS, 'application/json', ROWS_MAX);
+  const schema: Schema = {};
+  for (const [table, column] of ((await response.json()) as Answer).rows as [string, string][]) (schema[table] ??= []).push(column);
+  return schema;
 }
 
 /** Only the rows on screen are in the page. */

@@ -5,12 +5,14 @@ import { url } from '../../api/client';
 import { useResource } from '../../api/resource';
 import type { TraceAnalysis } from '../../api/types';
 import { duration, plural } from '../../format';
-import { place } from '../../router';
+import { place, setParams } from '../../router';
 import { Copy, Failure, Loading, OutcomeBadge } from '../../ui/parts';
 import { Drawer } from './drawer';
 import { layout, matches, next, visible, type Row } from './layout';
+import { Minimap } from './minimap';
 import './trace.css';
 import { Waterfall } from './waterfall';
+import { moved, parse, print, scaled, whole, type Window } from './zoom';
 
 const CLASSES = ['queue', 'load', 'compute', 'transit', 'backoff', 'unattributed'] as const;
 const KEYS: [string, string][] = [
@@ -22,12 +24,16 @@ const KEYS: [string, string][] = [
   ['/', 'search'],
   ['e', 'next error'],
   ['q', 'next queue wait'],
+  ['w / s', 'zoom in, out'],
+  ['a / d', 'earlier, later'],
+  ['0', 'the whole trace'],
   ['c', 'critical path on or off'],
   ['?', 'this list'],
 ];
 
 export function Trace({ traceId }: { traceId: string }): JSX.Element {
-  const tenant = place.value.params.get('tenant');
+  // Where a link says whose trace it is, that counts; else the chosen slice.
+  const tenant = place.value.params.get('in') ?? place.value.params.get('tenant');
   const { data, error } = useResource<TraceAnalysis>(url(`/traces/${traceId}`, { view: 'analysis', tenant }), false);
   if (error !== null) return <Failure error={error} />;
   if (data === null) return <Loading what="the trace" />;
@@ -43,6 +49,14 @@ function Loaded({ analysis }: { analysis: TraceAnalysis }): JSX.Element {
   const [showPath, setShowPath] = useState(true);
   const [help, setHelp] = useState(false);
   const search = useRef<HTMLInputElement>(null);
+  const window = parse(place.value.params.get('zoom'), length) ?? whole(length);
+  const zoom = (to: Window): void => setParams({ zoom: print(to, length) }, true);
+  // About the selected span where it can be seen, else about the middle.
+  const zoomBy = (by: number): void => {
+    const row = rows[selected];
+    const at = row === undefined ? -1 : row.start + row.span.duration_ns / 2;
+    zoom(scaled(window, by, at > window.from && at < window.to ? at : (window.from + window.to) / 2, length));
+  };
   const rows = useMemo(() => visible(all, collapsed), [all, collapsed]);
   const toggle = (row: Row): void => {
     const changed = new Set(collapsed);
@@ -77,6 +91,13 @@ function Loaded({ analysis }: { analysis: TraceAnalysis }): JSX.Element {
         },
         e: () => jump((r) => r.span.status === 'error'),
         q: () => jump((r) => (r.span.queue_ns ?? 0) > 0),
+        w: () => zoomBy(0.5),
+        '+': () => zoomBy(0.5),
+        s: () => zoomBy(2),
+        '-': () => zoomBy(2),
+        a: () => zoom(moved(window, -0.25, length)),
+        d: () => zoom(moved(window, 0.25, length)),
+        '0': () => zoom(whole(length)),
         c: () => setShowPath(!showPath),
         '?': () => setHelp(!help),
       };
@@ -139,8 +160,9 @@ function Loaded({ analysis }: { analysis: TraceAnalysis }): JSX.Element {
           ))}
         </dl>
       )}
+      <Minimap rows={all} length={length} window={window} zoom={zoom} />
       <div class={open === undefined ? 'trace-body' : 'trace-body has-drawer'}>
-        <Waterfall analysis={analysis} rows={rows} length={length} selected={selected} showPath={showPath} collapsed={collapsed} found={(r) => matches(r, text)} select={setSelected} open={(i) => setOpened(rows[i].span.span_id)} toggle={toggle} />
+        <Waterfall analysis={analysis} rows={rows} window={window} selected={selected} showPath={showPath} collapsed={collapsed} found={(r) => matches(r, text)} select={setSelected} open={(i) => setOpened(rows[i].span.span_id)} toggle={toggle} />
         {open !== undefined && <Drawer traceId={analysis.trace_id} tenant={analysis.tenant} span={open} close={() => setOpened(null)} />}
       </div>
     </div>

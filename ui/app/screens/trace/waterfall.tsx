@@ -1,9 +1,10 @@
 /** The rows of a trace: names as a tree, time as bars split by class. Only what is on screen is in the page. */
 import type { JSX } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { TraceAnalysis } from '../../api/types';
 import { duration } from '../../format';
 import type { Row } from './layout';
+import type { Window } from './zoom';
 
 export const ROW_PX = 26;
 const AHEAD = 12;
@@ -11,7 +12,7 @@ const AHEAD = 12;
 interface Props {
   analysis: TraceAnalysis;
   rows: Row[];
-  length: number;
+  window: Window;
   selected: number;
   showPath: boolean;
   collapsed: ReadonlySet<string>;
@@ -22,7 +23,7 @@ interface Props {
 }
 
 export function Waterfall(props: Props): JSX.Element {
-  const { rows, length, selected } = props;
+  const { rows, selected, analysis, showPath } = props;
   const box = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 600 });
   useEffect(() => {
@@ -47,36 +48,43 @@ export function Waterfall(props: Props): JSX.Element {
   }, [selected]);
   const from = Math.max(0, Math.floor(view.top / ROW_PX) - AHEAD);
   const to = Math.min(rows.length, Math.ceil((view.top + view.height) / ROW_PX) + AHEAD);
-  const path = new Map<string, { start: number; duration: number }[]>();
-  if (props.showPath) {
-    const first = rows[0] === undefined ? 0n : BigInt(rows[0].span.start_unix_nano) - BigInt(rows[0].start);
-    for (const part of props.analysis.critical_path) {
-      const list = path.get(part.span_id) ?? [];
-      list.push({ start: Number(BigInt(part.start_unix_nano) - first), duration: part.duration_ns });
-      path.set(part.span_id, list);
-    }
-  }
+  const origin = rows[0] === undefined ? '0' : String(BigInt(rows[0].span.start_unix_nano) - BigInt(rows[0].start));
+  const path = useMemo(() => criticalPath(analysis, showPath, BigInt(origin)), [analysis, showPath, origin]);
   return (
     <div class="waterfall" ref={box} role="treegrid" aria-label="Spans" aria-rowcount={rows.length} tabIndex={0} aria-activedescendant={rows[selected] && `row-${rows[selected].span.span_id}`}>
       <div class="waterfall-all" role="rowgroup" style={{ height: `${rows.length * ROW_PX}px` }}>
         {rows.slice(from, to).map((row, i) => (
-          <SpanRow key={row.span.span_id} {...props} row={row} index={from + i} length={length} path={path.get(row.span.span_id)} />
+          <SpanRow key={row.span.span_id} {...props} row={row} index={from + i} path={path.get(row.span.span_id)} />
         ))}
       </div>
     </div>
   );
 }
 
+function criticalPath(analysis: TraceAnalysis, shown: boolean, origin: bigint): Map<string, { start: number; duration: number }[]> {
+  const path = new Map<string, { start: number; duration: number }[]>();
+  for (const part of shown ? analysis.critical_path : []) {
+    const list = path.get(part.span_id) ?? [];
+    list.push({ start: Number(BigInt(part.start_unix_nano) - origin), duration: part.duration_ns });
+    path.set(part.span_id, list);
+  }
+  return path;
+}
+
 type RowProps = Props & { row: Row; index: number; path: { start: number; duration: number }[] | undefined };
 
-function SpanRow({ row, index, length, selected, collapsed, found, select, open, toggle, analysis, path }: RowProps): JSX.Element {
+function SpanRow({ row, index, window, selected, collapsed, found, select, open, toggle, analysis, path }: RowProps): JSX.Element {
   const { span } = row;
-  const share = (ns: number): string => `${(ns / length) * 100}%`;
+  const shown = window.to - window.from;
+  const share = (ns: number): string => `${(ns / shown) * 100}%`;
+  const at = row.start - window.from;
   const attempt = analysis.attempts.find((a) => a.span_id === span.span_id);
   const of = attempt && analysis.attempts.filter((a) => a.group_id === attempt.group_id).length;
   const verdicts = analysis.verdicts.filter((v) => v.span_id === span.span_id);
   const isOpen = !collapsed.has(span.span_id);
-  const right = (row.start + span.duration_ns) / length > 0.82;
+  const end = at + span.duration_ns;
+  const right = end / shown > 0.82;
+  const isSeen = end >= 0 && at <= shown;
   return (
     <div
       id={`row-${span.span_id}`}
@@ -125,15 +133,17 @@ function SpanRow({ row, index, length, selected, collapsed, found, select, open,
         ))}
       </div>
       <div class="span-time" role="gridcell" aria-label={`${span.stage}, ${duration(span.duration_ns)}`}>
-        <div class="bar" style={{ left: share(row.start), width: `max(2px, ${share(span.duration_ns)})` }}>
+        <div class="bar" style={{ left: share(at), width: `max(2px, ${share(span.duration_ns)})` }}>
           {span.segments.map((s) => (
             <i key={s.offset_ns} class={`class-${s.class}`} title={`${s.class} ${duration(s.duration_ns)}`} style={{ flexGrow: s.duration_ns }} />
           ))}
         </div>
-        {path?.map((p) => <b key={p.start} class="on-path" style={{ left: share(p.start), width: share(p.duration) }} />)}
-        <span class="bar-label" style={right ? { right: share(length - row.start), paddingRight: '6px' } : { left: share(row.start + span.duration_ns), paddingLeft: '6px' }}>
-          {duration(span.duration_ns)}
-        </span>
+        {path?.map((p) => <b key={p.start} class="on-path" style={{ left: share(p.start - window.from), width: share(p.duration) }} />)}
+        {isSeen && (
+          <span class="bar-label" style={right ? { right: share(Math.max(0, shown - Math.max(at, 0))), paddingRight: '6px' } : { left: share(end), paddingLeft: '6px' }}>
+            {duration(span.duration_ns)}
+          </span>
+        )}
       </div>
     </div>
   );
