@@ -88,7 +88,7 @@ function Row({ row, from, windowS, open }: { row: StageRow; from: number; window
   const arrivals = g?.offered ?? q?.runs ?? null;
   const series = g?.series.map((p) => p.offered) ?? q?.series.map((p) => p.runs) ?? [];
   return (
-    <tr class={`${g?.breached === true ? 'breached' : ''} ${row.stage === null ? 'stages-request' : ''}`} aria-expanded={open}>
+    <tr class={`${g?.breached === true ? 'breached' : ''} ${row.stage === null ? 'stages-request' : ''} ${open ? 'is-open' : ''}`}>
       <th scope="row">
         <a class="stages-name" href={patched({ open: open ? null : rowKey(row) })} aria-expanded={open} title={open ? 'Close the details' : 'Details over time'}>
           <Icon name="chevron" size={11} class={open ? 'turned' : ''} />

@@ -12,13 +12,19 @@ import { useEffect, useRef } from 'preact/hooks';
 /** Columns by table. */
 export type Schema = Record<string, string[]>;
 
+/** Puts another text in. The editor is not told its own text back: while someone types, that would be an old one. */
+export interface Handle {
+  put: (text: string) => void;
+}
+
 interface Props {
-  value: string;
+  first: string;
+  handle: { current: Handle | null };
   schema: Schema;
   /** Where the server says that the mistake is: offset into the text. */
   mistake: number | null;
   change: (text: string) => void;
-  run: () => void;
+  run: (text: string) => void;
 }
 
 /** What the server offers beyond PostgreSQL's words. */
@@ -70,7 +76,7 @@ const mistakes = StateField.define<DecorationSet>({
   provide: (field) => EditorView.decorations.from(field),
 });
 
-export function Editor({ value, schema, mistake, change, run }: Props): JSX.Element {
+export function Editor({ first, handle, schema, mistake, change, run }: Props): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
   const language = useRef(new Compartment());
@@ -81,9 +87,9 @@ export function Editor({ value, schema, mistake, change, run }: Props): JSX.Elem
     const editor = new EditorView({
       parent: host.current!,
       state: EditorState.create({
-        doc: value,
+        doc: first,
         extensions: [
-          Prec.highest(keymap.of([{ key: 'Mod-Enter', run: () => (latest.current.run(), true) }])),
+          Prec.highest(keymap.of([{ key: 'Mod-Enter', run: (editor) => (latest.current.run(editor.state.doc.toString()), true) }])),
           keymap.of([...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
           history(),
           highlightSpecialChars(),
@@ -105,12 +111,12 @@ export function Editor({ value, schema, mistake, change, run }: Props): JSX.Elem
       }),
     });
     view.current = editor;
-    return () => editor.destroy();
+    handle.current = { put: (text) => editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: text } }) };
+    return () => {
+      handle.current = null;
+      editor.destroy();
+    };
   }, []);
-  useEffect(() => {
-    const editor = view.current;
-    if (editor !== null && editor.state.doc.toString() !== value) editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: value } });
-  }, [value]);
   useEffect(() => view.current?.dispatch({ effects: language.current.reconfigure(speak(schema)) }), [schema]);
   useEffect(() => view.current?.dispatch({ effects: setMistake.of(mistake) }), [mistake]);
   return <div class="editor" ref={host} />;

@@ -5,7 +5,7 @@ import { ApiError, postSql } from '../../api/client';
 import { count } from '../../format';
 import { place, setParams, traceHref } from '../../router';
 import { Failure } from '../../ui/parts';
-import { Editor, type Schema } from './editor';
+import { Editor, type Handle, type Schema } from './editor';
 import './sql.css';
 import { mistakeAt, past, remember } from './statement';
 
@@ -37,6 +37,7 @@ export function Sql(): JSX.Element {
   const [busy, setBusy] = useState(false);
   const [schema, setSchema] = useState<Schema>({});
   const [before, setBefore] = useState(past);
+  const editor = useRef<Handle | null>(null);
   // The statement that the answer or the error is of.
   const asked = useRef(text);
   const run = async (sql = text): Promise<void> => {
@@ -57,6 +58,10 @@ export function Sql(): JSX.Element {
       if (running.current === call) setBusy(false);
     }
   };
+  const put = (sql: string): void => {
+    editor.current?.put(sql);
+    void run(sql);
+  };
   const download = async (): Promise<void> => {
     const response = await postSql(text, 'text/csv', 1_000_000);
     const link = document.createElement('a');
@@ -75,12 +80,12 @@ export function Sql(): JSX.Element {
     <div class="sql">
       <div class="examples" role="group" aria-label="Examples">
         {EXAMPLES.map(([name, sql]) => (
-          <button key={name} type="button" onClick={() => { setText(sql); void run(sql); }}>
+          <button key={name} type="button" onClick={() => put(sql)}>
             {name}
           </button>
         ))}
       </div>
-      <Editor value={text} schema={schema} mistake={error === null ? null : mistakeAt(asked.current, error.message)} change={setText} run={() => void run()} />
+      <Editor first={text} handle={editor} schema={schema} mistake={error === null ? null : mistakeAt(asked.current, error.message)} change={setText} run={(sql) => void run(sql)} />
       <div class="run">
         <button type="button" class="primary" onClick={() => void run()} disabled={busy}>
           Run <kbd>Ctrl ⏎</kbd>
@@ -100,8 +105,7 @@ export function Sql(): JSX.Element {
               const sql = before[Number(e.currentTarget.value)];
               e.currentTarget.value = '';
               if (sql === undefined) return;
-              setText(sql);
-              void run(sql);
+              put(sql);
             }}
           >
             <option value="">History</option>
