@@ -75,6 +75,11 @@ async fn once(server: Server, mut driver: Driver, end: Nanos, settings: &Setting
 
 async fn live(server: Server, mut driver: Driver, end: Nanos) -> crate::Outcome {
     println!("{}", server.ready_line());
+    if let Some(http) = server.addresses().http {
+        println!(
+            "open http://{http} in a browser; the fleet's past is loading, then it goes on live; ctrl-c ends it"
+        );
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let told = stop.clone();
     let fleet = tokio::task::spawn_blocking(move || {
