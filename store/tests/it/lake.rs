@@ -1,5 +1,6 @@
 //! The open lake on a real disk: what is written is read, whoever else wrote into its log.
 
+mod crashes;
 mod log;
 mod read;
 mod vacuum;
@@ -36,6 +37,11 @@ impl Row {
 
 /// Rows of `spans`, in the order of its files.
 fn spans(rows: &[Row]) -> RecordBatch {
+    batch(Table::Spans, rows)
+}
+
+/// Rows of a table that is not derived, by (trace, time).
+fn batch(table: Table, rows: &[Row]) -> RecordBatch {
     let mut rows = rows.to_vec();
     rows.sort_by_key(|r| (r.trace_id(), r.start));
     let text = |of: &dyn Fn(&Row) -> String| -> ArrayRef {
@@ -43,11 +49,11 @@ fn spans(rows: &[Row]) -> RecordBatch {
     };
     let int =
         |of: &dyn Fn(&Row) -> i64| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Int64Array>()) };
-    let schema = Table::Spans.file_schema();
+    let schema = table.file_schema();
     let columns = schema.fields().iter().map(|field| match field.name().as_str() {
         "trace_id" => text(&Row::trace_id),
         "span_id" => text(&|r| format!("{:016x}", r.start + 1)),
-        "start_unix_nano" => int(&|r| r.start),
+        name if name == table.time_column() => int(&|r| r.start),
         "wal_seq" => int(&|r| r.seq),
         _ if field.is_nullable() => new_null_array(field.data_type(), rows.len()),
         _ => match field.data_type() {
@@ -88,22 +94,27 @@ fn rows(table: &LakeTable) -> Vec<Row> {
     for file in table.files().iter() {
         for batch in read_file(&table.root(), Table::Spans, file).expect("opens") {
             let batch = batch.expect("reads");
-            assert_eq!(batch.schema(), Table::Spans.file_schema());
-            let int = |name: &str| -> Int64Array {
-                let column = batch.column_by_name(name).unwrap_or_else(|| panic!("no {name}"));
-                column.as_any().downcast_ref::<Int64Array>().expect("integers").clone()
-            };
-            let ids = batch.column_by_name("trace_id").expect("there").clone();
-            let ids = ids.as_any().downcast_ref::<StringArray>().expect("text").clone();
-            let (starts, seqs) = (int("start_unix_nano"), int("wal_seq"));
-            for row in 0..batch.num_rows() {
-                let trace = u32::from_str_radix(&ids.value(row)[8..], 16).expect("hex") - 1;
-                rows.push(Row { trace, start: starts.value(row), seq: seqs.value(row) });
-            }
+            rows.extend(rows_of(Table::Spans, &batch));
         }
     }
     rows.sort();
     rows
+}
+
+fn rows_of(table: Table, batch: &RecordBatch) -> Vec<Row> {
+    assert_eq!(batch.schema(), table.file_schema());
+    let int = |name: &str| -> Int64Array {
+        let column = batch.column_by_name(name).unwrap_or_else(|| panic!("no {name}"));
+        column.as_any().downcast_ref::<Int64Array>().expect("integers").clone()
+    };
+    let ids = batch.column_by_name("trace_id").expect("there").clone();
+    let ids = ids.as_any().downcast_ref::<StringArray>().expect("text").clone();
+    let (starts, seqs) = (int(table.time_column()), int("wal_seq"));
+    let row = |row| {
+        let trace = u32::from_str_radix(&ids.value(row)[8..], 16).expect("hex") - 1;
+        Row { trace, start: starts.value(row), seq: seqs.value(row) }
+    };
+    (0..batch.num_rows()).map(row).collect()
 }
 
 fn sorted(rows: &[&[Row]]) -> Vec<Row> {
