@@ -33,14 +33,17 @@ pub fn sync_dirs_up_to(root: &Path, dir: &Path) -> Result<(), StoreError> {
 
 /// Creates `path` with `contents`, whole and durable, unless it exists; then nothing is changed and the answer is
 /// false. The folder must exist.
+///
+/// After [`StoreError::Poisoned`] it is there, but may be lost; after any other error it is not there.
 pub fn create_new(path: &Path, contents: &[u8]) -> Result<bool, StoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let temporary = write_temporary(dir, contents)?;
     // A link fails where a rename would replace.
     let linked = fs::hard_link(&temporary, path);
-    fs::remove_file(&temporary).map_err(StoreError::io(&temporary))?;
+    // If it stays, the next opening removes it; failing here would deny what the link has done.
+    let _ = fs::remove_file(&temporary);
     match linked {
-        Ok(()) => sync_dir(dir).map(|()| true),
+        Ok(()) => sync_dir(dir).map(|()| true).map_err(|e| StoreError::Poisoned(e.to_string())),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(StoreError::io(path)(e)),
     }

@@ -47,6 +47,8 @@ pub struct LakeTable {
     opened: DeltaTable,
     transactions: HashMap<String, i64>,
     checkpoint: u64,
+    /// Why nothing more is committed: whether the last entry is durable is not known, and only opening tells.
+    poisoned: Option<String>,
     /// Since when files on disk are known to be no part of the table.
     pub(super) inactive: HashMap<String, Instant>,
 }
@@ -68,6 +70,7 @@ impl LakeTable {
             transactions: HashMap::new(),
             // So that a process that is often restarted comes to write one too.
             checkpoint: version - version % CHECKPOINT_VERSIONS,
+            poisoned: None,
             inactive: HashMap::new(),
         })
     }
@@ -95,10 +98,17 @@ impl LakeTable {
 
     /// Commits; once it answers, the commit is durable. The answer is the version and the files that it added.
     pub async fn commit(&mut self, commit: Commit) -> Result<(u64, Vec<Arc<DataFile>>), StoreError> {
+        if let Some(why) = &self.poisoned {
+            return Err(StoreError::Poisoned(why.clone()));
+        }
         let bytes = self.actions(&commit)?;
         for _ in 0..COMMIT_ATTEMPTS_MAX {
             let version = self.version + 1;
-            if create_entry(&self.root, version, bytes.clone()).await? {
+            let created = create_entry(&self.root, version, bytes.clone()).await;
+            if let Err(StoreError::Poisoned(why)) = &created {
+                self.poisoned = Some(why.clone());
+            }
+            if created? {
                 return Ok((version, self.committed(version, commit)));
             }
             self.reload(&commit).await?;

@@ -40,7 +40,17 @@ const DAYS_AHEAD_MAX: i32 = 2;
 
 impl Inner {
     /// Writes everything that is in the tail. Answers whether there was anything.
+    ///
+    /// Once begun it ends, also if nobody waits for it any more: closing gives up the task that asked, and between
+    /// a commit and the snapshot that shows it nothing may stop.
     pub(super) async fn flush(self: &Arc<Self>) -> Result<bool, StoreError> {
+        match tokio::spawn(self.clone().flush_to_its_end()).await {
+            Ok(flushed) => flushed,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    async fn flush_to_its_end(self: Arc<Self>) -> Result<bool, StoreError> {
         let _one_at_a_time = self.flushing.lock().await;
         let (sealed, seq, pending) = {
             let mut state = self.state.lock();
@@ -57,27 +67,45 @@ impl Inner {
             Ok::<_, StoreError>((sealed, written))
         })
         .await?;
-        let mut written: Vec<Option<Vec<DataFile>>> = written.into_iter().map(Some).collect();
-        let mut changes = Vec::new();
-        for table in COMMIT_ORDER {
-            let adds = written[table as usize].take().unwrap_or_default();
-            if adds.is_empty() && table != Table::Spans {
-                continue;
-            }
-            let transaction = (!table.is_derived()).then(|| (self.log_id.clone(), seq as i64));
-            let commit = Commit { adds, removes: Vec::new(), transaction, data_change: true };
-            let (version, added) = self.lake[table as usize].lock().await.commit(commit).await?;
-            changes.push(FileChange { table, version, added, removed: Vec::new() });
-        }
+        let (changes, committed) = self.commit_files(written, seq).await;
         {
+            // Also where a later table failed: what is in the lake must leave the tail, or the next try would
+            // commit it again.
+            let done = |table: Table| committed.is_ok() || changes.iter().any(|c| c.table == table);
+            let moved = Table::ALL.map(|t| if done(t) { sealed[t as usize].clone() } else { Vec::new() });
             let mut state = self.state.lock();
-            state.flushed(changes, &sealed)?;
+            state.flushed(changes, &moved)?;
+            committed?;
             state.tail.traces.forget_flushed(seq);
         }
         self.counters.flushed_seq.set(seq);
         self.counters.flushes.add(1);
         self.wal.delete_through(seq).await.map_err(|e| StoreError::Poisoned(e.to_string()))?;
         Ok(true)
+    }
+
+    /// Commits table by table, and answers which were committed and what stopped it.
+    async fn commit_files(
+        &self,
+        mut written: Vec<Vec<DataFile>>,
+        seq: u64,
+    ) -> (Vec<FileChange>, Result<(), StoreError>) {
+        let mut changes = Vec::new();
+        for table in COMMIT_ORDER {
+            let adds = std::mem::take(&mut written[table as usize]);
+            if adds.is_empty() && table != Table::Spans {
+                continue;
+            }
+            let transaction = (!table.is_derived()).then(|| (self.log_id.clone(), seq as i64));
+            let commit = Commit { adds, removes: Vec::new(), transaction, data_change: true };
+            match self.lake[table as usize].lock().await.commit(commit).await {
+                Ok((version, added)) => {
+                    changes.push(FileChange { table, version, added, removed: Vec::new() });
+                }
+                Err(error) => return (changes, Err(error)),
+            }
+        }
+        (changes, Ok(()))
     }
 
     fn write_files(

@@ -181,3 +181,22 @@ async fn a_crash_at_any_step_of_a_flush_loses_nothing_and_repeats_nothing() {
         check(&crashed, 6, &format!("{done} steps of {made:?}, {gone:?}")).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_that_fails_between_two_tables_is_finished_and_not_repeated() {
+    let home = tempfile::tempdir().expect("a folder");
+    let store = open(home.path()).await;
+    send(&store, 0..3).await;
+    let log = home.path().join("spans/_delta_log");
+    let away = home.path().join("spans/_away");
+    fs::rename(&log, &away).expect("renamed");
+    store.settle_all().await.expect_err("the spans cannot be committed");
+    send(&store, 3..4).await;
+    let expected: Vec<_> = (0..4).flat_map(rows).map(|r| (r.trace, r.start)).collect();
+    for table in FED {
+        assert_eq!(found(table, &store.snapshot()), expected, "{} in between", table.as_str());
+    }
+    fs::rename(&away, &log).expect("renamed");
+    close(store).await;
+    check(home.path(), 4, "a failed flush").await;
+}
