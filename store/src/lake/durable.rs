@@ -16,9 +16,16 @@ pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir))
 }
 
-/// Makes an existing file's contents durable.
-pub fn sync_file(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|f| f.sync_all()).map_err(StoreError::io(path))
+/// Makes the contents of the files in a folder durable of whose names `wanted` says so, and then its entries.
+pub fn sync_matching(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+    for entry in fs::read_dir(dir).map_err(StoreError::io(dir))? {
+        let entry = entry.map_err(StoreError::io(dir))?;
+        if wanted(&entry.file_name().to_string_lossy()) {
+            let path = entry.path();
+            File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::io(&path))?;
+        }
+    }
+    sync_dir(dir)
 }
 
 /// Makes the entries of `dir` and of each folder above it durable, up to and with `root`.

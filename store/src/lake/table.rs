@@ -181,21 +181,19 @@ impl LakeTable {
         )
         .await
         .map_err(delta(self.table))?;
-        let log = self.root.join("_delta_log");
-        for entry in std::fs::read_dir(&log).map_err(StoreError::io(&log))? {
-            let path = entry.map_err(StoreError::io(&log))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.contains(&format!("{:020}", self.version)) || name == "_last_checkpoint" {
-                durable::sync_file(&path)?;
-            }
-        }
-        durable::sync_dir(&log)?;
+        let (log, version) = (self.root.join("_delta_log"), self.version);
+        blocking(move || durable::sync_matching(&log, |name| is_checkpoint(name, version))).await?;
         // Only now may the entries go that the checkpoint stands for.
         let table = deltalake_core::open_table(url).await.map_err(delta(self.table))?;
         deltalake_core::checkpoints::cleanup_metadata(&table, None).await.map_err(delta(self.table))?;
         self.checkpoint = self.version;
         Ok(())
     }
+}
+
+/// Whether a file of the log belongs to the checkpoint of that version.
+fn is_checkpoint(name: &str, version: u64) -> bool {
+    name == "_last_checkpoint" || name.contains(&format!("{version:020}"))
 }
 
 pub(super) fn delta(table: Table) -> impl FnOnce(DeltaTableError) -> StoreError {
