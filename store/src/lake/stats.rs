@@ -50,18 +50,27 @@ pub fn delta_json(table: Table, footer: &ParquetMetaData) -> Value {
     let (mut min_values, mut max_values, mut null_counts) = (Map::new(), Map::new(), Map::new());
     for column in columns(table) {
         let chunks = chunks(footer, column);
-        let mut nulls = 0;
+        let mut nulls = Some(0);
         let mut range: Option<(Value, Value)> = None;
+        let mut complete = true;
         for chunk in &chunks {
-            nulls += chunk.statistics().and_then(Statistics::null_count_opt).unwrap_or_default();
-            if let Some((min, max)) = chunk_range(chunk) {
-                range = Some(match range {
-                    None => (min, max),
-                    Some((low, high)) => (smaller(low, min, false), smaller(high, max, true)),
-                });
+            let null = chunk.statistics().and_then(Statistics::null_count_opt);
+            nulls = nulls.zip(null).map(|(a, b)| a + b);
+            match chunk_range(chunk) {
+                Some((min, max)) => {
+                    range = Some(match range {
+                        None => (min, max),
+                        Some((low, high)) => (smaller(low, min, false), smaller(high, max, true)),
+                    });
+                }
+                // Other writers may leave some out: a range of the rest would prune what is there.
+                None => complete &= null.is_some_and(|n| i64::try_from(n) == Ok(chunk.num_values())),
             }
         }
-        null_counts.insert(column.into(), nulls.into());
+        if let Some(nulls) = nulls {
+            null_counts.insert(column.into(), nulls.into());
+        }
+        let range = range.filter(|_| complete);
         if let Some((min, max)) = range {
             min_values.insert(column.into(), for_log(min, &chunks));
             max_values.insert(column.into(), for_log(max, &chunks));
@@ -128,5 +137,43 @@ fn for_log(value: Value, chunks: &[&ColumnChunkMetaData]) -> Value {
     match value.as_i64().and_then(DateTime::<Utc>::from_timestamp_micros) {
         Some(time) if is_time => time.to_rfc3339_opts(SecondsFormat::Micros, true).into(),
         _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::record_batch::RecordBatch;
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    #[test]
+    fn a_range_that_leaves_a_row_group_out_is_none() {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![7, 9]));
+        let batch = RecordBatch::try_from_iter([("wal_seq", column)]).expect("a batch");
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
+        for _ in 0..2 {
+            writer.write(&batch).expect("written");
+            writer.flush().expect("a row group");
+        }
+        let footer = writer.finish().expect("a footer");
+        let complete = delta_json(Table::Spans, &footer);
+        assert_eq!(
+            (&complete["maxValues"]["wal_seq"], &complete["nullCount"]["wal_seq"]),
+            (&json!(9), &json!(0))
+        );
+
+        let mut footer = footer.into_builder();
+        let mut groups = footer.take_row_groups();
+        let mut second = groups.remove(1).into_builder();
+        let bare = second.take_columns().into_iter().map(|c| c.into_builder().clear_statistics().build());
+        let bare = bare.collect::<Result<Vec<_>, _>>().expect("columns");
+        groups.push(second.set_column_metadata(bare).build().expect("a row group"));
+        let partial = delta_json(Table::Spans, &footer.set_row_groups(groups).build());
+        assert!(partial["maxValues"].get("wal_seq").is_none(), "{partial}");
+        assert!(partial["nullCount"].get("wal_seq").is_none(), "{partial}");
     }
 }
