@@ -89,6 +89,9 @@ async fn odd_spans_are_kept() {
     assert_eq!(server.number("SELECT duration_ns FROM spans WHERE name = 'backwards'").await, -5_000);
     answers(&server, &[PROTOBUF], deep(10_000), StatusCode::OK).await;
     assert_eq!(server.number("SELECT count(*) FROM spans WHERE name = 'deep'").await, 1);
+    let json = ("content-type", "application/json");
+    answers(&server, &[json], deep_json(10_000), StatusCode::OK).await;
+    assert_eq!(server.number("SELECT count(*) FROM spans WHERE name LIKE 'json %'").await, 2);
     assert_eq!(server.get("/readyz").await.0, StatusCode::OK);
     let empty = ExportTraceServiceRequest::default().encode_to_vec();
     answers(&server, &[PROTOBUF], empty, StatusCode::OK).await;
@@ -107,6 +110,25 @@ fn deep(levels: usize) -> Vec<u8> {
     named.name = "deep".into();
     let span = [named.encode_to_vec(), field(9, &attribute)].concat();
     field(1, &field(2, &field(2, &span)))
+}
+
+/// The same as JSON, and a neighbour.
+fn deep_json(levels: usize) -> Vec<u8> {
+    let value = format!(
+        "{}{{\"stringValue\":\"the bottom\"}}{}",
+        "{\"arrayValue\":{\"values\":[".repeat(levels),
+        "]}}".repeat(levels)
+    );
+    let span = |id: &str, attributes: &str| {
+        format!(
+            "{{\"traceId\":\"{}\",\"spanId\":\"{}\",\"name\":\"json {id}\",\"startTimeUnixNano\":\"{AT}\",\"endTimeUnixNano\":\"{AT}\",\"attributes\":[{attributes}]}}",
+            id.repeat(16),
+            id.repeat(8)
+        )
+    };
+    let deep = span("a1", &format!("{{\"key\":\"deep\",\"value\":{value}}}"));
+    let neighbour = span("a2", "");
+    format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{deep},{neighbour}]}}]}}]}}").into_bytes()
 }
 
 /// A length-delimited field.

@@ -3,6 +3,8 @@
 //! Fields of a wrong type are refused with their path. Ids that are not hex become one byte, so that the decoder
 //! rejects that span alone.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -13,6 +15,10 @@ use serde_json::{Map, Value};
 use super::otlp_fields::{Field, LOGS, Message, TRACES, Type};
 use super::refusal::Refusal;
 use super::signal::Signal;
+
+/// serde_json follows 127 levels. A value's level takes three, above it stand eleven of the request: well over the 32
+/// levels of a value that the decoder keeps.
+const DEPTH_MAX: usize = 120;
 
 /// Standard alphabet; padding as it comes.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -41,7 +47,7 @@ impl Mismatch {
 
 pub fn to_protobuf(signal: Signal, text: &[u8]) -> Result<Vec<u8>, Refusal> {
     let value: Value =
-        serde_json::from_slice(text).map_err(|e| Refusal::Malformed(format!("not JSON: {e}")))?;
+        serde_json::from_slice(&cut_deep(text)).map_err(|e| Refusal::Malformed(format!("not JSON: {e}")))?;
     let message = match signal {
         Signal::Traces => &TRACES,
         Signal::Logs => &LOGS,
@@ -55,6 +61,43 @@ pub fn to_protobuf(signal: Signal, text: &[u8]) -> Result<Vec<u8>, Refusal> {
     write_message(message, fields, &mut out)
         .map_err(|m| Refusal::Malformed(format!("{} must be {}", m.path, m.expected)))?;
     Ok(out)
+}
+
+/// The text with `null` in place of what nests deeper than the parser follows, so that one such attribute does not
+/// cost its neighbours. What is left of it still nests deeper than the decoder keeps, and is dropped and counted there.
+fn cut_deep(text: &[u8]) -> Cow<'_, [u8]> {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let mut cut: Option<Vec<u8>> = None;
+    let mut kept_to = 0;
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'{' | b'[' => {
+                depth += 1;
+                if depth == DEPTH_MAX + 1 {
+                    let cut = cut.get_or_insert_with(|| Vec::with_capacity(text.len()));
+                    cut.extend_from_slice(&text[kept_to..at]);
+                    cut.extend_from_slice(b"null");
+                }
+            }
+            b'}' | b']' => {
+                if depth == DEPTH_MAX + 1 {
+                    kept_to = at + 1;
+                }
+                depth = depth.saturating_sub(1);
+            }
+            _ => {}
+        }
+    }
+    let Some(mut cut) = cut else { return Cow::Borrowed(text) };
+    // Else it ends within what was cut, and the parser says so.
+    if depth <= DEPTH_MAX {
+        cut.extend_from_slice(&text[kept_to..]);
+    }
+    Cow::Owned(cut)
 }
 
 fn write_message(message: &Message, fields: &Map<String, Value>, out: &mut Vec<u8>) -> Result<(), Mismatch> {

@@ -79,3 +79,21 @@ fn a_wrong_type_is_named() {
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     assert!(to_protobuf(Signal::Traces, deep.as_bytes()).is_err());
 }
+
+fn nested(levels: usize, inner: &str) -> String {
+    format!("{}{inner}{}", "[".repeat(levels), "]".repeat(levels))
+}
+
+#[test]
+fn only_what_is_too_deep_is_cut() {
+    let text = r#"{"a":["[\"{",{"b":1}]}"#;
+    assert!(matches!(cut_deep(text.as_bytes()), Cow::Borrowed(_)));
+    let within = nested(DEPTH_MAX, r#""\\""#);
+    assert_eq!(cut_deep(within.as_bytes()), within.as_bytes());
+    let beyond = format!("[{},7]", nested(10_000, "1"));
+    let cut = format!("[{},7]", nested(DEPTH_MAX - 1, "null"));
+    assert_eq!(cut_deep(beyond.as_bytes()), cut.as_bytes());
+    // What ends too soon is still not JSON.
+    let open = "[".repeat(10_000);
+    assert!(serde_json::from_slice::<Value>(&cut_deep(open.as_bytes())).is_err());
+}
