@@ -7,6 +7,7 @@ mod body;
 mod compression;
 mod connections;
 mod counters;
+mod first_bytes;
 mod grpc;
 mod http;
 mod json;
@@ -128,7 +129,7 @@ impl Doors {
         self.inner.status.request();
         match result {
             Ok(_) => {}
-            Err(refusal) if refusal.retry_after().is_some() => self.inner.status.refused(),
+            Err(Refusal::Busy { .. } | Refusal::TooSlow(_)) => self.inner.status.refused(),
             Err(_) => self.inner.status.malformed(),
         }
     }

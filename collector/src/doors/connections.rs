@@ -16,12 +16,14 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use super::first_bytes::FirstBytes;
+
 /// How connections of one door are bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// Open at once; more wait in the listener's queue.
     pub connections: usize,
-    /// From its first byte to the last of its headers.
+    /// From being accepted, or from the request before, to the last byte of a request's headers.
     pub header_time: Duration,
     /// A peer that answers no ping for so long is gone.
     pub silence: Duration,
@@ -30,7 +32,7 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         // Half of the usual bound on file descriptors.
-        Self { connections: 512, header_time: Duration::from_secs(10), silence: Duration::from_secs(20) }
+        Self { connections: 512, header_time: Duration::from_secs(30), silence: Duration::from_secs(20) }
     }
 }
 
@@ -79,6 +81,7 @@ pub async fn serve_connections(
         };
         // Answers are small and whole: waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
+        let stream = FirstBytes::within(limits.header_time, stream);
         let service = TowerToHyperService::new(router.clone());
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = open.watch(connection);

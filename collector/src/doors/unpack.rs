@@ -10,8 +10,11 @@ use super::{Limits, json};
 
 /// Work on fewer bytes takes less time than handing it to another thread is worth.
 const INLINE_BYTES_MAX: usize = 32 << 10;
-/// Bytes of a parsed JSON document for each byte of its text, about: a `{}` in a list is 3 bytes of text and 32 of tree.
-const TREE_BYTES_PER_BYTE: usize = 12;
+/// The same of compressed ones, which may be a thousand times as many.
+const INLINE_PACKED_BYTES_MAX: usize = 1 << 10;
+/// Bytes of a parsed JSON document for each byte of its text, about: an attribute of 45 bytes is two objects, of which
+/// each is a tree node with room for eleven entries.
+const TREE_BYTES_PER_BYTE: usize = 32;
 
 /// A body as it came, and what it is said to be.
 #[derive(Debug)]
@@ -29,8 +32,9 @@ impl Packed {
         limits: Limits,
         reservation: Reservation,
     ) -> (Result<Bytes, Refusal>, Reservation) {
-        let nothing_to_do = self.encoding == Encoding::Identity && self.json.is_none();
-        if nothing_to_do || self.bytes.len() <= INLINE_BYTES_MAX {
+        let is_plain = self.encoding == Encoding::Identity;
+        let inline_max = if is_plain { INLINE_BYTES_MAX } else { INLINE_PACKED_BYTES_MAX };
+        if (is_plain && self.json.is_none()) || self.bytes.len() <= inline_max {
             return self.unpack_here(limits, reservation);
         }
         let work = move || self.unpack_here(limits, reservation);
@@ -48,7 +52,8 @@ impl Packed {
         let plain = self.encoding.inflate(self.bytes, limits.decompressed_bytes, &mut reservation);
         let payload = match (plain, self.json) {
             (Ok(plain), Some(signal)) => reservation
-                .grow(plain.len().saturating_mul(TREE_BYTES_PER_BYTE))
+                // One that is large gets through when there are few others, not never.
+                .grow(plain.len().saturating_mul(TREE_BYTES_PER_BYTE).min(limits.in_flight_bytes / 2))
                 .and_then(|()| json::to_protobuf(signal, &plain))
                 .map(Bytes::from),
             (plain, _) => plain,

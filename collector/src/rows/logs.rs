@@ -10,7 +10,7 @@ use plimsoll_store::{DecodeError, Decoded, RecordMeta};
 
 use super::columns::{Keyword, Remainder, as_keyword};
 use super::notes::Notes;
-use super::spans::{TOO_MUCH, UNKNOWN_SERVICE};
+use super::spans::{TOO_MANY, TOO_MUCH, UNKNOWN_SERVICE};
 use super::value::{Any, key_value, text};
 use super::verdicts::{Verdict, Verdicts};
 use crate::limits::{ATTRIBUTES_MAX, SPANS_MAX};
@@ -97,7 +97,10 @@ impl<'a> Rows<'a> {
                             ("service.name", Any::Str(name)) if !name.is_empty() => {
                                 resource.name = text(name, &mut self.notes);
                             }
-                            _ => resource.attributes.push((key, value)),
+                            _ if resource.attributes.len() < ATTRIBUTES_MAX => {
+                                resource.attributes.push((key, value));
+                            }
+                            _ => self.notes.warn(TOO_MANY),
                         }
                     }
                 }
@@ -125,7 +128,10 @@ impl<'a> Rows<'a> {
                         match (number, field) {
                             (1, Field::Bytes(name)) => scope.name = text(name, &mut self.notes),
                             (2, Field::Bytes(version)) => scope.version = text(version, &mut self.notes),
-                            (3, Field::Bytes(entry)) => scope.attributes.push(self.entry(entry)?),
+                            (3, Field::Bytes(entry)) if scope.attributes.len() < ATTRIBUTES_MAX => {
+                                scope.attributes.push(self.entry(entry)?);
+                            }
+                            (3, Field::Bytes(_)) => self.notes.warn(TOO_MANY),
                             _ => {}
                         }
                     }
@@ -245,9 +251,11 @@ impl<'a> Rows<'a> {
         judged: UnixNanos,
     ) -> Result<(), WireError> {
         let value = |key: &str| record.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
-        let words = |keys: &[&str]| {
+        // The record's own row has noted what is odd about them.
+        let mut noted = Notes::default();
+        let mut words = |keys: &[&str]| {
             keys.iter().find_map(|key| match value(key) {
-                Some(Any::Str(s)) if !s.is_empty() => Some(String::from_utf8_lossy(s).into_owned()),
+                Some(Any::Str(s)) if !s.is_empty() => Some(text(s, &mut noted).into_owned()),
                 _ => None,
             })
         };

@@ -182,7 +182,7 @@ impl<'a> Rows<'a> {
         shared: &mut Shared<'a>,
     ) -> Result<(), WireError> {
         if shared.remainder.len() >= ATTRIBUTES_MAX {
-            self.notes.warn("attributes of a resource or scope above the limit: dropped");
+            self.notes.warn(TOO_MANY);
             return Ok(());
         }
         if let Some(value_text) = value.text(&mut self.notes)? {
@@ -381,6 +381,7 @@ impl<'a> Rows<'a> {
     }
 }
 
+pub const TOO_MANY: &str = "attributes of a resource or scope above the limit: dropped";
 pub const TOO_MUCH: &str = "request whose attributes take more than 512 MiB in rows: those above it dropped";
 
 /// Whether the value has the type of the attribute's column.

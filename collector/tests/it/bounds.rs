@@ -93,6 +93,12 @@ async fn slow_peers_are_let_go() {
     header.write_all(b"POST /v1/traces HTTP/1.1\r\nhost: x\r\n").await.expect("writes");
     let answer = rest(&mut header).await;
     assert!(answer.is_empty() || answer.contains(" 408 "), "{answer}");
+    // Says nothing at all, or not enough to tell which protocol it speaks.
+    for said in [&b""[..], b"PRI * HTTP/2.0\r\n"] {
+        let mut silent = server.connect().await;
+        silent.write_all(said).await.expect("writes");
+        assert_eq!(rest(&mut silent).await, "");
+    }
     let mut body = server.connect().await;
     let head = format!(
         "POST /v1/traces HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{PROTO}content-length: 100\r\n\r\n"
