@@ -1,6 +1,13 @@
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use plimsoll_schemas::{Tenant, UnixNanos};
+use plimsoll_store::{Decode, RecordKind, RecordMeta};
+use proptest::prelude::*;
 use prost::Message as _;
 use serde_json::json;
 
@@ -96,4 +103,79 @@ fn only_what_is_too_deep_is_cut() {
     // What ends too soon is still not JSON.
     let open = "[".repeat(10_000);
     assert!(serde_json::from_slice::<Value>(&cut_deep(open.as_bytes())).is_err());
+}
+
+fn any_value() -> impl Strategy<Value = AnyValue> {
+    let leaf = prop_oneof![
+        ".{0,12}".prop_map(Any::StringValue),
+        any::<i64>().prop_map(Any::IntValue),
+        // Those that are no number have no one spelling in JSON.
+        any::<f64>().prop_filter("a number", |x| x.is_finite()).prop_map(Any::DoubleValue),
+        any::<bool>().prop_map(Any::BoolValue),
+        prop::collection::vec(any::<u8>(), 0..8).prop_map(Any::BytesValue),
+    ]
+    .prop_map(|value| AnyValue { value: Some(value) });
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        let list = prop::collection::vec(inner.clone(), 0..4)
+            .prop_map(|values| Any::ArrayValue(ArrayValue { values }));
+        let map = attributes(inner).prop_map(|values| Any::KvlistValue(KeyValueList { values }));
+        prop_oneof![list, map].prop_map(|value| AnyValue { value: Some(value) })
+    })
+}
+
+fn attributes(value: impl Strategy<Value = AnyValue>) -> impl Strategy<Value = Vec<KeyValue>> {
+    let key =
+        "[a-z]{1,6}|gen_ai.request.model|gen_ai.usage.input_tokens|gen_ai.latency.time_in_queue|host.name";
+    let entry =
+        (key, value).prop_map(|(key, value)| KeyValue { key, value: Some(value), ..Default::default() });
+    prop::collection::vec(entry, 0..5)
+}
+
+prop_compose! {
+    fn any_span()(
+        ids in (any::<[u8; 16]>(), any::<[u8; 8]>(), prop::option::of(any::<[u8; 8]>())),
+        name in ".{0,8}", trace_state in "([a-z]=[0-9])?", kind in 0i32..7, code in 0i32..4,
+        times in (any::<u64>(), any::<u64>()), flags in any::<u32>(), dropped in 0u32..3,
+        own in attributes(any_value()),
+        events in prop::collection::vec(("[a-z]{0,5}", any::<u64>(), attributes(any_value())), 0..3),
+        links in prop::collection::vec((any::<[u8; 16]>(), any::<[u8; 8]>(), attributes(any_value())), 0..3),
+    ) -> Span {
+        Span {
+            trace_id: ids.0.to_vec(), span_id: ids.1.to_vec(),
+            parent_span_id: ids.2.map(|id| id.to_vec()).unwrap_or_default(),
+            name, trace_state, kind, flags, start_time_unix_nano: times.0, end_time_unix_nano: times.1,
+            status: Some(Status { code, message: "m".into() }),
+            attributes: own, dropped_attributes_count: dropped,
+            events: events.into_iter().map(|(name, time_unix_nano, attributes)| Event {
+                name, time_unix_nano, attributes, dropped_attributes_count: dropped,
+            }).collect(),
+            links: links.into_iter().map(|(trace, span, attributes)| Link {
+                trace_id: trace.to_vec(), span_id: span.to_vec(), attributes, flags, ..Default::default()
+            }).collect(),
+            ..Default::default()
+        }
+    }
+}
+
+proptest! {
+    /// Whichever way a request comes, its rows are the same in every column.
+    #[test]
+    fn json_and_protobuf_make_the_same_rows(
+        spans in prop::collection::vec(any_span(), 0..4), resource in attributes(any_value()),
+    ) {
+        let request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(Resource { attributes: resource, ..Default::default() }),
+                scope_spans: vec![ScopeSpans { spans, schema_url: "u".into(), ..Default::default() }],
+                ..Default::default()
+            }],
+        };
+        let json = serde_json::to_string(&request).expect("JSON");
+        let meta = RecordMeta { kind: RecordKind::Traces, tenant: Tenant::default(), ingest: UnixNanos(7) };
+        let rows = |payload: &[u8]| crate::OtlpDecoder.decode(&meta, payload).expect("decodes");
+        let plain = rows(&request.encode_to_vec());
+        let other = rows(&to_protobuf(Signal::Traces, json.as_bytes()).map_err(|e| TestCaseError::fail(e.to_string()))?);
+        prop_assert_eq!(&plain.batches, &other.batches);
+        prop_assert_eq!(plain.message, other.message);
+    }
 }
