@@ -4,6 +4,8 @@
 //! cannot be kept is counted and named; its neighbours stay.
 
 mod columns;
+mod fields;
+mod items;
 mod logs;
 mod notes;
 mod spans;

@@ -283,3 +283,8 @@ pub fn as_keyword(types: &StringArray) -> ArrayRef {
     }
     keyword.finish(types.len())
 }
+
+/// An id, as text.
+pub fn append_hex(builder: &mut StringBuilder, digits: &[u8]) {
+    builder.append_value(std::str::from_utf8(digits).unwrap_or_default());
+}

@@ -3,21 +3,19 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Int32Array, Int64Array, ListArray, StringArray, StringBuilder, StructArray,
-    TimestampMicrosecondArray,
-};
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, StringBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::DataType;
-use plimsoll_schemas::table::{Table, event_fields, link_fields, list_item};
+use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Attr, SpanId, SpanKind, StatusCode, TraceId, UnixNanos};
 use plimsoll_store::{DecodeError, Decoded, RecordMeta};
 use rustc_hash::FxHashSet;
 
-use super::columns::{Keyword, Nulls, Promoted, Remainder, as_keyword};
+use super::columns::{Keyword, Nulls, Promoted, Remainder, append_hex, as_keyword};
+use super::fields::SpanFields;
+use super::items::{Events, Links};
 use super::notes::Notes;
 use super::value::{Any, key_value, text};
-use crate::limits::{ATTRIBUTES_MAX, EVENTS_MAX, LINKS_MAX, SPANS_MAX};
+use crate::limits::{ATTRIBUTES_MAX, SPANS_MAX};
 use crate::wire::{Field, Reader, WireError};
 
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -37,26 +35,6 @@ struct Shared<'a> {
     name: Cow<'a, str>,
     version: Cow<'a, str>,
     schema_url: Cow<'a, str>,
-}
-
-/// One span's fields, before it is known whether it is kept.
-#[derive(Default)]
-struct SpanFields<'a> {
-    trace_id: &'a [u8],
-    span_id: &'a [u8],
-    parent: &'a [u8],
-    trace_state: &'a [u8],
-    name: &'a [u8],
-    kind: i32,
-    start: u64,
-    end: u64,
-    status_code: i32,
-    status_message: &'a [u8],
-    flags: u32,
-    dropped: [u32; 3],
-    attributes: Vec<&'a [u8]>,
-    events: Vec<&'a [u8]>,
-    links: Vec<&'a [u8]>,
 }
 
 struct Rows<'a> {
@@ -394,215 +372,4 @@ fn fits(attr: Attr, value: Any<'_>) -> bool {
             | (AttrType::Double, Any::Double(_))
             | (AttrType::Bool, Any::Bool(_))
     )
-}
-
-fn append_hex(builder: &mut StringBuilder, digits: &[u8]) {
-    builder.append_value(std::str::from_utf8(digits).unwrap_or_default());
-}
-
-impl<'a> SpanFields<'a> {
-    fn read(&mut self, message: &'a [u8]) -> Result<(), WireError> {
-        let (mut attributes, mut events, mut links) = (
-            std::mem::take(&mut self.attributes),
-            std::mem::take(&mut self.events),
-            std::mem::take(&mut self.links),
-        );
-        attributes.clear();
-        events.clear();
-        links.clear();
-        *self = Self { attributes, events, links, ..Self::default() };
-        let mut reader = Reader::new(message);
-        while let Some((number, field)) = reader.next_field()? {
-            match (number, field) {
-                (1, Field::Bytes(id)) => self.trace_id = id,
-                (2, Field::Bytes(id)) => self.span_id = id,
-                (3, Field::Bytes(state)) => self.trace_state = state,
-                (4, Field::Bytes(id)) => self.parent = id,
-                (5, Field::Bytes(name)) => self.name = name,
-                (6, Field::Varint(kind)) => self.kind = kind as i32,
-                (7, Field::Fixed64(start)) => self.start = start,
-                (8, Field::Fixed64(end)) => self.end = end,
-                (9, Field::Bytes(attribute)) => self.attributes.push(attribute),
-                (10, Field::Varint(n)) => self.dropped[0] = n as u32,
-                (11, Field::Bytes(event)) => self.events.push(event),
-                (12, Field::Varint(n)) => self.dropped[1] = n as u32,
-                (13, Field::Bytes(link)) => self.links.push(link),
-                (14, Field::Varint(n)) => self.dropped[2] = n as u32,
-                (15, Field::Bytes(status)) => self.status(status)?,
-                (16, Field::Fixed32(flags)) => self.flags = flags,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn status(&mut self, message: &'a [u8]) -> Result<(), WireError> {
-        let mut reader = Reader::new(message);
-        while let Some((number, field)) = reader.next_field()? {
-            match (number, field) {
-                (2, Field::Bytes(message)) => self.status_message = message,
-                (3, Field::Varint(code)) => self.status_code = code as i32,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Puts the attributes of an event or link into its map; answers how many were dropped.
-fn item_attributes<'a>(
-    entries: &[&'a [u8]],
-    into: &mut Remainder,
-    notes: &mut Notes,
-) -> Result<u32, WireError> {
-    let mut dropped = 0;
-    for (i, entry) in entries.iter().enumerate() {
-        let (key, value): (&'a [u8], Any<'a>) = key_value(entry)?;
-        if i >= ATTRIBUTES_MAX {
-            notes.warn("attributes of an event or link above the limit: dropped");
-            dropped += 1;
-            continue;
-        }
-        match value.text(notes)? {
-            Some(value_text) => into.entry(&text(key, notes), &value_text, value.type_char()),
-            None => dropped += 1,
-        }
-    }
-    into.end();
-    Ok(dropped)
-}
-
-fn count(n: u32) -> Option<i32> {
-    (n > 0).then(|| i32::try_from(n).unwrap_or(i32::MAX))
-}
-
-/// Where the items of each row end.
-struct Lists {
-    offsets: Vec<i32>,
-    valid: Vec<bool>,
-}
-
-impl Default for Lists {
-    fn default() -> Self {
-        Self { offsets: vec![0], valid: Vec::new() }
-    }
-}
-
-impl Lists {
-    fn end(&mut self, items: usize) {
-        let items = i32::try_from(items).unwrap_or(i32::MAX);
-        self.valid.push(self.offsets.last() != Some(&items));
-        self.offsets.push(items);
-    }
-
-    fn finish(self, items: StructArray) -> ArrayRef {
-        let field = list_item(items.fields().clone());
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        Arc::new(ListArray::new(field, offsets, Arc::new(items), Some(NullBuffer::from(self.valid))))
-    }
-}
-
-#[derive(Default)]
-struct Events {
-    lists: Lists,
-    time: Vec<i64>,
-    name: StringBuilder,
-    attributes: Remainder,
-    dropped: Vec<Option<i32>>,
-}
-
-impl Events {
-    fn push(&mut self, events: &[&[u8]], notes: &mut Notes) -> Result<u32, WireError> {
-        for message in events.iter().take(EVENTS_MAX) {
-            let (mut time, mut name, mut dropped, mut attributes) = (0, &[][..], 0, Vec::new());
-            let mut reader = Reader::new(message);
-            while let Some((number, field)) = reader.next_field()? {
-                match (number, field) {
-                    (1, Field::Fixed64(t)) => time = t,
-                    (2, Field::Bytes(n)) => name = n,
-                    (3, Field::Bytes(entry)) => attributes.push(entry),
-                    (4, Field::Varint(n)) => dropped = n as u32,
-                    _ => {}
-                }
-            }
-            self.time.push(UnixNanos::from_wire(time).0);
-            self.name.append_value(text(name, notes));
-            dropped += item_attributes(&attributes, &mut self.attributes, notes)?;
-            self.dropped.push(count(dropped));
-        }
-        self.lists.end(self.time.len());
-        Ok(events.len().saturating_sub(EVENTS_MAX) as u32)
-    }
-
-    fn finish(mut self) -> ArrayRef {
-        let (attributes, types) = self.attributes.finish();
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(Int64Array::from(self.time)),
-            Arc::new(self.name.finish()),
-            attributes,
-            Arc::new(types),
-            Arc::new(Int32Array::from(self.dropped)),
-        ];
-        self.lists.finish(StructArray::new(event_fields(), columns, None))
-    }
-}
-
-#[derive(Default)]
-struct Links {
-    lists: Lists,
-    trace_id: StringBuilder,
-    span_id: StringBuilder,
-    trace_state: Vec<Option<String>>,
-    attributes: Remainder,
-    flags: Vec<Option<i32>>,
-    dropped: Vec<Option<i32>>,
-}
-
-impl Links {
-    fn push(&mut self, links: &[&[u8]], notes: &mut Notes) -> Result<u32, WireError> {
-        let mut lost = links.len().saturating_sub(LINKS_MAX) as u32;
-        for message in links.iter().take(LINKS_MAX) {
-            let (mut trace, mut span, mut state, mut dropped, mut flags) = (&[][..], &[][..], &[][..], 0, 0);
-            let mut attributes = Vec::new();
-            let mut reader = Reader::new(message);
-            while let Some((number, field)) = reader.next_field()? {
-                match (number, field) {
-                    (1, Field::Bytes(id)) => trace = id,
-                    (2, Field::Bytes(id)) => span = id,
-                    (3, Field::Bytes(s)) => state = s,
-                    (4, Field::Bytes(entry)) => attributes.push(entry),
-                    (5, Field::Varint(n)) => dropped = n as u32,
-                    (6, Field::Fixed32(f)) => flags = f,
-                    _ => {}
-                }
-            }
-            let (Some(trace), Some(span)) = (TraceId::from_wire(trace), SpanId::from_wire(span)) else {
-                notes.warn("link without valid ids: dropped");
-                lost += 1;
-                continue;
-            };
-            append_hex(&mut self.trace_id, &trace.hex());
-            append_hex(&mut self.span_id, &span.hex());
-            self.trace_state.push((!state.is_empty()).then(|| text(state, notes).into_owned()));
-            dropped += item_attributes(&attributes, &mut self.attributes, notes)?;
-            self.flags.push((flags != 0).then_some(flags as i32));
-            self.dropped.push(count(dropped));
-        }
-        self.lists.end(self.flags.len());
-        Ok(lost)
-    }
-
-    fn finish(mut self) -> ArrayRef {
-        let (attributes, types) = self.attributes.finish();
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.trace_id.finish()),
-            Arc::new(self.span_id.finish()),
-            Arc::new(StringArray::from(self.trace_state)),
-            attributes,
-            Arc::new(types),
-            Arc::new(Int32Array::from(self.flags)),
-            Arc::new(Int32Array::from(self.dropped)),
-        ];
-        self.lists.finish(StructArray::new(link_fields(), columns, None))
-    }
 }
