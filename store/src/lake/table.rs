@@ -229,22 +229,22 @@ async fn load(root: &Path, table: Table) -> Result<(DeltaTable, u64, Vec<Arc<Dat
     };
     let state = opened.snapshot().map_err(delta(table))?;
     let version = state.version();
-    let files = state
-        .log_data()
-        .iter()
-        .map(|view| {
-            let add = Add {
-                path: view.path().into_owned(),
-                partition_values: view.partition_values_map(),
-                size: view.size(),
-                modification_time: view.modification_time(),
-                stats: view.stats(),
-                deletion_vector: view.deletion_vector_descriptor(),
-                ..Add::default()
-            };
-            entries::data_file(root, table, add)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let listed = state.log_data();
+    let adds = listed.iter().map(|view| Add {
+        path: view.path().into_owned(),
+        partition_values: view.partition_values_map(),
+        size: view.size(),
+        modification_time: view.modification_time(),
+        stats: view.stats(),
+        deletion_vector: view.deletion_vector_descriptor(),
+        ..Add::default()
+    });
+    let (adds, folder): (Vec<Add>, _) = (adds.collect(), root.to_path_buf());
+    // Each has a sidecar to be read.
+    let files = blocking(move || {
+        adds.into_iter().map(|add| entries::data_file(&folder, table, add)).collect::<Result<Vec<_>, _>>()
+    })
+    .await?;
     Ok((opened, version, files))
 }
 

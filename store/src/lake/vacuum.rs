@@ -21,31 +21,36 @@ impl LakeTable {
         in_use: impl Fn(&str) -> bool,
     ) -> Result<usize, StoreError> {
         let (root, files) = (self.root(), self.files());
-        let folder = root.clone();
         let active: HashSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
         let now = Instant::now();
+        let folder = root.clone();
         let found = blocking(move || data_files(&folder)).await?;
-        let mut deleted = 0;
         self.inactive.retain(|path, _| !active.contains(path.as_str()));
+        let mut due = BTreeSet::new();
         for path in found.into_iter().filter(|p| !active.contains(p.as_str()) && !in_use(p)) {
             let since = *self.inactive.entry(path.clone()).or_insert(now);
-            if now.duration_since(since) < grace {
-                continue;
+            if now.duration_since(since) >= grace {
+                due.insert(path);
             }
-            let absolute = root.join(&path);
-            for gone in [TraceBloom::sidecar(&absolute), absolute] {
-                match std::fs::remove_file(&gone) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(StoreError::Io { path: gone, source: error });
-                    }
-                    _ => {}
-                }
-            }
-            self.inactive.remove(&path);
-            deleted += 1;
         }
-        Ok(deleted)
+        let gone = due.clone();
+        blocking(move || gone.iter().try_for_each(|path| delete(&root.join(path)))).await?;
+        self.inactive.retain(|path, _| !due.contains(path));
+        Ok(due.len())
     }
+}
+
+/// Deletes a data file and its sidecar, as far as they are there.
+fn delete(file: &Path) -> Result<(), StoreError> {
+    for gone in [TraceBloom::sidecar(file), file.to_path_buf()] {
+        match std::fs::remove_file(&gone) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Io { path: gone, source: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Data files below the partition folders, relative to the table's root, and those whose sidecar alone is left.
