@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::{SQLOptions, SessionContext};
-use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
@@ -75,7 +75,9 @@ impl Engine {
         let (store, registry) = objects::confined(&options.home)?;
         let runtime_env = RuntimeEnvBuilder::new()
             .with_object_store_registry(registry)
-            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes_max)))
+            // First come, first served. Fair shares are of all operators that might spill, and a screen's worth of
+            // statements has hundreds: none would get more than a few MiB of a pool that is nearly empty.
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory_bytes_max)))
             .with_temp_file_path(spill)
             .with_max_temp_directory_size(options.spill_bytes_max)
             .with_metadata_cache_limit(options.metadata_cache_bytes)

@@ -35,12 +35,11 @@ pub async fn answer(state: &QueryState, asked: &Analysis, only: Option<&str>) ->
     }
     let (groups_sql, series_sql, burn_sql) =
         (groups_sql(&objectives, asked)?, series_sql(&objectives, asked)?, burn_sql(&objectives, asked)?);
-    let (groups, series, burns, watermark) = tokio::try_join!(
-        state.objects(&view, &groups_sql),
-        state.objects(&view, &series_sql),
-        state.objects(&view, &burn_sql),
-        state.objects(&view, "SELECT max(ingest_unix_nano) AS at FROM verdicts"),
-    )?;
+    // One after the other, so that a screen's worth of questions leaves room for others'.
+    let groups = state.objects(&view, &groups_sql).await?;
+    let series = state.objects(&view, &series_sql).await?;
+    let burns = state.objects(&view, &burn_sql).await?;
+    let watermark = state.objects(&view, "SELECT max(ingest_unix_nano) AS at FROM verdicts").await?;
     let rows: Vec<Value> = groups.into_iter().map(|group| row(asked, group, &series, &burns)).collect();
     let watermark = watermark.first().and_then(|r| r.get("at")).cloned().unwrap_or_default();
     let mut answer = asked.head();

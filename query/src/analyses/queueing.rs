@@ -57,9 +57,8 @@ FROM stage_runs WHERE {within}{filter} GROUP BY {keys}point ORDER BY point",
 pub async fn answer(state: &QueryState, asked: &Analysis) -> Result<Value, QueryError> {
     let view = state.view(asked.tenant.clone());
     let sql = groups_sql(asked)?;
-    let series_sql = series_sql(asked)?;
-    let (groups, mut series) =
-        tokio::try_join!(state.objects(&view, &sql), state.objects(&view, &series_sql))?;
+    let groups = state.objects(&view, &sql).await?;
+    let mut series = state.objects(&view, &series_sql(asked)?).await?;
     let mut keyed: Vec<(Map<String, Value>, Vec<Value>)> = Vec::new();
     for row in &mut series {
         let key = asked.key(row);

@@ -57,12 +57,9 @@ GROUP BY callee, caller ORDER BY repeats DESC LIMIT {GROUPS_MAX}",
 pub async fn answer(state: &QueryState, asked: &Analysis) -> Result<Value, QueryError> {
     let view = state.view(asked.tenant.clone());
     let sql = edges_sql(asked)?;
-    let (series_sql, loops_sql) = (series_sql(asked)?, loops_sql(asked)?);
-    let (mut edges, series, loops) = tokio::try_join!(
-        state.objects(&view, &sql),
-        state.objects(&view, &series_sql),
-        state.objects(&view, &loops_sql)
-    )?;
+    let mut edges = state.objects(&view, &sql).await?;
+    let series = state.objects(&view, &series_sql(asked)?).await?;
+    let loops = state.objects(&view, &loops_sql(asked)?).await?;
     let mut totals = Map::new();
     for column in ["logical_calls", "attempts", "retries", "wasted_ns"] {
         let sum: f64 = edges.iter().filter_map(|e| number(e, column)).sum();
