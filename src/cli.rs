@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_norway::Value;
 
+use crate::analysis::Question;
 use crate::settings::{self, Effective, Listen, Period, SettingsError};
 
 const EXAMPLES: &str = "\
@@ -12,6 +13,7 @@ Examples:
   plimsoll demo                                     a simulated agent fleet, on http://127.0.0.1:8317
   plimsoll serve --home ./data                      receive OTLP on 4317 (gRPC) and 4318 (HTTP)
   plimsoll sql \"SELECT count(*) FROM spans\"         ask a running server
+  plimsoll queueing --start -6h --by stage,model    where work waits, as a table
   plimsoll trace 4bf92f3577b34da6a3ce929d0e0e4736   where the time of one trace went";
 
 const DEMO_EXAMPLES: &str = "\
@@ -45,6 +47,8 @@ pub enum Command {
     Sql(Sql),
     /// Shows one trace as a waterfall: where it waited, worked and tried again
     Trace(Trace),
+    #[command(flatten)]
+    Analysis(Question),
     /// Prints the settings in force and where each came from, and starts nothing
     Check(Serving),
 }

@@ -1,5 +1,6 @@
 //! The one binary: what was typed, what it means, and who does it.
 
+mod analysis;
 mod check;
 mod cli;
 mod client;
@@ -31,6 +32,7 @@ async fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(demo).await,
         Command::Sql(sql) => sql::run(sql).await,
         Command::Trace(trace) => trace::run(trace).await,
+        Command::Analysis(question) => analysis::run(question).await,
         Command::Check(serving) => check::run(&serving),
     };
     match outcome {

@@ -26,13 +26,13 @@ struct Column {
 
 pub async fn run(sql: Sql) -> crate::Outcome {
     match &sql.home {
-        None => ask(&Api::new(&sql.url), &sql).await,
-        Some(home) => on_home(home, &sql).await,
+        None => ask(&Api::new(&sql.url), &sql.statement, sql.format).await,
+        Some(home) => on_home(home, async |api| ask(api, &sql.statement, sql.format).await).await,
     }
 }
 
 /// Serves the home to this process alone, on a free port of loopback, with the other doors shut.
-async fn on_home(home: &Path, sql: &Sql) -> crate::Outcome {
+pub async fn on_home(home: &Path, ask: impl AsyncFnOnce(&Api) -> crate::Outcome) -> crate::Outcome {
     if !home.is_dir() {
         return Err(format!(
             "{}: no such folder; --home names the folder that a server wrote",
@@ -49,17 +49,18 @@ async fn on_home(home: &Path, sql: &Sql) -> crate::Outcome {
     };
     let server = crate::serve::Server::start(&serving.settings()?.settings).await?;
     let address = server.addresses().http.ok_or("the HTTP door is off")?;
-    let answered = ask(&Api::new(&format!("http://{address}")), sql).await;
+    let answered = ask(&Api::new(&format!("http://{address}"))).await;
     server.stop().await?;
     answered
 }
 
-async fn ask(api: &Api, sql: &Sql) -> crate::Outcome {
-    match sql.format {
-        Format::Csv => print!("{}", text(&api.sql(&sql.statement, "text/csv").await?)),
-        Format::Json => println!("{}", text(&api.sql(&sql.statement, "application/json").await?)),
+/// Asks and prints.
+pub async fn ask(api: &Api, statement: &str, format: Format) -> crate::Outcome {
+    match format {
+        Format::Csv => print!("{}", text(&api.sql(statement, "text/csv").await?)),
+        Format::Json => println!("{}", text(&api.sql(statement, "application/json").await?)),
         Format::Table => {
-            let body = api.sql(&sql.statement, "application/json").await?;
+            let body = api.sql(statement, "application/json").await?;
             let answer: Answer = serde_json::from_slice(&body).map_err(|e| {
                 format!("the server's answer is not what was expected: {e}; are both of one version?")
             })?;

@@ -1,27 +1,38 @@
-//! The analyses over many traces: each is one definition, in SQL over the settled tables.
+//! The analyses over many traces. Each has one definition, from which its HTTP endpoint, its SQL function and its
+//! command are made; `ALL` is the list of them.
 
+pub mod computed;
+pub mod definition;
 pub mod goodput;
 mod judged;
 pub mod queueing;
 pub mod retries;
 pub mod table_functions;
 
-use plimsoll_schemas::{DurationNs, Tenant};
+use std::collections::BTreeMap;
+
+use plimsoll_schemas::DurationNs;
 use serde_json::{Map, Value};
+
+use definition::Definition;
 
 use crate::error::QueryError;
 use crate::filter::Term;
 use crate::time::TimeRange;
 
+/// Every analysis there is.
+pub static ALL: [&Definition; 3] = [&goodput::DEFINITION, &queueing::DEFINITION, &retries::DEFINITION];
+
 /// What is asked of an analysis.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Analysis {
     pub range: TimeRange,
     /// Width of one point of a series.
     pub step: DurationNs,
     pub by: Vec<GroupKey>,
     pub filter: Vec<Term>,
-    pub tenant: Option<Tenant>,
+    /// What the analysis takes beyond these, by name.
+    pub parameters: BTreeMap<&'static str, String>,
 }
 
 /// A column that answers are grouped by.
@@ -68,8 +79,13 @@ impl Analysis {
         if keys.is_empty() { keys } else { format!("GROUP BY {}\n", keys.trim_end_matches(", ")) }
     }
 
+    /// The value of a parameter that only this analysis has.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
     /// The parts that every answer begins with.
-    fn head(&self) -> Map<String, Value> {
+    pub fn head(&self) -> Map<String, Value> {
         let mut head = Map::new();
         head.insert("start_unix_nano".into(), self.range.start.0.to_string().into());
         head.insert("end_unix_nano".into(), self.range.end.0.to_string().into());

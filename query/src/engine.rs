@@ -23,16 +23,15 @@ use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use plimsoll_schemas::objective::Objective;
 use rows::Part;
 pub use rows::{Collected, Rows};
 
-use crate::analyses::table_functions;
+use crate::analyses::table_functions::{self, Call, Replacement};
 use crate::error::QueryError;
 use crate::functions;
 use crate::guard;
 use crate::options::QueryOptions;
-use crate::tables::catalog::Lake;
+use crate::tables::catalog::{Computed, Lake};
 use crate::tables::{CATALOG, LakeSchema, SCHEMA};
 
 /// Of the threads that plan: a tree of [`guard::OPERATORS_MAX`] operators is walked by recursion.
@@ -114,18 +113,30 @@ impl Engine {
         })
     }
 
-    /// Runs what a user wrote: guarded, and with the analyses as table functions.
-    pub async fn sql(
+    /// What a user wrote, guarded; and the analyses that it calls.
+    pub async fn parse(&self, sql: &str) -> Result<(Statement, Vec<Call>), QueryError> {
+        let sql = sql.to_owned();
+        // Where the stack is large.
+        let parsed = self.runtime()?.spawn(async move {
+            let mut statement = guard::check(&sql)?;
+            let calls = table_functions::calls(&mut statement)?;
+            Ok((statement, calls))
+        });
+        parsed.await.map_err(|e| QueryError::Internal(format!("parsing: {e}")))?
+    }
+
+    /// Runs what [`Self::parse`] read, with what stands in place of its calls.
+    pub async fn statement(
         &self,
         view: &View,
-        sql: &str,
-        objectives: Vec<Objective>,
+        statement: Statement,
+        replacements: Vec<Replacement>,
+        computed: Computed,
         rows_max: usize,
     ) -> Result<Rows, QueryError> {
-        let sql = sql.to_owned();
-        self.run(view, rows_max, move || {
-            let mut statement = guard::check(&sql)?;
-            table_functions::expand(&mut statement, &objectives)?;
+        self.run(view, computed, rows_max, move || {
+            let mut statement = statement;
+            table_functions::replace(&mut statement, replacements)?;
             Ok(statement)
         })
         .await
@@ -135,7 +146,7 @@ impl Engine {
     pub async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
         let rows_max = self.options.rows_max;
         let rows = self
-            .run(view, rows_max, move || {
+            .run(view, Computed::default(), rows_max, move || {
                 let mut statements = datafusion::sql::parser::DFParser::parse_sql(&sql)?;
                 statements.pop_front().ok_or_else(|| QueryError::Internal("no statement".into()))
             })
@@ -147,17 +158,18 @@ impl Engine {
     async fn run(
         &self,
         view: &View,
+        computed: Computed,
         rows_max: usize,
         parse: impl FnOnce() -> Result<Statement, QueryError> + Send + 'static,
     ) -> Result<Rows, QueryError> {
         let permit = self.permit().await?;
-        let runtime =
-            self.runtime.as_ref().ok_or_else(|| QueryError::Internal("the process is closing".into()))?;
+        let runtime = self.runtime()?;
         let lake = Lake {
             snapshot: view.snapshot.clone(),
             tenant: view.tenant.clone(),
             rules: self.rules.clone(),
             store: self.store.clone(),
+            computed: Arc::new(computed),
         };
         let base = self.base.clone();
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
@@ -182,6 +194,10 @@ impl Engine {
             drop((snapshot, permit));
         });
         Rows::open(receiver, task).await
+    }
+
+    fn runtime(&self) -> Result<&Runtime, QueryError> {
+        self.runtime.as_ref().ok_or_else(|| QueryError::Internal("the process is closing".into()))
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, QueryError> {

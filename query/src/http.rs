@@ -15,7 +15,8 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use serde_json::Value;
 
-use crate::analyses::{goodput, queueing, retries};
+use crate::analyses;
+use crate::analyses::definition::Definition;
 use crate::state::QueryState;
 use asked::Asked;
 use problem::Problem;
@@ -27,16 +28,17 @@ type Answer = Result<Json<Value>, Problem>;
 
 /// Everything under `/api/v1`, `/healthz`, `/readyz` and `/metrics`.
 pub fn router(state: QueryState) -> Router {
-    let api = Router::new()
+    let api = analyses::ALL.into_iter().fold(Router::new(), |api, definition| {
+        let answer = move |State(state): State<QueryState>, asked: Asked| analysis(state, asked, definition);
+        api.route(&format!("/{}", definition.name), get(answer))
+    });
+    let api = api
         .route("/sql", post(sql::sql))
         .route("/traces/{trace_id}", get(traces::trace))
         .route("/search", get(search::search))
         .route("/heatmap", get(lists::heatmap))
         .route("/services", get(lists::services))
         .route("/slices", get(lists::slices))
-        .route("/queueing", get(queueing_of))
-        .route("/retries", get(retries_of))
-        .route("/goodput", get(goodput_of))
         .route("/verdicts", post(verdicts::post))
         .route("/system", get(health::system))
         .fallback(unknown);
@@ -54,15 +56,10 @@ async fn unknown(uri: http::Uri) -> Problem {
     Problem::not_found(format!("nothing answers at {}; docs/http-api.md lists what does", uri.path()))
 }
 
-async fn queueing_of(State(state): State<QueryState>, asked: Asked) -> Answer {
-    Ok(Json(queueing::answer(&state, &asked.analysis(&["stage"])?).await?))
-}
-
-async fn retries_of(State(state): State<QueryState>, asked: Asked) -> Answer {
-    Ok(Json(retries::answer(&state, &asked.analysis(&[])?).await?))
-}
-
-async fn goodput_of(State(state): State<QueryState>, asked: Asked) -> Answer {
-    let objective = asked.get("objective").map(str::to_owned);
-    Ok(Json(goodput::answer(&state, &asked.analysis(&[])?, objective.as_deref()).await?))
+async fn analysis(state: QueryState, asked: Asked, definition: &'static Definition) -> Answer {
+    let analysis = asked.analysis(definition)?;
+    let head = analysis.head();
+    let view = state.view(asked.tenant);
+    let answer = (definition.answer)(state, view, analysis).await?;
+    Ok(Json(definition.document(&head, answer)))
 }

@@ -18,6 +18,8 @@ mod tables;
 mod time;
 mod trace;
 
+pub use analyses::ALL as ANALYSES;
+pub use analyses::definition::{Definition, Parameter, SHARED as SHARED_PARAMETERS};
 pub use engine::{Collected, Rows, View};
 pub use error::QueryError;
 pub use http::router;

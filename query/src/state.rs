@@ -7,11 +7,14 @@ use plimsoll_schemas::Tenant;
 use plimsoll_store::Store;
 use serde_json::Value;
 
-use crate::analyses::{goodput, table_functions};
+use crate::analyses::computed;
+use crate::analyses::definition::InSql;
+use crate::analyses::table_functions::{Call, Replacement};
 use crate::engine::{Collected, Engine, Rows, View};
 use crate::error::QueryError;
 use crate::objectives::Objectives;
 use crate::options::QueryOptions;
+use crate::tables::catalog::Computed;
 
 /// A cheap handle; clones share one engine.
 #[derive(Clone)]
@@ -74,14 +77,25 @@ impl QueryState {
         View { snapshot: self.inner.store.snapshot(), tenant }
     }
 
-    /// Runs what a user wrote, guarded.
+    /// Runs what a user wrote, guarded, and with the analyses as table functions.
     pub async fn sql(&self, view: &View, sql: &str, rows_max: usize) -> Result<Rows, QueryError> {
-        let objectives = if table_functions::may_need_objectives(sql) {
-            goodput::objectives(self, view, "true").await?.0
-        } else {
-            Vec::new()
-        };
-        self.inner.engine.sql(view, sql, objectives, rows_max).await
+        let (statement, calls) = self.inner.engine.parse(sql).await?;
+        let mut computed = Computed::default();
+        let mut replacements = Vec::with_capacity(calls.len());
+        for Call { definition, asked } in calls {
+            replacements.push(match definition.in_sql {
+                InSql::Statement(sql) => {
+                    Replacement::Statement(sql(self.clone(), view.clone(), asked).await?)
+                }
+                InSql::Computed { columns } => {
+                    let answer = (definition.answer)(self.clone(), view.clone(), asked).await?;
+                    let name = format!("{} {}", definition.function, computed.len());
+                    computed.insert(name.clone(), computed::batch(columns(), &answer.rows)?);
+                    Replacement::Table(name)
+                }
+            });
+        }
+        self.inner.engine.statement(view, statement, replacements, computed, rows_max).await
     }
 
     pub(crate) async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {

@@ -1,16 +1,35 @@
 //! How much of what was offered was good: in time, without error, and judged right. An interval, never a guess:
 //! low counts unjudged runs as bad, high as good. Alerts use high, so that late verdicts do not page.
 
+use futures::FutureExt;
 use plimsoll_schemas::Outcome;
 use plimsoll_schemas::objective::{Objective, built_in};
 use serde_json::{Map, Value, json};
 
+use super::definition::{Answer, Definition, Explain, InSql, Parameter};
 use super::judged::runs_sql;
 use super::{Analysis, GROUPS_MAX, number, share, timed};
 use crate::engine::View;
 use crate::error::QueryError;
 use crate::state::QueryState;
 use crate::time;
+
+pub static DEFINITION: Definition = Definition {
+    name: "goodput",
+    function: "goodput",
+    summary: "How much of what was offered was good: in time, without error, judged right",
+    by: Some(&[]),
+    parameters: &[Parameter { name: "objective", value: "NAME", help: "Only this objective" }],
+    rows: "rows",
+    answer: |state, view, asked| async move { answer(&state, &view, &asked).await }.boxed(),
+    in_sql: InSql::Statement(|state, view, asked| {
+        async move {
+            let (objectives, _) = objectives(&state, &view, &asked.within("start_unix_nano")).await?;
+            groups_sql(&only(objectives, &asked)?, &asked)
+        }
+        .boxed()
+    }),
+};
 
 /// Windows over which the burn of the error budget is stated, up to the end of the range.
 const BURN_WINDOWS: [(&str, i64); 3] =
@@ -26,34 +45,43 @@ const SAMPLES: [(&str, &str); 5] = [
 /// Stages that are judged when nobody says which, the busiest first.
 const STAGES_MAX: usize = 20;
 
-pub async fn answer(state: &QueryState, asked: &Analysis, only: Option<&str>) -> Result<Value, QueryError> {
-    let view = state.view(asked.tenant.clone());
-    let (mut objectives, source) = objectives(state, &view, &asked.within("start_unix_nano")).await?;
-    objectives.retain(|o| only.is_none_or(|name| o.name == name));
-    if let (Some(name), true) = (only, objectives.is_empty()) {
-        return Err(QueryError::NotFound(format!("no objective is named {name:?}")));
-    }
+async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Answer, QueryError> {
+    let (objectives, source) = objectives(state, view, &asked.within("start_unix_nano")).await?;
+    let objectives = only(objectives, asked)?;
     let (groups_sql, series_sql, burn_sql) =
         (groups_sql(&objectives, asked)?, series_sql(&objectives, asked)?, burn_sql(&objectives, asked)?);
     // One after the other, so that a screen's worth of questions leaves room for others'.
-    let groups = state.objects(&view, &groups_sql).await?;
-    let series = state.objects(&view, &series_sql).await?;
-    let burns = state.objects(&view, &burn_sql).await?;
-    let watermark = state.objects(&view, "SELECT max(ingest_unix_nano) AS at FROM verdicts").await?;
-    let rows: Vec<Value> = groups.into_iter().map(|group| row(asked, group, &series, &burns)).collect();
+    let groups = state.objects(view, &groups_sql).await?;
+    let series = state.objects(view, &series_sql).await?;
+    let burns = state.objects(view, &burn_sql).await?;
+    let watermark = state.objects(view, "SELECT max(ingest_unix_nano) AS at FROM verdicts").await?;
+    let rows = groups.into_iter().map(|group| row(asked, group, &series, &burns)).collect();
     let watermark = watermark.first().and_then(|r| r.get("at")).cloned().unwrap_or_default();
-    let mut answer = asked.head();
-    answer.insert("verdict_watermark_unix_nano".into(), watermark);
-    answer.insert("objectives_source".into(), source.into());
-    answer.insert("problems".into(), json!(state.objectives().current().problems));
-    answer.insert("objectives".into(), objectives.iter().map(described).collect());
-    answer.insert("rows".into(), rows.into());
-    answer.insert("sql".into(), groups_sql.into());
-    Ok(answer.into())
+    let mut more = Map::new();
+    more.insert("verdict_watermark_unix_nano".into(), watermark);
+    more.insert("objectives_source".into(), source.into());
+    more.insert("problems".into(), json!(state.objectives().current().problems));
+    more.insert("objectives".into(), objectives.iter().map(described).collect());
+    let explain = Explain {
+        sql: vec![groups_sql, series_sql, burn_sql],
+        method: "Every run that was offered, against its objectives: low counts unjudged runs as bad, high as good.",
+        sample_trace_ids: Vec::new(),
+    };
+    Ok(Answer { rows, more, explain })
+}
+
+/// The objectives that are asked for.
+fn only(mut objectives: Vec<Objective>, asked: &Analysis) -> Result<Vec<Objective>, QueryError> {
+    let Some(name) = asked.parameter("objective") else { return Ok(objectives) };
+    objectives.retain(|o| o.name == name);
+    if objectives.is_empty() {
+        return Err(QueryError::NotFound(format!("no objective is named {name:?}")));
+    }
+    Ok(objectives)
 }
 
 /// Those of the folder; without any, one for each stage that ran, and one for the request.
-pub async fn objectives(
+async fn objectives(
     state: &QueryState,
     view: &View,
     within: &str,
@@ -182,7 +210,7 @@ fn row(
     mut group: Map<String, Value>,
     series: &[Map<String, Value>],
     burns: &[Map<String, Value>],
-) -> Value {
+) -> Map<String, Value> {
     let same = |other: &&Map<String, Value>| {
         other.get("ordinal") == group.get("ordinal")
             && asked.by.iter().all(|k| other.get(k.column()) == group.get(k.column()))
@@ -222,7 +250,7 @@ fn row(
         .collect();
     // Work in flight exports only at its end: what started within the last p99 is not all there yet.
     let incomplete = n("p99_ns").is_some_and(|p99| asked.range.end.0 as f64 > time::now().0 as f64 - p99);
-    json!({
+    let row = json!({
         "objective": take("objective"), "stage": stage, "key": key,
         "offered": take("offered"), "good_low": take("good_low"), "good_high": take("good_high"),
         "judged": take("judged"), "unjudged": take("unjudged"), "judged_share": take("judged_share"),
@@ -234,7 +262,11 @@ fn row(
         "target": target, "breached": high.zip(target).is_some_and(|(a, target)| a < target),
         "burn": burn, "budget_remaining": left, "incomplete": incomplete,
         "series": points, "sample_trace_ids": samples,
-    })
+    });
+    match row {
+        Value::Object(row) => row,
+        _ => Map::new(),
+    }
 }
 
 fn some_list(value: Value) -> Value {

@@ -3,12 +3,26 @@
 //! Queue time that no evidence tells is unknown, not zero: `queue_share` speaks of the runs whose queue is known,
 //! and `queue_coverage` says which share of the time that is.
 
-use serde_json::{Map, Value, json};
+use futures::FutureExt;
+use serde_json::{Map, Value};
 
+use super::definition::{Answer, Definition, Explain, InSql};
 use super::{Analysis, GROUPS_MAX, number, share, timed};
+use crate::engine::View;
 use crate::error::QueryError;
 use crate::filter::{self, Over};
 use crate::state::QueryState;
+
+pub static DEFINITION: Definition = Definition {
+    name: "queueing",
+    function: "queueing",
+    summary: "Where work waits and where it is done",
+    by: Some(&["stage"]),
+    parameters: &[],
+    rows: "groups",
+    answer: |state, view, asked| async move { answer(&state, &view, &asked).await }.boxed(),
+    in_sql: InSql::Statement(|_, _, asked| async move { groups_sql(&asked) }.boxed()),
+};
 
 const SUMS: &str = "sum(duration_ns) AS duration_ns, sum(queue_ns) AS queue_ns, sum(load_ns) AS load_ns,
   sum(compute_ns) AS compute_ns, sum(transit_ns) AS transit_ns, sum(backoff_ns) AS backoff_ns,
@@ -54,11 +68,10 @@ FROM stage_runs WHERE {within}{filter} GROUP BY {keys}point ORDER BY point",
     ))
 }
 
-pub async fn answer(state: &QueryState, asked: &Analysis) -> Result<Value, QueryError> {
-    let view = state.view(asked.tenant.clone());
-    let sql = groups_sql(asked)?;
-    let groups = state.objects(&view, &sql).await?;
-    let mut series = state.objects(&view, &series_sql(asked)?).await?;
+async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Answer, QueryError> {
+    let (groups_sql, series_sql) = (groups_sql(asked)?, series_sql(asked)?);
+    let groups = state.objects(view, &groups_sql).await?;
+    let mut series = state.objects(view, &series_sql).await?;
     let mut keyed: Vec<(Map<String, Value>, Vec<Value>)> = Vec::new();
     for row in &mut series {
         let key = asked.key(row);
@@ -68,19 +81,19 @@ pub async fn answer(state: &QueryState, asked: &Analysis) -> Result<Value, Query
             None => keyed.push((key, vec![point])),
         }
     }
-    let groups: Vec<Value> = groups
-        .into_iter()
-        .filter(|g| number(g, "runs").is_some_and(|n| n > 0.0))
-        .map(|mut group| {
+    let groups =
+        groups.into_iter().filter(|g| number(g, "runs").is_some_and(|n| n > 0.0)).map(|mut group| {
             let key = asked.key(&mut group);
             let points = keyed.iter().find(|(k, _)| *k == key).map(|(_, p)| p.clone()).unwrap_or_default();
             group.insert("series".into(), points.into());
             group.insert("key".into(), key.into());
-            group.into()
-        })
-        .collect();
-    let mut answer = asked.head();
-    answer.insert("groups".into(), groups.into());
-    answer.insert("sql".into(), json!(sql));
-    Ok(answer.into())
+            group
+        });
+    let explain = Explain {
+        sql: vec![groups_sql, series_sql],
+        method: "Sums and HDR quantiles over settled stage runs. Queue time without evidence is unknown: queue_share is of the \
+                 runs whose queue is known, queue_coverage says which share of the time they are.",
+        sample_trace_ids: Vec::new(),
+    };
+    Ok(Answer { rows: groups.collect(), explain, ..Answer::default() })
 }

@@ -1,12 +1,26 @@
 //! What is tried again: attempts, amplification and wasted time per edge and window; and agents that repeat themselves,
 //! counted apart, because the remedies differ.
 
+use futures::FutureExt;
 use serde_json::{Map, Value, json};
 
+use super::definition::{Answer, Definition, Explain, InSql};
 use super::{Analysis, GROUPS_MAX, number, ratio, share, timed};
+use crate::engine::View;
 use crate::error::QueryError;
 use crate::filter::{self, Over};
 use crate::state::QueryState;
+
+pub static DEFINITION: Definition = Definition {
+    name: "retries",
+    function: "retries",
+    summary: "What is tried again, how far that multiplies, and what it wastes",
+    by: None,
+    parameters: &[],
+    rows: "edges",
+    answer: |state, view, asked| async move { answer(&state, &view, &asked).await }.boxed(),
+    in_sql: InSql::Statement(|_, _, asked| async move { edges_sql(&asked) }.boxed()),
+};
 
 const COUNTS: &str = "sum(logical_calls) AS logical_calls, sum(attempts) AS attempts, sum(retries) AS retries,
   sum(failed_attempts) AS failed_attempts, sum(hedges) AS hedges, sum(wasted_ns) AS wasted_ns, sum(backoff_ns) AS backoff_ns";
@@ -54,12 +68,11 @@ GROUP BY callee, caller ORDER BY repeats DESC LIMIT {GROUPS_MAX}",
     ))
 }
 
-pub async fn answer(state: &QueryState, asked: &Analysis) -> Result<Value, QueryError> {
-    let view = state.view(asked.tenant.clone());
-    let sql = edges_sql(asked)?;
-    let mut edges = state.objects(&view, &sql).await?;
-    let series = state.objects(&view, &series_sql(asked)?).await?;
-    let loops = state.objects(&view, &loops_sql(asked)?).await?;
+async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Answer, QueryError> {
+    let (edges_sql, series_sql, loops_sql) = (edges_sql(asked)?, series_sql(asked)?, loops_sql(asked)?);
+    let mut edges = state.objects(view, &edges_sql).await?;
+    let series = state.objects(view, &series_sql).await?;
+    let loops = state.objects(view, &loops_sql).await?;
     let mut totals = Map::new();
     for column in ["logical_calls", "attempts", "retries", "wasted_ns"] {
         let sum: f64 = edges.iter().filter_map(|e| number(e, column)).sum();
@@ -80,13 +93,16 @@ pub async fn answer(state: &QueryState, asked: &Analysis) -> Result<Value, Query
         });
         edge.insert("series".into(), shown.collect());
     }
-    let mut answer = asked.head();
-    answer.remove("by");
-    answer.insert("totals".into(), totals.into());
-    answer.insert("edges".into(), edges.into_iter().map(Value::from).collect());
-    answer.insert("loops".into(), loops.into_iter().map(Value::from).collect());
-    answer.insert("sql".into(), sql.into());
-    Ok(answer.into())
+    let mut more = Map::new();
+    more.insert("totals".into(), totals.into());
+    more.insert("loops".into(), loops.into_iter().map(Value::from).collect());
+    let explain = Explain {
+        sql: vec![edges_sql, series_sql, loops_sql],
+        method: "Attempts and logical calls per edge, counted when a trace settles: amplification is attempts ÷ logical calls, \
+                 retry share is retries ÷ attempts. Loops are repeats of the same tool with the same arguments, counted apart.",
+        sample_trace_ids: Vec::new(),
+    };
+    Ok(Answer { rows: edges, more, explain })
 }
 
 /// The window with the greatest retry share, of those in which anything was retried.

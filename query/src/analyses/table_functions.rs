@@ -1,7 +1,7 @@
 //! The analyses in SQL: `queueing('-1h', 'now', 'stage, model')`, `retries('-1h')`, `goodput(by => 'tenant')`.
 //!
-//! A call stands for the statement that the HTTP API runs for the same question, and is replaced by it before planning:
-//! there is one definition of each number, whoever asks.
+//! A call is replaced before planning, by the statement that the HTTP API runs for the same question or by a table of the
+//! rows that it computes: there is one definition of each number, whoever asks.
 
 use std::ops::ControlFlow;
 
@@ -10,86 +10,90 @@ use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query, Statement as SqlStatement, TableAlias,
     TableFactor, Value, VisitMut, VisitorMut,
 };
-use plimsoll_schemas::objective::Objective;
 
-use super::{Analysis, GroupKey, goodput, queueing, retries};
+use super::definition::Definition;
+use super::{ALL, Analysis, GroupKey};
 use crate::error::QueryError;
 use crate::filter;
 use crate::time::{self, TimeRange};
 
 /// Calls in one statement: each is a page of SQL.
 const CALLS_MAX: usize = 8;
-/// The parameters of every function, in order.
-const PARAMETERS: [&str; 4] = ["start", "end", "by", "filter"];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Function {
-    Queueing,
-    Retries,
-    Goodput,
+/// One call in a statement.
+#[derive(Debug)]
+pub struct Call {
+    pub definition: &'static Definition,
+    pub asked: Analysis,
 }
 
-impl Function {
-    fn of(name: &ObjectName) -> Option<Self> {
-        match name.to_string().to_lowercase().as_str() {
-            "queueing" => Some(Self::Queueing),
-            "retries" => Some(Self::Retries),
-            "goodput" => Some(Self::Goodput),
-            _ => None,
+/// What stands in a call's place.
+#[derive(Debug)]
+pub enum Replacement {
+    Statement(String),
+    /// The name of a table of this question alone.
+    Table(String),
+}
+
+/// The calls of a statement, in the order in which [`replace`] takes their replacements.
+pub fn calls(statement: &mut Statement) -> Result<Vec<Call>, QueryError> {
+    let now = time::now();
+    let mut calls = Vec::new();
+    visit(statement, &mut |definition, args, _| {
+        if calls.len() == CALLS_MAX {
+            return Err(QueryError::Refused(format!("a statement may call {CALLS_MAX} analyses at most")));
         }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Queueing => "queueing",
-            Self::Retries => "retries",
-            Self::Goodput => "goodput",
-        }
-    }
+        calls.push(Call { definition, asked: asked(definition, args, now)? });
+        Ok(None)
+    })?;
+    Ok(calls)
 }
 
-/// Whether a statement may call [`goodput`], and so has to know the objectives.
-pub fn may_need_objectives(sql: &str) -> bool {
-    sql.to_lowercase().contains("goodput")
+/// Puts the replacements in place of the calls.
+pub fn replace(statement: &mut Statement, replacements: Vec<Replacement>) -> Result<(), QueryError> {
+    let mut replacements = replacements.into_iter();
+    visit(statement, &mut |definition, _, alias| {
+        let alias = alias.or_else(|| Some(named(definition.function)));
+        let sql = match replacements.next() {
+            Some(Replacement::Statement(sql)) => sql,
+            Some(Replacement::Table(name)) => format!("SELECT * FROM \"{name}\""),
+            None => return Err(QueryError::Internal("a call came from nowhere".into())),
+        };
+        Ok(Some(TableFactor::Derived { lateral: false, subquery: query(&sql)?, alias, sample: None }))
+    })
 }
 
-/// Puts the analyses' statements in place of the calls.
-pub fn expand(statement: &mut Statement, objectives: &[Objective]) -> Result<(), QueryError> {
+/// What to do with a call, its arguments and its alias; an answer takes its place.
+type Visit<'a> = dyn FnMut(&'static Definition, &[FunctionArg], Option<TableAlias>) -> Result<Option<TableFactor>, QueryError>
+    + 'a;
+
+fn visit(statement: &mut Statement, each: &mut Visit<'_>) -> Result<(), QueryError> {
     match statement {
-        Statement::Explain(explain) => expand(&mut explain.statement, objectives),
-        Statement::Statement(sql) => {
-            match sql.visit(&mut Expansion { objectives, now: time::now(), calls: 0 }) {
-                ControlFlow::Continue(()) => Ok(()),
-                ControlFlow::Break(error) => Err(error),
-            }
-        }
+        Statement::Explain(explain) => visit(&mut explain.statement, each),
+        Statement::Statement(sql) => match sql.visit(&mut Calls { each }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(error) => Err(error),
+        },
         _ => Ok(()),
     }
 }
 
-struct Expansion<'a> {
-    objectives: &'a [Objective],
-    now: plimsoll_schemas::UnixNanos,
-    calls: usize,
+struct Calls<'a, 'b> {
+    each: &'a mut Visit<'b>,
 }
 
-impl VisitorMut for Expansion<'_> {
+impl VisitorMut for Calls<'_, '_> {
     type Break = QueryError;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<QueryError> {
         let TableFactor::Table { name, args: Some(args), alias, .. } = factor else {
             return ControlFlow::Continue(());
         };
-        let Some(function) = Function::of(name) else { return ControlFlow::Continue(()) };
-        self.calls += 1;
-        if self.calls > CALLS_MAX {
-            let problem = format!("a statement may call {CALLS_MAX} analyses at most");
-            return ControlFlow::Break(QueryError::Refused(problem));
-        }
-        match self.query(function, &args.args) {
-            Ok(query) => {
-                let alias = alias.take().or_else(|| Some(named(function.name())));
-                *factor = TableFactor::Derived { lateral: false, subquery: query, alias, sample: None };
+        let Some(definition) = definition_of(name) else { return ControlFlow::Continue(()) };
+        match (self.each)(definition, &args.args, alias.clone()) {
+            Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(instead)) => {
+                *factor = instead;
                 ControlFlow::Continue(())
             }
             Err(error) => ControlFlow::Break(error),
@@ -97,62 +101,70 @@ impl VisitorMut for Expansion<'_> {
     }
 }
 
-impl Expansion<'_> {
-    fn query(&self, function: Function, args: &[FunctionArg]) -> Result<Box<Query>, QueryError> {
-        let asked = self.asked(function, args)?;
-        let sql = match function {
-            Function::Queueing => queueing::groups_sql(&asked)?,
-            Function::Retries => retries::edges_sql(&asked)?,
-            Function::Goodput => goodput::groups_sql(self.objectives, &asked)?,
-        };
-        let parsed = DFParser::parse_sql(&sql)?.pop_front();
-        match parsed {
-            Some(Statement::Statement(statement)) => match *statement {
-                SqlStatement::Query(query) => Ok(query),
-                _ => Err(QueryError::Internal(format!("{} is not a query", function.name()))),
-            },
-            _ => Err(QueryError::Internal(format!("{} is not a statement", function.name()))),
-        }
-    }
+fn definition_of(name: &ObjectName) -> Option<&'static Definition> {
+    let name = name.to_string();
+    ALL.into_iter().find(|d| name.eq_ignore_ascii_case(d.function))
+}
 
-    fn asked(&self, function: Function, args: &[FunctionArg]) -> Result<Analysis, QueryError> {
-        let invalid = |problem: String| {
-            let usage =
-                "(start, end, by, filter), all optional, as in ('-1h', 'now', 'stage') or (by => 'stage')";
-            QueryError::Invalid(format!("{0}: {problem}; it takes {0}{usage}", function.name()))
-        };
-        let mut values: [Option<String>; PARAMETERS.len()] = Default::default();
-        for (position, arg) in args.iter().enumerate() {
-            let (at, value) = match arg {
-                FunctionArg::Unnamed(value) => (position, value),
-                FunctionArg::Named { name, arg, .. } => {
-                    let known = PARAMETERS.iter().position(|p| name.value.eq_ignore_ascii_case(p));
-                    (known.ok_or_else(|| invalid(format!("no parameter is named {:?}", name.value)))?, arg)
-                }
-                FunctionArg::ExprNamed { name, .. } => {
-                    return Err(invalid(format!("{name} is not a parameter's name")));
-                }
-            };
-            let slot = values
-                .get_mut(at)
-                .ok_or_else(|| invalid(format!("{} arguments are too many", args.len())))?;
-            *slot = text(value).ok_or_else(|| invalid(format!("{value} is not text in single quotes")))?;
-        }
-        let [start, end, by, filter] = &values;
-        let range = TimeRange::parse(start.as_deref(), end.as_deref(), self.now)?;
-        let by = by.as_deref().unwrap_or(if function == Function::Queueing { "stage" } else { "" });
-        if function == Function::Retries && !by.is_empty() {
-            return Err(invalid("its rows are edges: by does not apply".into()));
-        }
-        let by = by.split(',').map(str::trim).filter(|k| !k.is_empty()).map(GroupKey::parse);
-        Ok(Analysis {
-            range,
-            step: range.step(None)?,
-            by: by.collect::<Result<_, _>>()?,
-            filter: filter::parse(filter.as_deref().unwrap_or(""))?,
-            tenant: None,
-        })
+fn query(sql: &str) -> Result<Box<Query>, QueryError> {
+    if let Some(Statement::Statement(statement)) = DFParser::parse_sql(sql)?.pop_front()
+        && let SqlStatement::Query(query) = *statement
+    {
+        return Ok(query);
     }
+    Err(QueryError::Internal(format!("an analysis is not a query: {sql}")))
+}
+
+fn asked(
+    definition: &'static Definition,
+    args: &[FunctionArg],
+    now: plimsoll_schemas::UnixNanos,
+) -> Result<Analysis, QueryError> {
+    let function = definition.function;
+    let names: Vec<&'static str> = definition.parameter_names().collect();
+    let invalid = |problem: String| {
+        let names = names.join(", ");
+        QueryError::Invalid(format!(
+            "{function}: {problem}; it takes {function}({names}), all optional, as in ('-1h', 'now', 'stage') or (by => 'stage')"
+        ))
+    };
+    let mut values: Vec<Option<String>> = vec![None; names.len()];
+    for (position, arg) in args.iter().enumerate() {
+        let (at, value) = match arg {
+            FunctionArg::Unnamed(value) => (position, value),
+            FunctionArg::Named { name, arg, .. } => {
+                let known = names.iter().position(|p| name.value.eq_ignore_ascii_case(p));
+                (known.ok_or_else(|| invalid(format!("no parameter is named {:?}", name.value)))?, arg)
+            }
+            FunctionArg::ExprNamed { name, .. } => {
+                return Err(invalid(format!("{name} is not a parameter's name")));
+            }
+        };
+        let slot =
+            values.get_mut(at).ok_or_else(|| invalid(format!("{} arguments are too many", args.len())))?;
+        *slot = text(value).ok_or_else(|| invalid(format!("{value} is not text in single quotes")))?;
+    }
+    let value = |name: &str| names.iter().position(|n| *n == name).and_then(|at| values[at].as_deref());
+    let range = TimeRange::parse(value("start"), value("end"), now)?;
+    let by = match (value("by"), definition.by) {
+        (Some(_), None) => return Err(invalid("by does not apply".into())),
+        (Some(by), _) => {
+            let keys = by.split(',').map(str::trim).filter(|k| !k.is_empty());
+            keys.map(GroupKey::parse).collect::<Result<_, _>>()?
+        }
+        (None, by) => by.unwrap_or(&[]).iter().map(|k| GroupKey::parse(k)).collect::<Result<_, _>>()?,
+    };
+    Ok(Analysis {
+        range,
+        step: range.step(None)?,
+        by,
+        filter: filter::parse(value("filter").unwrap_or(""))?,
+        parameters: definition
+            .parameters
+            .iter()
+            .filter_map(|p| Some((p.name, value(p.name)?.to_owned())))
+            .collect(),
+    })
 }
 
 /// A literal's text; the inner `None` is NULL, which means the default.

@@ -8,6 +8,7 @@ use http::request::Parts;
 use plimsoll_schemas::Tenant;
 
 use super::problem::Problem;
+use crate::analyses::definition::Definition;
 use crate::analyses::{Analysis, GroupKey};
 use crate::error::QueryError;
 use crate::filter;
@@ -53,19 +54,25 @@ impl Asked {
         TimeRange::parse(self.get("start"), self.get("end"), time::now())
     }
 
-    /// The parameters that all analyses share.
-    pub fn analysis(&self, by_default: &[&str]) -> Result<Analysis, QueryError> {
+    /// What is asked of an analysis: the parameters that all share, and its own.
+    pub fn analysis(&self, definition: &Definition) -> Result<Analysis, QueryError> {
         let range = self.range()?;
-        let by = match self.get("by") {
-            Some(text) => text.split(',').map(|k| GroupKey::parse(k.trim())).collect::<Result<_, _>>()?,
-            None => by_default.iter().map(|k| GroupKey::parse(k)).collect::<Result<_, _>>()?,
+        let by = match (definition.by, self.get("by")) {
+            (None, Some(_)) => {
+                return Err(QueryError::Invalid(format!("by: does not apply to {}", definition.name)));
+            }
+            (_, Some(text)) => {
+                text.split(',').map(|k| GroupKey::parse(k.trim())).collect::<Result<_, _>>()?
+            }
+            (by, None) => by.unwrap_or(&[]).iter().map(|k| GroupKey::parse(k)).collect::<Result<_, _>>()?,
         };
+        let own = definition.parameters.iter();
         Ok(Analysis {
             range,
             step: range.step(self.get("step"))?,
             by,
             filter: filter::parse(self.get("filter").or(self.get("q")).unwrap_or(""))?,
-            tenant: self.tenant.clone(),
+            parameters: own.filter_map(|p| Some((p.name, self.get(p.name)?.to_owned()))).collect(),
         })
     }
 }

@@ -1,14 +1,16 @@
 //! The names under which SQL finds the tables of one snapshot. A table is planned when a query first names it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
     TableProvider,
 };
 use datafusion::common::Result;
-use datafusion::datasource::ViewTable;
+use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionState;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::TableType;
@@ -26,11 +28,15 @@ pub struct Lake {
     pub tenant: Option<Tenant>,
     pub rules: Arc<Rules>,
     pub store: ObjectStoreUrl,
+    pub computed: Arc<Computed>,
 }
+
+/// Tables of one question alone, by name: the rows of analyses that it calls.
+pub type Computed = BTreeMap<String, RecordBatch>;
 
 impl Lake {
     fn table(&self, table: Table) -> Arc<dyn TableProvider> {
-        let Self { snapshot, tenant, rules, store } = self.clone();
+        let Self { snapshot, tenant, rules, store, .. } = self.clone();
         Arc::new(LakeTable::new(snapshot, table, tenant, rules, store))
     }
 }
@@ -74,6 +80,10 @@ impl SchemaProvider for LakeSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(rows) = self.lake.computed.get(name) {
+            let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]])?;
+            return Ok(Some(Arc::new(table)));
+        }
         let Some(sql) = views::sql(name) else {
             return Ok(table_of(name).map(|t| self.lake.table(t)));
         };
@@ -89,7 +99,7 @@ impl SchemaProvider for LakeSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        views::sql(name).is_some() || table_of(name).is_some()
+        self.lake.computed.contains_key(name) || views::sql(name).is_some() || table_of(name).is_some()
     }
 }
 

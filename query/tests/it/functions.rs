@@ -111,8 +111,8 @@ async fn mistakes_are_named() {
         ("queueing(since => '-1h')", "no parameter is named \"since\""),
         ("queueing('-1h', 'now', 'stage', '', 'more')", "too many"),
         ("queueing(1 + 1)", "not text in single quotes"),
-        ("retries('-1h', 'now', 'stage')", "its rows are edges"),
-        ("storms('-1h')", "storms"),
+        ("retries('-1h', 'now', 'stage')", "by does not apply"),
+        ("weather('-1h')", "weather"),
     ] {
         let problem = fleet.sql(&format!("SELECT * FROM {call}")).await.expect_err(call);
         assert!(problem.contains(part), "{call}: {problem}");
