@@ -37,6 +37,7 @@ pub fn router(state: QueryState) -> Router {
         .route("/traces/{trace_id}", get(traces::trace))
         .route("/search", get(search::search))
         .route("/heatmap", get(lists::heatmap))
+        .route("/analyses", get(lists::analyses))
         .route("/services", get(lists::services))
         .route("/slices", get(lists::slices))
         .route("/verdicts", post(verdicts::post))

@@ -68,9 +68,12 @@ pub struct Explain {
     pub sql: Vec<String>,
     /// What was done with them, in a sentence.
     pub method: &'static str,
-    /// Traces in which it can be seen; rows may name more of their own.
+    /// Traces in which it can be seen; without any, some that the rows name.
     pub sample_trace_ids: Vec<String>,
 }
+
+/// Traces that an answer as a whole names.
+const SAMPLES_MAX: usize = 10;
 
 impl Definition {
     /// The answer as HTTP gives it.
@@ -79,7 +82,10 @@ impl Definition {
         if self.by.is_none() {
             document.remove("by");
         }
-        let Answer { rows, more, explain } = answer;
+        let Answer { rows, more, mut explain } = answer;
+        if explain.sample_trace_ids.is_empty() {
+            explain.sample_trace_ids = samples(&rows);
+        }
         document.extend(more);
         document.insert(self.rows.into(), rows.into_iter().map(Value::from).collect());
         // The first statement alone, too: what a panel shows.
@@ -91,10 +97,37 @@ impl Definition {
         document.into()
     }
 
+    /// What it is and what can be asked of it.
+    pub fn describe(&self) -> Value {
+        let parameters = SHARED.iter().filter(|p| self.by.is_some() || p.name != "by").chain(self.parameters);
+        let parameters = parameters.map(|p| json!({"name": p.name, "value": p.value, "help": p.help}));
+        json!({
+            "name": self.name, "function": self.function, "summary": self.summary, "by": self.by,
+            "parameters": parameters.collect::<Value>(),
+        })
+    }
+
     /// The names of all parameters, in the order in which SQL takes them.
     pub fn parameter_names(&self) -> impl Iterator<Item = &'static str> {
         SHARED.iter().chain(self.parameters).map(|p| p.name)
     }
+}
+
+/// Some of the traces that the rows name, each once: a row may name several, also by kind.
+fn samples(rows: &[Map<String, Value>]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for value in rows.iter().filter_map(|row| row.get("sample_trace_ids")) {
+        let lists: Vec<&Value> = match value {
+            Value::Object(kinds) => kinds.values().collect(),
+            list => vec![list],
+        };
+        for id in lists.into_iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str) {
+            if ids.len() < SAMPLES_MAX && !ids.iter().any(|known| known == id) {
+                ids.push(id.to_owned());
+            }
+        }
+    }
+    ids
 }
 
 /// The parameters of every analysis.

@@ -1,4 +1,4 @@
-//! Lists to choose from: services, slices; and the heatmap over settled traces.
+//! Lists to choose from: analyses, services, slices; and the heatmap over settled traces.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Answer;
 use super::asked::Asked;
+use crate::analyses::ALL;
 use crate::error::QueryError;
 use crate::filter::{self, Over};
 use crate::state::QueryState;
@@ -13,6 +14,10 @@ use crate::state::QueryState;
 /// Values of one slice key, the commonest first.
 const VALUES_MAX: usize = 100;
 const SERVICES_MAX: usize = 1_000;
+
+pub async fn analyses() -> Json<Value> {
+    Json(json!({"analyses": ALL.iter().map(|d| d.describe()).collect::<Value>()}))
+}
 
 pub async fn services(State(state): State<QueryState>, asked: Asked) -> Answer {
     let range = asked.range()?;

@@ -97,6 +97,28 @@ async fn they_join_like_any_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_analysis_answers_at_each_of_its_doors() {
+    let fleet = fleet().await;
+    let (start, end) = bounds();
+    let list = fleet.get("analyses").await;
+    let analyses = list["analyses"].as_array().expect("a list");
+    assert!(!analyses.is_empty());
+    for analysis in analyses {
+        let (name, function) = (analysis["name"].as_str(), analysis["function"].as_str());
+        let (name, function) = (name.expect("a name"), function.expect("a function"));
+        let answer = fleet.get(&format!("{name}?{}", hour())).await;
+        let explain = &answer["explain"];
+        assert!(explain["method"].as_str().is_some_and(|m| !m.is_empty()), "{name}: {answer}");
+        for statement in explain["sql"].as_array().expect("statements") {
+            let statement = statement.as_str().expect("a statement");
+            fleet.sql(statement).await.unwrap_or_else(|e| panic!("{name}: {statement}: {e}"));
+        }
+        let rows = fleet.sql(&format!("SELECT * FROM {function}('{start}', '{end}')")).await;
+        assert!(rows.is_ok(), "{function}: {rows:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_named() {
     let fleet = Fleet::empty("").await;
     let problem = fleet.sql("SELECT service FROM spans").await.expect_err("no such column");

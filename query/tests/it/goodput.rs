@@ -134,6 +134,10 @@ async fn an_answer_explains_itself() {
     let offered: i64 =
         rows[0]["series"].as_array().expect("series").iter().filter_map(|p| p["offered"].as_i64()).sum();
     assert_eq!(offered, 6);
+    let explain = &answer["explain"];
+    assert_eq!(explain["sql"][0], answer["sql"]);
+    let samples = explain["sample_trace_ids"].as_array().expect("traces to look at");
+    assert!(samples.contains(&json!(id(4, 16))), "{explain}");
     // The statement that it shows gives the number that it shows.
     let sql = answer["sql"].as_str().expect("SQL");
     let shown = fleet.sql(&format!("SELECT offered, late, failed FROM ({sql})")).await;

@@ -21,21 +21,27 @@ interface Props {
   first: string;
   handle: { current: Handle | null };
   schema: Schema;
+  /** The analyses, as functions. */
+  analyses: SqlFunction[];
   /** Where the server says that the mistake is: offset into the text. */
   mistake: number | null;
   change: (text: string) => void;
   run: (text: string) => void;
 }
 
-/** What the server offers beyond PostgreSQL's words. */
-const FUNCTIONS = [
-  { label: 'queueing', detail: "('-1h', 'now', 'stage')", info: 'Where work waits and where it is done, by group' },
-  { label: 'retries', detail: "('-1h', 'now')", info: 'Attempts, amplification and waste by edge' },
-  { label: 'goodput', detail: "('-1h', 'now', 'model')", info: 'Good runs by objective and group, as an interval' },
+/** A function that completion knows, and how it is called. */
+export interface SqlFunction {
+  label: string;
+  detail: string;
+  info: string;
+}
+
+/** What the server offers beyond PostgreSQL's words, the analyses apart. */
+const FUNCTIONS: SqlFunction[] = [
   { label: 'hdr_quantile', detail: '(value_ns, 0.99)', info: 'A quantile from an HDR histogram, 3 significant digits' },
   { label: 'sample_ids', detail: '(trace_id, weight)', info: 'Some trace ids of the group, the heaviest first' },
-  { label: 'attr', detail: "(attributes, 'key')", info: "One value of an attribute map" },
-].map((f) => ({ ...f, type: 'function', apply: `${f.label}(` }));
+  { label: 'attr', detail: "(attributes, 'key')", info: 'One value of an attribute map' },
+];
 
 const colours = HighlightStyle.define([
   { tag: tags.keyword, color: 'var(--accent)' },
@@ -76,13 +82,16 @@ const mistakes = StateField.define<DecorationSet>({
   provide: (field) => EditorView.decorations.from(field),
 });
 
-export function Editor({ first, handle, schema, mistake, change, run }: Props): JSX.Element {
+export function Editor({ first, handle, schema, analyses, mistake, change, run }: Props): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
   const language = useRef(new Compartment());
   const latest = useRef({ change, run });
   latest.current = { change, run };
-  const speak = (known: Schema) => [sql({ dialect: PostgreSQL, schema: known, upperCaseKeywords: true }), PostgreSQL.language.data.of({ autocomplete: completeFromList(FUNCTIONS) })];
+  const speak = (known: Schema, functions: SqlFunction[]) => {
+    const words = [...functions, ...FUNCTIONS].map((f) => ({ ...f, type: 'function', apply: `${f.label}(` }));
+    return [sql({ dialect: PostgreSQL, schema: known, upperCaseKeywords: true }), PostgreSQL.language.data.of({ autocomplete: completeFromList(words) })];
+  };
   useEffect(() => {
     const editor = new EditorView({
       parent: host.current!,
@@ -103,7 +112,7 @@ export function Editor({ first, handle, schema, mistake, change, run }: Props): 
           placeholder('SELECT …'),
           mistakes,
           look,
-          language.current.of(speak(schema)),
+          language.current.of(speak(schema, analyses)),
           EditorView.updateListener.of((update) => {
             if (update.docChanged) latest.current.change(update.state.doc.toString());
           }),
@@ -117,7 +126,7 @@ export function Editor({ first, handle, schema, mistake, change, run }: Props): 
       editor.destroy();
     };
   }, []);
-  useEffect(() => view.current?.dispatch({ effects: language.current.reconfigure(speak(schema)) }), [schema]);
+  useEffect(() => view.current?.dispatch({ effects: language.current.reconfigure(speak(schema, analyses)) }), [schema, analyses]);
   useEffect(() => view.current?.dispatch({ effects: setMistake.of(mistake) }), [mistake]);
   return <div class="editor" ref={host} />;
 }

@@ -1,11 +1,11 @@
 /** SQL over everything that is kept: one statement, its rows, a link to both. */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, postSql } from '../../api/client';
+import { ApiError, get, postSql, url } from '../../api/client';
 import { count } from '../../format';
 import { place, setParams, traceHref } from '../../router';
 import { Failure } from '../../ui/parts';
-import { Editor, type Handle, type Schema } from './editor';
+import { Editor, type Handle, type Schema, type SqlFunction } from './editor';
 import './sql.css';
 import { mistakeAt, past, remember } from './statement';
 
@@ -36,6 +36,7 @@ export function Sql(): JSX.Element {
   const running = useRef<AbortController | null>(null);
   const [busy, setBusy] = useState(false);
   const [schema, setSchema] = useState<Schema>({});
+  const [analyses, setAnalyses] = useState<SqlFunction[]>([]);
   const [before, setBefore] = useState(past);
   const editor = useRef<Handle | null>(null);
   // The statement that the answer or the error is of.
@@ -73,6 +74,7 @@ export function Sql(): JSX.Element {
   useEffect(() => {
     // Without it there is no completion of columns, and nothing else is missed.
     void columns().then(setSchema, () => undefined);
+    void functions().then(setAnalyses, () => undefined);
     if (place.value.params.has('sql')) void run();
     return () => running.current?.abort();
   }, []);
@@ -85,7 +87,7 @@ export function Sql(): JSX.Element {
           </button>
         ))}
       </div>
-      <Editor first={text} handle={editor} schema={schema} mistake={error === null ? null : mistakeAt(asked.current, error.message)} change={setText} run={(sql) => void run(sql)} />
+      <Editor first={text} handle={editor} schema={schema} analyses={analyses} mistake={error === null ? null : mistakeAt(asked.current, error.message)} change={setText} run={(sql) => void run(sql)} />
       <div class="run">
         <button type="button" class="primary" onClick={() => void run()} disabled={busy}>
           Run <kbd>Ctrl ⏎</kbd>
@@ -127,6 +129,16 @@ async function columns(): Promise<Schema> {
   const schema: Schema = {};
   for (const [table, column] of ((await response.json()) as Answer).rows as [string, string][]) (schema[table] ??= []).push(column);
   return schema;
+}
+
+interface Analyses {
+  analyses: { function: string; summary: string; parameters: { name: string }[] }[];
+}
+
+/** The analyses, as SQL calls them. */
+async function functions(): Promise<SqlFunction[]> {
+  const { analyses } = await get<Analyses>(url('/analyses'));
+  return analyses.map((a) => ({ label: a.function, detail: `(${a.parameters.map((p) => p.name).join(', ')})`, info: a.summary }));
 }
 
 /** Only the rows on screen are in the page. */
