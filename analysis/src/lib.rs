@@ -13,6 +13,7 @@ mod critical_path;
 mod decompose;
 mod edges;
 mod emitter;
+mod envelopes;
 mod lists;
 pub mod model;
 mod order;
@@ -22,6 +23,7 @@ mod runs;
 mod skew;
 mod slices;
 mod stages;
+mod task;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -40,6 +42,7 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
     let trace = trace::Trace::new(spans);
     let stages = stages::resolve(&trace, rules);
     let slices = slices::resolve(&trace);
+    let envelopes = envelopes::resolve(&trace);
     let outcomes = outcomes::resolve(&trace);
 
     let calls = calls::find(&trace);
@@ -54,6 +57,7 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         trace: &trace,
         stages: &stages,
         slices: &slices,
+        envelopes: &envelopes,
         outcomes: &outcomes,
         calls: &calls,
         attempts: &attempts,
@@ -84,7 +88,9 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
     TraceAnalysis {
         root: trace.tree.roots.first().copied(),
         session_id: slices::session(&trace),
+        task_id: task::resolve(&trace),
         slice: slices.trace,
+        envelope: envelopes.trace,
         order: trace.tree.order,
         spans: span_answers,
         critical_path,

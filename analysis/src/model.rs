@@ -1,6 +1,8 @@
 //! What an analysis answers. Indices (`usize`) point into the slice of spans that was analysed.
 
-use plimsoll_schemas::{DurationNs, Outcome, QueueSource, Slice, SpanId, TimeClass, UnixNanos};
+use std::borrow::Cow;
+
+use plimsoll_schemas::{DurationNs, Envelope, Outcome, QueueSource, Slice, SpanId, TimeClass, UnixNanos};
 
 /// Everything that one trace's spans say.
 #[derive(Debug, Clone, Default)]
@@ -19,8 +21,12 @@ pub struct TraceAnalysis<'a> {
     pub edges: Vec<EdgeWindow<'a>>,
     /// The root's slice, resolved over the whole trace.
     pub slice: Slice<'a>,
+    /// The root's envelope, resolved over the whole trace.
+    pub envelope: Envelope<'a>,
     /// The session (conversation) that the trace belongs to.
     pub session_id: Option<&'a str>,
+    /// The task that it was given.
+    pub task_id: Option<Cow<'a, str>>,
     pub flags: TraceFlags,
 }
 
@@ -178,6 +184,7 @@ pub struct StageRun<'a> {
     pub attempts: u32,
     pub errors: u32,
     pub slice: Slice<'a>,
+    pub envelope: Envelope<'a>,
     pub tokens: Tokens,
 }
 

@@ -17,6 +17,7 @@ use plimsoll_schemas::{DurationNs, Outcome, SpanKind, UnixNanos};
 use crate::attempts::Attempts;
 use crate::calls::Calls;
 use crate::decompose::Partition;
+use crate::envelopes::Envelopes;
 use crate::lists::Lists;
 use crate::model::{PathPart, StageRun, Tokens};
 use crate::slices::Slices;
@@ -31,6 +32,7 @@ pub(crate) struct Evidence<'t, 's, 'a> {
     pub trace: &'t Trace<'s, 'a>,
     pub stages: &'t [&'a str],
     pub slices: &'t Slices<'a>,
+    pub envelopes: &'t Envelopes<'a>,
     pub outcomes: &'t [Outcome],
     pub calls: &'t Calls<'a>,
     pub attempts: &'t Attempts<'a>,
@@ -82,6 +84,7 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
                 attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
                 errors: said().map(|i| u32::from(of.outcomes[i] != Outcome::Ok)).sum(),
                 slice: of.slices.of_run(first, members),
+                envelope: of.envelopes.of_run(first, members),
                 tokens: sum,
             }
         })

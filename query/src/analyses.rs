@@ -39,7 +39,20 @@ pub struct Analysis {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupKey(&'static str);
 
-const KEYS: [&str; 7] = ["stage", "service", "tenant", "workload_class", "model", "hardware", "outcome"];
+const KEYS: [&str; 12] = [
+    "stage",
+    "service",
+    "tenant",
+    "workload_class",
+    "model",
+    "hardware",
+    "outcome",
+    "driver",
+    "runtime",
+    "model_digest",
+    "tokenizer_digest",
+    "concurrency",
+];
 /// Groups in one answer, the largest first: nobody reads more, and no key may flood the answer.
 const GROUPS_MAX: usize = 200;
 

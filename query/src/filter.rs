@@ -104,6 +104,16 @@ fn condition(term: &Term, over: Over) -> Result<String, QueryError> {
     match (key, over) {
         ("trace_id" | "tenant" | "workload_class" | "model" | "hardware", _) => Ok(text(key, term)),
         ("outcome", Over::Traces | Over::Unsettled | Over::StageRuns) => Ok(text(key, term)),
+        ("driver" | "runtime" | "model_digest" | "tokenizer_digest", Over::Traces | Over::StageRuns) => {
+            Ok(text(key, term))
+        }
+        ("concurrency", Over::Traces | Over::StageRuns) => number(key, term, false),
+        ("task_id" | "session_id", Over::Traces) => Ok(text(key, term)),
+        // What settling will find is not known yet.
+        (
+            "driver" | "runtime" | "model_digest" | "tokenizer_digest" | "concurrency" | "task_id",
+            Over::Unsettled,
+        ) => Ok("false".to_owned()),
         ("stage" | "service", Over::StageRuns) => Ok(text(key, term)),
         ("name", Over::StageRuns) => Ok(text("name", term)),
         ("service", Over::Edges) => Ok(text("caller", term)),

@@ -5,6 +5,7 @@
 
 pub mod attr;
 pub mod class;
+pub mod envelope;
 pub mod id;
 pub mod objective;
 pub mod outcome;
@@ -13,11 +14,13 @@ pub mod slice;
 pub mod span;
 pub mod stage;
 pub mod table;
+pub mod task;
 pub mod time;
 pub mod verdict;
 
 pub use attr::{Attr, AttrType, Value};
 pub use class::{QueueSource, TimeClass};
+pub use envelope::{Envelope, EnvelopeKey};
 pub use id::{SpanId, Tenant, TraceId};
 pub use outcome::Outcome;
 pub use rules::Rules;

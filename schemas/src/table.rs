@@ -323,6 +323,14 @@ fn verdicts() -> Vec<Field> {
     ]
 }
 
+fn envelope_columns() -> impl Iterator<Item = Field> {
+    use crate::EnvelopeKey;
+    EnvelopeKey::ALL.into_iter().map(|key| match key {
+        EnvelopeKey::Concurrency => int(key.as_str(), true),
+        _ => word(key.as_str(), true),
+    })
+}
+
 /// The time of a run or trace by class; on the critical path never `blocked`.
 fn class_columns(prefix: &str, blocked: bool) -> Vec<Field> {
     crate::TimeClass::ALL
@@ -347,6 +355,7 @@ fn traces() -> Vec<Field> {
         small("error_count", false),
     ];
     fields.extend(slice_columns());
+    fields.extend(envelope_columns());
     // Parts of the critical path: they sum to duration_ns.
     fields.extend(class_columns("path_", false));
     fields.extend([
@@ -358,6 +367,8 @@ fn traces() -> Vec<Field> {
         int("output_tokens", true),
         Field::new("cost_usd", DataType::Float64, true),
         text("session_id", true),
+        // What both sides of an experiment were given.
+        text("task_id", true),
         // Space-separated words, see `analysis::TraceFlags`.
         word("flags", true),
         int("revision", false),
@@ -394,6 +405,7 @@ fn stage_runs() -> Vec<Field> {
         small("error_count", false),
     ]);
     fields.extend(slice_columns());
+    fields.extend(envelope_columns());
     fields.extend([
         int("input_tokens", true),
         int("output_tokens", true),

@@ -141,7 +141,8 @@ pub const SHARED: [Parameter; 4] = [
     Parameter {
         name: "by",
         value: "KEYS",
-        help: "Group by some of stage, service, tenant, workload_class, model, hardware, outcome",
+        help: "Group by some of stage, service, tenant, workload_class, model, hardware, outcome, driver, runtime, \
+               model_digest, tokenizer_digest, concurrency",
     },
     Parameter {
         name: "filter",

@@ -11,7 +11,7 @@ use crate::filter::{self, Over, quote};
 
 /// What a run is told apart by: one run may be spoken of by several objectives.
 const RUN: &str = "ordinal, tenant, trace_id, root_span_id";
-const KEYS: &str = "tenant, workload_class, model, hardware, outcome";
+const KEYS: &str = "tenant, workload_class, model, hardware, outcome, driver, runtime, model_digest, tokenizer_digest, concurrency";
 
 /// Common table expressions that end in `runs`: one row per objective and run in the time range, with the objective's
 /// `ordinal`, `objective`, `for_stage` and `target`, the run's keys, and `good_high`, `good_low`, `is_ok`, `late`,

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Int32Type};
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::{StageRun, Tokens, TraceAnalysis, group_id};
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Attr, Slice, Span, StatusCode, TimeClass, TraceId, UnixNanos};
+use plimsoll_schemas::{Attr, Envelope, Slice, Span, StatusCode, TimeClass, TraceId, UnixNanos};
 
 use crate::error::StoreError;
 
@@ -156,6 +156,11 @@ impl Rows {
         self.str(slice.workload_class).str(slice.model).str(slice.hardware)
     }
 
+    fn envelope(&mut self, envelope: &Envelope<'_>) -> &mut Self {
+        let Envelope { driver, runtime, model_digest, tokenizer_digest, concurrency } = *envelope;
+        self.str(driver).str(runtime).str(model_digest).str(tokenizer_digest).long(concurrency)
+    }
+
     fn tokens(&mut self, tokens: &Tokens) -> &mut Self {
         self.long(tokens.input).long(tokens.output).double(tokens.cost_usd)
     }
@@ -241,12 +246,12 @@ impl DerivedRows {
         rows.str(Some(of.tenant)).hex(&of.trace_id.hex()).hex(&span.span_id.hex());
         rows.str(Some(span.service)).str(Some(span.name));
         rows.time(span.start).long(Some((span.end() - span.start).0)).text(outcome.as_str());
-        rows.int(spans.len() as u32).int(errors).slice(&analysis.slice);
+        rows.int(spans.len() as u32).int(errors).slice(&analysis.slice).envelope(&analysis.envelope);
         for class in TimeClass::ALL.into_iter().filter(|c| *c != TimeClass::Blocked) {
             rows.long((class != TimeClass::Queue || queue_known).then(|| path.get(class).0));
         }
         rows.int(totals.logical_calls).int(totals.attempts).int(totals.retries).long(Some(totals.wasted.0));
-        rows.tokens(&tokens).str(analysis.session_id);
+        rows.tokens(&tokens).str(analysis.session_id).str(analysis.task_id.as_deref());
         rows.str((!flags.is_empty()).then(|| flags.join(" ")).as_deref());
         rows.long(Some(of.revision as i64)).bool(of.resettled).end();
     }
@@ -272,7 +277,7 @@ impl DerivedRows {
             rows.long(known.then(|| run.time.get(class).0));
         }
         rows.long(Some(run.path.0)).int(run.attempts).int(run.members.len() as u32 + 1).int(run.errors);
-        rows.slice(&run.slice).tokens(&run.tokens).str(analysis.session_id);
+        rows.slice(&run.slice).envelope(&run.envelope).tokens(&run.tokens).str(analysis.session_id);
         rows.long(Some(of.revision as i64)).end();
     }
 
