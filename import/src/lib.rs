@@ -16,6 +16,11 @@ pub use error::ImportError;
 pub use formats::Format;
 pub use item::{Item, Verdict};
 
+/// A point in time as exports write it, as unix nanoseconds.
+pub fn unix_nano(text: &str) -> Option<i64> {
+    time::of_text(text)
+}
+
 use std::io::Read;
 
 /// Calls `sink` with each item of `input`, which may be packed by gzip or zstd. The format is found by content unless given.

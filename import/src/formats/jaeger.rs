@@ -21,11 +21,14 @@ pub fn read(input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportErro
     stream::documents(input, &mut |document| trace(&document, sink))
 }
 
+/// A resource's attributes, and a scope's name and version.
+type Owner = (Map<String, Value>, (String, String));
+
 fn trace(trace: &Value, sink: &mut Sink<'_>) -> Result<(), ImportError> {
     let Some(spans) = trace["spans"].as_array() else {
         return sink(Item::Rejected("a trace without spans".into()));
     };
-    let mut by_resource: Vec<(Map<String, Value>, (String, String), Vec<Value>)> = Vec::new();
+    let mut by_resource: Vec<(Owner, Vec<Value>)> = Vec::new();
     for json in spans {
         let process = match &json["process"] {
             Value::Null => &trace["processes"][json["processID"].as_str().unwrap_or_default()],
@@ -38,15 +41,16 @@ fn trace(trace: &Value, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         );
         match span(json) {
             Ok((span, scope)) => {
-                match by_resource.iter_mut().find(|(r, s, _)| *r == resource && *s == scope) {
-                    Some((_, _, spans)) => spans.push(span),
-                    None => by_resource.push((resource, scope, vec![span])),
+                let owner = (resource, scope);
+                match by_resource.iter_mut().find(|(o, _)| *o == owner) {
+                    Some((_, spans)) => spans.push(span),
+                    None => by_resource.push((owner, vec![span])),
                 }
             }
             Err(problem) => sink(Item::Rejected(problem))?,
         }
     }
-    for (resource, scope, spans) in by_resource {
+    for ((resource, scope), spans) in by_resource {
         sink(Item::Spans(build::resource_spans(&resource, (&scope.0, &scope.1), spans)))?;
     }
     Ok(())

@@ -137,9 +137,14 @@ fn typed(value: Value) -> Value {
     }
     match serde_json::from_str::<Value>(text) {
         // Ids with leading zeros, dates and versions do not read as numbers.
-        Ok(number @ Value::Number(_)) if number.to_string() == *text => number,
+        Ok(Value::Number(number)) if is_written_so(&number, text) => number.into(),
         _ => value,
     }
+}
+
+fn is_written_so(number: &serde_json::Number, text: &str) -> bool {
+    let written = number.to_string();
+    written == text
 }
 
 /// What only Langfuse knows, where the attributes are silent.
