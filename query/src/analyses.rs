@@ -7,6 +7,7 @@ pub mod goodput;
 mod judged;
 pub mod queueing;
 pub mod retries;
+pub mod storms;
 pub mod table_functions;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ use crate::filter::Term;
 use crate::time::TimeRange;
 
 /// Every analysis there is.
-pub static ALL: [&Definition; 3] = [&goodput::DEFINITION, &queueing::DEFINITION, &retries::DEFINITION];
+pub static ALL: [&Definition; 4] =
+    [&goodput::DEFINITION, &queueing::DEFINITION, &retries::DEFINITION, &storms::DEFINITION];
 
 /// What is asked of an analysis.
 #[derive(Debug, Clone)]

@@ -6,3 +6,4 @@ mod functions;
 mod goodput;
 mod plans;
 mod search;
+mod storms;

@@ -300,7 +300,7 @@ impl DerivedRows {
         }
     }
 
-    fn push_edges(&mut self, of: Settled<'_>, analysis: &TraceAnalysis<'_>) {
+    pub fn push_edges(&mut self, of: Settled<'_>, analysis: &TraceAnalysis<'_>) {
         let rows = &mut self.edges;
         for window in &analysis.edges {
             rows.str(Some(of.tenant)).hex(&of.trace_id.hex());

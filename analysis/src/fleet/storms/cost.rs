@@ -28,8 +28,12 @@ impl Calm {
             let until = ((episode.end + 1) as usize).min(is_calm.len());
             is_calm[from.min(until)..until].fill(false);
         }
-        let calm: Vec<Requests> =
-            observed.requests.iter().zip(&is_calm).filter(|(_, calm)| **calm).map(|(r, _)| *r).collect();
+        // Before the first request and after the last one nothing is known.
+        let any = |r: &Requests| r.offered > 0;
+        let first = observed.requests.iter().position(any).unwrap_or(0);
+        let until = observed.requests.iter().rposition(any).map_or(0, |last| last + 1);
+        let seen = observed.requests.iter().zip(&is_calm).take(until).skip(first);
+        let calm: Vec<Requests> = seen.filter(|(_, calm)| **calm).map(|(r, _)| *r).collect();
         let offered = median(calm.iter().map(|r| r.offered).collect());
         let (all, good) = calm.iter().fold((0, 0), |(all, good), r| (all + r.offered, good + r.good));
         Self { is_calm, offered, attainment: (all > 0).then(|| good as f64 / all as f64) }
@@ -57,7 +61,8 @@ pub fn above_baseline(observed: &Observed<'_>, members: &[Episode], calm: &Calm)
     let mut above = 0.0;
     for episode in members {
         let series = &observed.edges[episode.edge];
-        let windows = (0..observed.windows).filter(|w| calm.is_calm[*w as usize]);
+        let [(first, _), .., (last, _)] = series.windows.as_slice() else { return None };
+        let windows = (*first..=*last).filter(|w| calm.is_calm.get(*w as usize) == Some(&true));
         let usual = median(windows.map(|w| series.at(w).attempts).collect())?;
         let within = series.between(episode.start, episode.end);
         above += within.iter().map(|(_, c)| (c.attempts as f64 - usual).max(0.0)).sum::<f64>();
