@@ -8,6 +8,8 @@ use super::{Observed, Requests};
 const DOWN: f64 = 0.9;
 /// Arrivals up to this much above the calm windows' are back to normal.
 const BACK: f64 = 1.1;
+/// Windows before the first failures in which arrivals may have surged.
+const SURGE: u32 = 6;
 /// Goodput stays down for so many windows after its cause is over, and then it holds itself down.
 const WINDOWS_DOWN: u32 = 3;
 
@@ -80,6 +82,12 @@ pub fn metastable(
 ) -> Option<bool> {
     let (offered, attainment) = (calm.offered?, calm.attainment?);
     let begin = trigger.map_or(start, |t| t.window);
+    // Overload that no surge of arrivals brought is a loss of capacity: whether it is over, arrivals do not say.
+    let surged = |r: &Requests| r.offered as f64 > BACK * offered;
+    let around = observed.requests.get(begin.saturating_sub(SURGE) as usize..end as usize)?;
+    if trigger.is_none_or(|t| t.kind == Kind::Overload) && !around.iter().any(surged) {
+        return None;
+    }
     let mut run = 0;
     let mut was_over = false;
     // Goodput may recover a little later than retries do.

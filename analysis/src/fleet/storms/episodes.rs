@@ -3,7 +3,7 @@
 use super::{ATTEMPTS_MIN, Counts, ENTER, EdgeSeries, LEAVE, Observed};
 
 /// Windows between two times of storming that still are one storm: retries come in waves.
-const GAP_MAX: u32 = 3;
+const GAP_MAX: u32 = 6;
 
 /// One edge storming without a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
