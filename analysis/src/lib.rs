@@ -14,6 +14,7 @@ mod decompose;
 mod edges;
 mod emitter;
 mod envelopes;
+pub mod fleet;
 mod lists;
 pub mod model;
 mod order;

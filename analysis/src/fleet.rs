@@ -1,0 +1,3 @@
+//! Over many traces: algorithms that take rows and answer findings. No I/O, no clock, no SQL.
+
+pub mod compare;
