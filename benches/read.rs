@@ -1,6 +1,6 @@
-//! How fast is a trace found by its id, and one aggregate over every span?
+//! How fast is a trace found by its id, one aggregate over every span, and each analysis over all of them?
 //!
-//! `cargo bench --bench read -- --spans 2000000`
+//! `cargo bench --bench read -- --spans 2000000 --hours 24`
 
 #[allow(dead_code)] // Each bench uses its part of what they share.
 mod common;
@@ -20,6 +20,7 @@ const AGGREGATES: [(&str, &str); 3] = [
 
 fn main() {
     let spans = argument("spans", 2_000_000) as usize;
+    let range_ns = argument("hours", 24) * 3_600_000_000_000;
     let home = tempfile::tempdir().expect("a temporary folder");
     let settings = [
         ("PLIMSOLL__STORE__SETTLE_AFTER", "2s"),
@@ -27,11 +28,10 @@ fn main() {
         ("PLIMSOLL__STORE__MERGE_EVERY", "5s"),
     ];
     let server = Server::start(home.path(), &settings);
-    let day_ns = 86_400_000_000_000;
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos()
             as u64;
-    let mut load = Load::new(11, now - day_ns, day_ns / (spans as u64 / 18));
+    let mut load = Load::new(11, now - range_ns, range_ns / (spans as u64 / 18));
     let mut client = common::http::Client::connect(&server.otlp).expect("the server listens");
     let (mut sent, mut ids) = (0, Vec::new());
     while sent < spans {
@@ -81,4 +81,32 @@ fn main() {
         waits.sort_by(f64::total_cmp);
         println!("{what:<28} {:.0} ms", quantile(&waits, 0.5));
     }
+    for path in analyses(&mut client, now - range_ns) {
+        let mut waits: Vec<f64> = (0..3)
+            .map(|_| {
+                let begun = Instant::now();
+                let answer = client.get(&path).expect("answers");
+                assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+                begun.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        waits.sort_by(f64::total_cmp);
+        let name = path.rsplit('/').next().and_then(|p| p.split('?').next()).unwrap_or_default();
+        println!("{name:<28} {:.0} ms", quantile(&waits, 0.5));
+    }
+}
+
+/// Each analysis that the server knows, over all that was sent; grouped where it can be.
+fn analyses(client: &mut common::http::Client, start_unix_nano: u64) -> Vec<String> {
+    let answer = client.get("/api/v1/analyses").expect("answers");
+    let list: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let list = list["analyses"].as_array().expect("a list");
+    // What compares two slices has to be told which.
+    let alone = list.iter().filter(|a| a["name"] != "compare");
+    alone
+        .map(|a| {
+            let by = if a["by"].is_null() { "" } else { "&by=stage,model" };
+            format!("/api/v1/{}?start={start_unix_nano}&end=now{by}", a["name"].as_str().expect("a name"))
+        })
+        .collect()
 }

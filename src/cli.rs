@@ -28,6 +28,14 @@ Examples:
   plimsoll sql \"SELECT stage, hdr_quantile(duration_ns, 0.95) FROM stage_runs GROUP BY 1\" --format csv
   plimsoll sql --home ./data \"SELECT count(*) FROM traces\"     # no server is running";
 
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  plimsoll import traces.json                         any known format, found by its content
+  plimsoll import --home ./data 'exports/*.json.gz'   no server is running
+  zcat spans.jsonl.gz | plimsoll import - --format otlp-json --tenant acme
+
+Importing the same again, or going on after an interruption, adds only what is not there yet.";
+
 #[derive(Debug, Parser)]
 #[command(name = "plimsoll", version, about, after_help = EXAMPLES)]
 pub struct Cli {
@@ -49,6 +57,9 @@ pub enum Command {
     Trace(Trace),
     #[command(flatten)]
     Analysis(Question),
+    /// Takes in what other tools exported: traces and verdicts from files
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(Import),
     /// Prints the settings in force and where each came from, and starts nothing
     Check(Serving),
 }
@@ -122,6 +133,36 @@ pub struct Trace {
     /// The server to ask
     #[arg(long, default_value = "http://127.0.0.1:8317", env = "PLIMSOLL_URL")]
     pub url: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Files, folders, or - for standard input; packed by gzip or zstd or not
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The format, where it should not be found by content
+    #[arg(long, value_parser = parse_format)]
+    pub format: Option<plimsoll_import::Format>,
+    /// Whose data it is
+    #[arg(long, default_value = plimsoll_schemas::Tenant::DEFAULT)]
+    pub tenant: String,
+    /// The server to ask what is there already
+    #[arg(long, default_value = "http://127.0.0.1:8317", env = "PLIMSOLL_URL")]
+    pub url: String,
+    /// Its OTLP/HTTP door
+    #[arg(long, default_value = "http://127.0.0.1:4318", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_url: String,
+    /// Write into this home directly instead; no server may be using it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "otlp_url"])]
+    pub home: Option<PathBuf>,
+}
+
+fn parse_format(name: &str) -> Result<plimsoll_import::Format, String> {
+    use plimsoll_import::Format;
+    Format::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = Format::ALL.iter().map(|f| f.as_str()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 impl Serving {

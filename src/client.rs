@@ -18,6 +18,25 @@ pub enum ClientError {
     Refused { url: String, detail: String },
 }
 
+/// An answer as it came.
+#[derive(Debug)]
+pub struct Answered {
+    url: String,
+    pub status: StatusCode,
+    pub retry_after_s: Option<u64>,
+    pub body: Bytes,
+}
+
+impl Answered {
+    /// The body of a success, the server's own words else.
+    pub fn success(self) -> Result<Bytes, ClientError> {
+        if self.status.is_success() {
+            return Ok(self.body);
+        }
+        Err(ClientError::Refused { detail: detail(self.status, &self.body), url: self.url })
+    }
+}
+
 #[derive(Debug)]
 pub struct Api {
     base: String,
@@ -38,6 +57,25 @@ impl Api {
     pub async fn sql(&self, statement: &str, accept: &str) -> Result<Bytes, ClientError> {
         let body = serde_json::json!({ "sql": statement }).to_string();
         self.send(Method::POST, "/api/v1/sql", accept, body.into()).await
+    }
+
+    /// Hands something over. What the server says of it, good or bad, is for the caller to read.
+    pub async fn post(&self, path: &str, tenant: &str, body: Bytes) -> Result<Answered, ClientError> {
+        let url = format!("{}{path}", self.base);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(&url)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("x-scope-orgid", tenant)
+            .body(Full::new(body))
+            .map_err(|_| ClientError::Address { url: self.base.clone() })?;
+        let unreachable = |problem: String| ClientError::Unreachable { url: self.base.clone(), problem };
+        let answer = self.http.request(request).await.map_err(|e| unreachable(innermost(&e)))?;
+        let status = answer.status();
+        let after = answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+        let body = answer.into_body().collect().await.map_err(|e| unreachable(innermost(&e)))?.to_bytes();
+        Ok(Answered { url, status, retry_after_s: after, body })
     }
 
     async fn send(
@@ -78,6 +116,9 @@ fn innermost(error: &dyn std::error::Error) -> String {
 /// The `detail` of `application/problem+json`, or whatever was sent.
 fn detail(status: StatusCode, body: &[u8]) -> String {
     let problem: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let text = problem.as_ref().and_then(|p| p.get("detail")?.as_str()).map(str::to_owned);
+    // The doors for telemetry answer with a `Status`, whose words are its `message`.
+    let words =
+        |p: &serde_json::Value| p.get("detail").or_else(|| p.get("message"))?.as_str().map(str::to_owned);
+    let text = problem.as_ref().and_then(words);
     text.unwrap_or_else(|| format!("{status} {}", String::from_utf8_lossy(body).trim()))
 }

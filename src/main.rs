@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod client;
 mod demo;
+mod import;
 mod serve;
 mod settings;
 mod sql;
@@ -33,6 +34,7 @@ async fn main() -> ExitCode {
         Command::Sql(sql) => sql::run(sql).await,
         Command::Trace(trace) => trace::run(trace).await,
         Command::Analysis(question) => analysis::run(question).await,
+        Command::Import(import) => import::run(import).await,
         Command::Check(serving) => check::run(&serving),
     };
     match outcome {

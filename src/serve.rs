@@ -100,6 +100,22 @@ impl Server {
     }
 }
 
+/// Serves a home to this process alone, on free ports of loopback, until `work` is done; then settles and closes it.
+pub async fn alone(home: &Path, work: impl AsyncFnOnce(Addresses) -> crate::Outcome) -> crate::Outcome {
+    let free = || "127.0.0.1:0".parse();
+    let serving = Serving {
+        home: Some(home.to_owned()),
+        listen_http: Some(free()?),
+        listen_otlp_grpc: Some("off".parse()?),
+        listen_otlp_http: Some(free()?),
+        ..Serving::default()
+    };
+    let server = Server::start(&serving.settings()?.settings).await?;
+    let done = work(server.addresses()).await;
+    server.stop().await?;
+    done
+}
+
 /// Resolves at SIGTERM or ctrl-c.
 pub async fn stop_signal() {
     let term = async {

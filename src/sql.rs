@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::{Format, Serving, Sql};
+use crate::cli::{Format, Sql};
 use crate::client::Api;
 use crate::terminal;
 
@@ -31,7 +31,7 @@ pub async fn run(sql: Sql) -> crate::Outcome {
     }
 }
 
-/// Serves the home to this process alone, on a free port of loopback, with the other doors shut.
+/// Asks a server of the home's own, which ends with the question.
 pub async fn on_home(home: &Path, ask: impl AsyncFnOnce(&Api) -> crate::Outcome) -> crate::Outcome {
     if !home.is_dir() {
         return Err(format!(
@@ -40,18 +40,11 @@ pub async fn on_home(home: &Path, ask: impl AsyncFnOnce(&Api) -> crate::Outcome)
         )
         .into());
     }
-    let serving = Serving {
-        home: Some(home.to_owned()),
-        listen_http: Some("127.0.0.1:0".parse()?),
-        listen_otlp_grpc: Some("off".parse()?),
-        listen_otlp_http: Some("off".parse()?),
-        ..Serving::default()
-    };
-    let server = crate::serve::Server::start(&serving.settings()?.settings).await?;
-    let address = server.addresses().http.ok_or("the HTTP door is off")?;
-    let answered = ask(&Api::new(&format!("http://{address}"))).await;
-    server.stop().await?;
-    answered
+    crate::serve::alone(home, async |addresses| {
+        let address = addresses.http.ok_or("the HTTP door is off")?;
+        ask(&Api::new(&format!("http://{address}"))).await
+    })
+    .await
 }
 
 /// Asks and prints.

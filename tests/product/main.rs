@@ -7,6 +7,7 @@ mod browser;
 mod crash;
 mod fixture;
 mod harness;
+mod import;
 mod lake;
 mod sdk_clients;
 mod shutdown;
