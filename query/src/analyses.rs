@@ -1,6 +1,7 @@
 //! The analyses over many traces. Each has one definition, from which its HTTP endpoint, its SQL function and its
 //! command are made; `ALL` is the list of them.
 
+mod compare;
 pub mod computed;
 pub mod definition;
 pub mod goodput;
@@ -21,7 +22,8 @@ use crate::filter::Term;
 use crate::time::TimeRange;
 
 /// Every analysis there is.
-pub static ALL: [&Definition; 3] = [&goodput::DEFINITION, &queueing::DEFINITION, &retries::DEFINITION];
+pub static ALL: [&Definition; 4] =
+    [&goodput::DEFINITION, &queueing::DEFINITION, &retries::DEFINITION, &compare::DEFINITION];
 
 /// What is asked of an analysis.
 #[derive(Debug, Clone)]

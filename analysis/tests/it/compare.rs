@@ -247,7 +247,13 @@ fn what_nobody_knows_holds_unless_the_rule_is_optional() {
     assert_eq!(unknown.verdict, Verdict::Hold);
     assert!(unknown.reasons[0].contains("nothing is known"), "{:?}", unknown.reasons);
     let optional = asked(&a, &b, Some(&pairs), "rules: [{metric: quality, tolerance: 0.05, optional: true}]");
-    assert_eq!((optional.verdict, optional.rulings[0].status), (Verdict::Promote, Status::PassedOver));
+    // Where no rule is left there is nothing to promote on.
+    assert_eq!((optional.verdict, optional.rulings[0].status), (Verdict::Hold, Status::PassedOver));
+    let other =
+        "rules: [{metric: quality, tolerance: 0, optional: true}, {metric: failures, tolerance: 0.05}]";
+    assert_eq!(asked(&a, &b, Some(&pairs), other).verdict, Verdict::Promote);
+    let nobody = asked(&Side::default(), &Side::default(), None, QUALITY);
+    assert_eq!((nobody.verdict, nobody.figures.len()), (Verdict::Hold, 0));
 }
 
 #[test]

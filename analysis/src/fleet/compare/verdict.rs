@@ -3,7 +3,7 @@
 //!
 //! An improvement of the median with damage in the tail, the quality or the recovery holds too, whatever the rules say.
 
-use plimsoll_schemas::comparison::{Kind, Metric, RolloutRules, Rule, RuledStage};
+use plimsoll_schemas::comparison::{Kind, Metric, RolloutRules, Rule, RuledStage, Tolerance};
 
 use super::figure::{Figure, Test};
 use super::{Comparison, holm};
@@ -103,8 +103,11 @@ pub(super) fn decide(stages: &[String], figures: Vec<Figure>, rules: &RolloutRul
             rulings.push(ruling);
         }
     }
-    let mixed = mixed(stages, &figures);
+    let mut mixed = mixed(stages, &figures);
     let any = |status: Status| rulings.iter().any(|r| r.status == status);
+    if !any(Status::Kept) && !any(Status::Open) && !any(Status::Broken) {
+        mixed.push("nothing is known of what the rules are about".to_owned());
+    }
     let verdict = if any(Status::Broken) {
         Verdict::Rollback
     } else if any(Status::Open) || !mixed.is_empty() {
@@ -195,9 +198,12 @@ fn said(figure: &Figure, rule: &Rule) -> String {
     else {
         return String::new();
     };
-    let unit = |value: f64| amount(figure.metric, value);
+    let difference = |value: f64| match figure.metric.kind() {
+        Kind::Share => format!("{:+.1} points", value * 100.0),
+        _ => amount(figure.metric, value),
+    };
     let tolerance = match rule.tolerance {
-        plimsoll_schemas::comparison::Tolerance::Absolute(value) => unit(value),
+        Tolerance::Absolute(value) => difference(value),
         relative => relative.to_string(),
     };
     let pairs = figure.pairs.map_or(String::new(), |p| {
@@ -205,11 +211,11 @@ fn said(figure: &Figure, rule: &Rule) -> String {
     });
     format!(
         "{} → {}, difference {} ({} to {}){pairs}, tolerated {tolerance}",
-        unit(baseline),
-        unit(candidate),
-        unit(candidate - baseline),
-        unit(interval.low),
-        unit(interval.high),
+        amount(figure.metric, baseline),
+        amount(figure.metric, candidate),
+        difference(candidate - baseline),
+        difference(interval.low),
+        difference(interval.high),
     )
 }
 
