@@ -274,3 +274,18 @@ fn every_stage_is_tested_under_one_correction() {
     let p = broken.test.expect("tested").p;
     assert!(broken.p_adjusted.is_some_and(|adjusted| (adjusted - 2.0 * p).abs() < 1e-12), "{broken:?}");
 }
+
+/// `docs/concepts/compare.md`: the numbers that its examples state and that no other test works out.
+#[test]
+fn the_examples_of_the_page_are_right() {
+    let near = |a: f64, b: f64| assert!((a - b).abs() < 5e-4, "{a}, not {b}");
+    let passed = wilson(Share { hits: 34.0, of: 40.0 }, Z);
+    near(passed.low, 0.709);
+    near(passed.high, 0.929);
+    near(mcnemar::two_sided(3, 6), 0.508);
+    near(mcnemar::two_sided(6, 6), 1.0);
+    let slower: Vec<i64> = tailed(40, 1).map(|ms| ms + 10).collect();
+    let comparison = asked(&side(tailed(40, 1)), &side(slower), Some(&same_order(40)), LATENCY);
+    let median = comparison.figures.iter().find(|f| f.metric == Metric::DurationP50).expect("known");
+    assert_eq!(median.interval.map(|i| (i.low, i.high)), Some((10e6, 10e6)));
+}
