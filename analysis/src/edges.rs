@@ -18,6 +18,7 @@ pub(crate) fn count<'a>(
     attempts: &Attempts<'a>,
     outcomes: &[Outcome],
     slices: &Slices<'a>,
+    queued: &dyn Fn(usize) -> Option<DurationNs>,
 ) -> Vec<EdgeWindow<'a>> {
     let mut rows: Vec<EdgeWindow<'a>> = Vec::with_capacity(calls.list.len());
     for (c, call) in calls.list.iter().enumerate() {
@@ -26,7 +27,7 @@ pub(crate) fn count<'a>(
             // The slice is the logical call's: attempts are not counted apart by a value that only some carry.
             let slice = slices.of(call.span);
             for attempt in &group.attempts {
-                let mut row = row(trace, group.edge, slice, attempt.span, attempt.outcome);
+                let mut row = row(trace, group.edge, slice, attempt.span, attempt.outcome, queued);
                 row.logical_calls = u32::from(attempt.ordinal == 1);
                 row.retries = u32::from(attempt.ordinal > 1 && !attempt.hedge);
                 row.hedges = u32::from(attempt.hedge);
@@ -39,7 +40,7 @@ pub(crate) fn count<'a>(
             }
         } else if !attempts.logical.of(c).is_empty() {
             let edge = call.edge(trace, std::iter::once(call.span));
-            let mut row = row(trace, edge, slices.of(call.span), call.span, outcomes[call.span]);
+            let mut row = row(trace, edge, slices.of(call.span), call.span, outcomes[call.span], queued);
             row.logical_calls = 1;
             row.retries = u32::from(attempts.marked[c]);
             rows.push(row);
@@ -54,6 +55,12 @@ pub(crate) fn count<'a>(
             sum.retries += next.retries;
             sum.hedges += next.hedges;
             sum.failed_attempts += next.failed_attempts;
+            sum.failed_overload += next.failed_overload;
+            sum.failed_deadline += next.failed_deadline;
+            sum.failed_correctness += next.failed_correctness;
+            sum.queue_known += next.queue_known;
+            sum.queue += next.queue;
+            sum.depth = sum.depth.min(next.depth);
             sum.wasted += next.wasted;
             sum.backoff += next.backoff;
         }
@@ -68,13 +75,26 @@ fn key<'a>(row: &EdgeWindow<'a>) -> Key<'a> {
     (row.window, row.edge, [row.slice.workload_class, row.slice.model, row.slice.hardware])
 }
 
+/// The queue time of the called side: of the spans right below the call, or of the call itself where nothing is.
+fn at_far_side(
+    trace: &Trace<'_, '_>,
+    span: usize,
+    queued: &dyn Fn(usize) -> Option<DurationNs>,
+) -> Option<DurationNs> {
+    let children = trace.tree.children.of(span).iter().filter(|child| !trace.flags[**child].duplicate_id);
+    let below = children.filter_map(|child| queued(*child));
+    below.chain(queued(span)).reduce(|a, b| a + b)
+}
+
 fn row<'a>(
     trace: &Trace<'_, 'a>,
     edge: Edge<'a>,
     slice: Slice<'a>,
     span: usize,
     outcome: Outcome,
+    queued: &dyn Fn(usize) -> Option<DurationNs>,
 ) -> EdgeWindow<'a> {
+    let queue = at_far_side(trace, span, queued);
     let start = trace.times[span].start;
     EdgeWindow {
         edge,
@@ -84,6 +104,12 @@ fn row<'a>(
         retries: 0,
         hedges: 0,
         failed_attempts: u32::from(outcome != Outcome::Ok),
+        failed_overload: u32::from(outcome == Outcome::Overload),
+        failed_deadline: u32::from(outcome == Outcome::Deadline),
+        failed_correctness: u32::from(outcome == Outcome::Correctness),
+        queue_known: u32::from(queue.is_some()),
+        queue: queue.unwrap_or(DurationNs::ZERO),
+        depth: trace.tree.depth[span],
         wasted: DurationNs::ZERO,
         backoff: DurationNs::ZERO,
         slice,

@@ -1,3 +1,4 @@
-//! Over many traces: algorithms that take rows and answer findings. No I/O, no clock, no SQL.
+//! Pure functions over many traces: what rows of settled traces, or of windows of them, say of a fleet. No I/O, no clock, no SQL.
 
 pub mod compare;
+pub mod storms;

@@ -34,7 +34,7 @@ mod waits;
 
 pub use model::*;
 
-use plimsoll_schemas::{DurationNs, Rules, Span};
+use plimsoll_schemas::{DurationNs, Rules, Span, TimeClass};
 
 /// Analyses the spans of one trace, given in any order. O(n log n) in their number.
 ///
@@ -66,7 +66,10 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         partitions: &partitions,
         critical_path: &critical_path,
     });
-    let edges = edges::count(&trace, &calls, &attempts, &outcomes, &slices);
+    let queued = |i: usize| {
+        waits[i].source.map(|_| partitions[i].time.get(TimeClass::Queue) + DurationNs(waits[i].before))
+    };
+    let edges = edges::count(&trace, &calls, &attempts, &outcomes, &slices, &queued);
 
     let span_answers = partitions
         .into_iter()

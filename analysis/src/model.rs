@@ -207,6 +207,15 @@ pub struct EdgeWindow<'a> {
     pub retries: u32,
     pub hedges: u32,
     pub failed_attempts: u32,
+    /// Of the failed attempts, by how they failed; the rest are dependency, cancelled and internal.
+    pub failed_overload: u32,
+    pub failed_deadline: u32,
+    pub failed_correctness: u32,
+    /// Attempts of which it is known how long they queued at the far side, and that time.
+    pub queue_known: u32,
+    pub queue: DurationNs,
+    /// Of the calling spans, the one nearest to the root: how deep in the request the edge lies.
+    pub depth: u32,
     /// Time in superseded attempts, plus backoff.
     pub wasted: DurationNs,
     pub backoff: DurationNs,

@@ -8,6 +8,7 @@ pub mod goodput;
 mod judged;
 pub mod queueing;
 pub mod retries;
+pub mod storms;
 pub mod table_functions;
 
 use std::collections::BTreeMap;
@@ -22,8 +23,13 @@ use crate::filter::Term;
 use crate::time::TimeRange;
 
 /// Every analysis there is.
-pub static ALL: [&Definition; 4] =
-    [&goodput::DEFINITION, &queueing::DEFINITION, &retries::DEFINITION, &compare::DEFINITION];
+pub static ALL: [&Definition; 5] = [
+    &goodput::DEFINITION,
+    &queueing::DEFINITION,
+    &retries::DEFINITION,
+    &storms::DEFINITION,
+    &compare::DEFINITION,
+];
 
 /// What is asked of an analysis.
 #[derive(Debug, Clone)]

@@ -44,6 +44,8 @@ const BATCHES_AHEAD: usize = 2;
 pub struct View {
     pub snapshot: Arc<Snapshot>,
     pub tenant: Option<Tenant>,
+    /// The log's sequence from which on spans of traces may lie that did not settle.
+    pub unsettled_from: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -167,6 +169,7 @@ impl Engine {
         let lake = Lake {
             snapshot: view.snapshot.clone(),
             tenant: view.tenant.clone(),
+            unsettled_from: view.unsettled_from,
             rules: self.rules.clone(),
             store: self.store.clone(),
             computed: Arc::new(computed),

@@ -74,7 +74,9 @@ impl QueryState {
 
     /// What a tenant (everyone, without one) sees at this instant.
     pub fn view(&self, tenant: Option<Tenant>) -> View {
-        View { snapshot: self.inner.store.snapshot(), tenant }
+        // The floor first: what settles in between is in the snapshot then, and told apart there.
+        let unsettled_from = self.inner.store.unsettled_from();
+        View { snapshot: self.inner.store.snapshot(), tenant, unsettled_from }
     }
 
     /// Runs what a user wrote, guarded, and with the analyses as table functions.

@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod lake;
+mod live;
 mod prune;
 mod recent;
 mod tail;

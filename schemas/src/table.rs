@@ -464,7 +464,18 @@ fn edges() -> Vec<Field> {
         int("backoff_ns", false),
     ];
     fields.extend(slice_columns());
-    fields.push(int("revision", false));
+    fields.extend([
+        // Of the failed attempts, by how they failed; the rest are dependency, cancelled and internal.
+        small("failed_overload", true),
+        small("failed_deadline", true),
+        small("failed_correctness", true),
+        // Attempts of which it is known how long they queued at the far side, and that time.
+        small("queue_known", true),
+        int("queue_ns", true),
+        // Of the calling spans, the depth of the one nearest to the root.
+        small("depth", true),
+        int("revision", false),
+    ]);
     fields
 }
 

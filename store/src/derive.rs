@@ -11,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::StoreError;
 use crate::rows::SpanRows;
+use crate::rows::derived::{DerivedRows, Settled};
 
 /// The spans of complete traces with their derived columns, and where each row belongs.
 #[derive(Debug)]
@@ -56,6 +57,18 @@ pub fn derive(
 /// For queries: the same rows with the derived columns filled in, as far as `batches` tell.
 pub fn derive_recent(batches: &[RecordBatch], rules: &Rules) -> Result<Vec<RecordBatch>, StoreError> {
     Ok(derive(batches, &[], rules)?.batches)
+}
+
+/// The rows of `edges` that these spans' traces have so far; they have no revision, since nothing settled.
+pub fn edges_so_far(batches: &[RecordBatch], rules: &Rules) -> Result<Option<RecordBatch>, StoreError> {
+    let rows = batches.iter().map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
+    let mut derived = DerivedRows::default();
+    for (tenant, trace_id, members) in traces(&rows) {
+        let spans: Vec<Span<'_>> = members.iter().filter_map(|(b, r)| rows[*b].span(*r)).collect();
+        let of = Settled { tenant, trace_id, revision: 0, resettled: false };
+        derived.push_edges(of, &analyse(&spans, rules));
+    }
+    Ok(derived.finish()?.pop().map(|(_, edges)| edges))
 }
 
 type Members = Vec<(usize, usize)>;

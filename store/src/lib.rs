@@ -18,7 +18,7 @@ mod tail;
 pub mod wal;
 
 pub use decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
-pub use derive::derive_recent;
+pub use derive::{derive_recent, edges_so_far};
 pub use error::{IngestError, StoreError};
 pub use options::StoreOptions;
 pub use snapshot::{DataFile, Snapshot, TableSnapshot};

@@ -18,7 +18,7 @@ use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
 use plimsoll_store::Snapshot;
 
-use super::{CATALOG, LakeTable, SCHEMA, views};
+use super::{CATALOG, LakeTable, SCHEMA, live, views};
 
 /// What the tables of one question have in common.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Lake {
     pub snapshot: Arc<Snapshot>,
     /// Whose rows may be seen; `None` is everyone's.
     pub tenant: Option<Tenant>,
+    /// The log's sequence from which on spans of unsettled traces may lie.
+    pub unsettled_from: Option<u64>,
     pub rules: Arc<Rules>,
     pub store: ObjectStoreUrl,
     pub computed: Arc<Computed>,
@@ -76,13 +78,16 @@ impl LakeSchema {
 impl SchemaProvider for LakeSchema {
     fn table_names(&self) -> Vec<String> {
         let tables = Table::ALL.into_iter().map(Table::as_str);
-        tables.chain([views::LATEST_VERDICTS]).map(str::to_owned).collect()
+        tables.chain([views::LATEST_VERDICTS, live::EDGES]).map(str::to_owned).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if let Some(rows) = self.lake.computed.get(name) {
             let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]])?;
             return Ok(Some(Arc::new(table)));
+        }
+        if name == live::EDGES {
+            return Ok(Some(live::edges(&self.raw, &self.lake).await?));
         }
         let Some(sql) = views::sql(name) else {
             return Ok(table_of(name).map(|t| self.lake.table(t)));
@@ -99,7 +104,8 @@ impl SchemaProvider for LakeSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.lake.computed.contains_key(name) || views::sql(name).is_some() || table_of(name).is_some()
+        let is_made = name == live::EDGES || self.lake.computed.contains_key(name);
+        is_made || views::sql(name).is_some() || table_of(name).is_some()
     }
 }
 

@@ -7,3 +7,4 @@ mod functions;
 mod goodput;
 mod plans;
 mod search;
+mod storms;

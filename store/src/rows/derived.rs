@@ -300,7 +300,7 @@ impl DerivedRows {
         }
     }
 
-    fn push_edges(&mut self, of: Settled<'_>, analysis: &TraceAnalysis<'_>) {
+    pub fn push_edges(&mut self, of: Settled<'_>, analysis: &TraceAnalysis<'_>) {
         let rows = &mut self.edges;
         for window in &analysis.edges {
             rows.str(Some(of.tenant)).hex(&of.trace_id.hex());
@@ -308,6 +308,9 @@ impl DerivedRows {
             rows.time(window.window).int(window.logical_calls).int(window.attempts).int(window.retries);
             rows.int(window.hedges).int(window.failed_attempts);
             rows.long(Some(window.wasted.0)).long(Some(window.backoff.0)).slice(&window.slice);
+            rows.int(window.failed_overload).int(window.failed_deadline).int(window.failed_correctness);
+            rows.int(window.queue_known).long((window.queue_known > 0).then_some(window.queue.0));
+            rows.int(window.depth);
             rows.long(Some(of.revision as i64)).end();
         }
     }
