@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, Error, FromArgMatches, Subcommand};
 use plimsoll_query::{ANALYSES, Definition, SHARED_PARAMETERS};
@@ -12,6 +13,7 @@ use url::form_urlencoded;
 
 use crate::cli::Format;
 use crate::client::Api;
+use crate::compare;
 use crate::sql;
 
 /// What was typed.
@@ -39,11 +41,20 @@ struct Asking {
     explain: bool,
 }
 
-pub async fn run(question: Question) -> crate::Outcome {
+/// What a command that decides ends with is its decision; see `docs/concepts/compare.md`.
+pub async fn run(question: Question) -> Result<ExitCode, Box<dyn std::error::Error + Send + Sync>> {
+    let mut decision = 0;
     match &question.asking.home {
-        None => ask(&Api::new(&question.asking.url), &question).await,
-        Some(home) => sql::on_home(home, async |api| ask(api, &question).await).await,
+        None => decision = ask(&Api::new(&question.asking.url), &question).await?,
+        Some(home) => {
+            sql::on_home(home, async |api| {
+                decision = ask(api, &question).await?;
+                Ok(())
+            })
+            .await?;
+        }
     }
+    Ok(ExitCode::from(decision))
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,7 +69,7 @@ struct Explain {
     sample_trace_ids: Vec<String>,
 }
 
-async fn ask(api: &Api, question: &Question) -> crate::Outcome {
+async fn ask(api: &Api, question: &Question) -> Result<u8, Box<dyn std::error::Error + Send + Sync>> {
     if question.asking.explain {
         let answer: Explained = serde_json::from_slice(&api.get(&question.path()).await?).map_err(|e| {
             format!("the server's answer is not what was expected: {e}; are both of one version?")
@@ -69,15 +80,16 @@ async fn ask(api: &Api, question: &Question) -> crate::Outcome {
         if !sample_trace_ids.is_empty() {
             println!("Traces to look at: {}", sample_trace_ids.join(" "));
         }
-        return Ok(());
+        return Ok(0);
+    }
+    if question.definition.name == "compare" {
+        return compare::ask(api, &question.path(), &question.statement(), question.asking.format).await;
     }
     match question.asking.format {
-        Format::Json => {
-            println!("{}", String::from_utf8_lossy(&api.get(&question.path()).await?));
-            Ok(())
-        }
-        format => sql::ask(api, &question.statement(), format).await,
+        Format::Json => println!("{}", String::from_utf8_lossy(&api.get(&question.path()).await?)),
+        format => sql::ask(api, &question.statement(), format).await?,
     }
+    Ok(0)
 }
 
 impl Question {
@@ -96,6 +108,14 @@ impl Question {
         }
         format!("SELECT * FROM {}({arguments})", self.definition.function)
     }
+}
+
+/// A parameter whose value is what is in a file.
+fn contents(name: &'static str, path: &str) -> Result<(&'static str, String), Error> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Error::raw(clap::error::ErrorKind::ValueValidation, format!("--{}: {path}: {e}\n", flag(name)))
+    })?;
+    Ok((name, text))
 }
 
 /// A dash where SQL has an underscore, as command lines have it.
@@ -140,9 +160,11 @@ impl FromArgMatches for Question {
         let parameters = definition.parameter_names().filter_map(|name| {
             // `by` is no argument of every analysis.
             let value = matches.try_get_one::<String>(name).ok().flatten()?;
-            Some((name, value.clone()))
+            let is_file = definition.parameters.iter().any(|p| p.name == name && p.value == "FILE");
+            Some(if is_file { contents(name, value) } else { Ok((name, value.clone())) })
         });
-        Ok(Self { definition, parameters: parameters.collect(), asking: Asking::from_arg_matches(matches)? })
+        let parameters = parameters.collect::<Result<_, _>>()?;
+        Ok(Self { definition, parameters, asking: Asking::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

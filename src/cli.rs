@@ -14,6 +14,7 @@ Examples:
   plimsoll serve --home ./data                      receive OTLP on 4317 (gRPC) and 4318 (HTTP)
   plimsoll sql \"SELECT count(*) FROM spans\"         ask a running server
   plimsoll queueing --start -6h --by stage,model    where work waits, as a table
+  plimsoll compare --baseline model=a --candidate model=b; echo $?     0 promote, 10 hold, 20 rollback
   plimsoll trace 4bf92f3577b34da6a3ce929d0e0e4736   where the time of one trace went";
 
 const DEMO_EXAMPLES: &str = "\

@@ -4,6 +4,7 @@ mod analysis;
 mod check;
 mod cli;
 mod client;
+mod compare;
 mod demo;
 mod import;
 mod serve;
@@ -33,7 +34,10 @@ async fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(demo).await,
         Command::Sql(sql) => sql::run(sql).await,
         Command::Trace(trace) => trace::run(trace).await,
-        Command::Analysis(question) => analysis::run(question).await,
+        Command::Analysis(question) => match analysis::run(question).await {
+            Ok(decision) => return decision,
+            Err(error) => Err(error),
+        },
         Command::Import(import) => import::run(import).await,
         Command::Check(serving) => check::run(&serving),
     };

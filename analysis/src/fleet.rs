@@ -1,3 +1,4 @@
-//! Pure functions over many traces: what settled rows, added up by window, say of a fleet.
+//! Pure functions over many traces: what rows of settled traces, or of windows of them, say of a fleet. No I/O, no clock, no SQL.
 
+pub mod compare;
 pub mod storms;

@@ -1,6 +1,7 @@
 //! The analyses over many traces. Each has one definition, from which its HTTP endpoint, its SQL function and its
 //! command are made; `ALL` is the list of them.
 
+mod compare;
 pub mod computed;
 pub mod definition;
 pub mod goodput;
@@ -22,8 +23,13 @@ use crate::filter::Term;
 use crate::time::TimeRange;
 
 /// Every analysis there is.
-pub static ALL: [&Definition; 4] =
-    [&goodput::DEFINITION, &queueing::DEFINITION, &retries::DEFINITION, &storms::DEFINITION];
+pub static ALL: [&Definition; 5] = [
+    &goodput::DEFINITION,
+    &queueing::DEFINITION,
+    &retries::DEFINITION,
+    &storms::DEFINITION,
+    &compare::DEFINITION,
+];
 
 /// What is asked of an analysis.
 #[derive(Debug, Clone)]

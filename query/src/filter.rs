@@ -16,6 +16,18 @@ pub struct Term {
     value: String,
 }
 
+impl Term {
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl std::fmt::Display for Term {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}{}", self.key, self.op, self.value)
+    }
+}
+
 /// Over which table a filter is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
@@ -147,15 +159,20 @@ fn condition(term: &Term, over: Over) -> Result<String, QueryError> {
 }
 
 fn attribute(term: &Term) -> String {
-    let (promoted, name, map) = match term.key.split_once('.') {
-        Some(("resource", "service.name")) => return text("x.service_name", term),
+    text(&attribute_value(&term.key), term)
+}
+
+/// The text of `attributes.NAME` or `resource.NAME` of a row `x` of `spans`.
+pub fn attribute_value(key: &str) -> String {
+    let (promoted, name, map) = match key.split_once('.') {
+        Some(("resource", "service.name")) => return "x.service_name".to_owned(),
         Some(("resource", name)) => (Attr::resource(name), name, "resource_attributes"),
         Some((_, name)) => (Attr::span(name), name, "attributes"),
         None => (None, "", "attributes"),
     };
     match promoted {
-        Some(attr) => text(&format!("CAST(x.{} AS VARCHAR)", attr.info().column), term),
-        None => text(&format!("attr(x.{map}, {})", quote(name)), term),
+        Some(attr) => format!("CAST(x.{} AS VARCHAR)", attr.info().column),
+        None => format!("attr(x.{map}, {})", quote(name)),
     }
 }
 

@@ -58,7 +58,7 @@ impl TimeRange {
     }
 }
 
-fn bad_instant(name: &str, text: &str) -> QueryError {
+pub fn bad_instant(name: &str, text: &str) -> QueryError {
     QueryError::Invalid(format!(
         "{name}: expected RFC 3339 (2026-01-31T12:00:00Z), unix nanoseconds, or relative (now, -15m, now-1h), got {text:?}"
     ))

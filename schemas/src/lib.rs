@@ -5,6 +5,7 @@
 
 pub mod attr;
 pub mod class;
+pub mod comparison;
 pub mod envelope;
 pub mod id;
 pub mod objective;

@@ -1,5 +1,6 @@
 //! The analysis from outside: properties against slow oracles, golden traces, and size.
 
+mod compare;
 mod concepts;
 mod crisp;
 mod frameworks;

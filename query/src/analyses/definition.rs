@@ -36,7 +36,7 @@ pub struct Definition {
 #[derive(Debug)]
 pub struct Parameter {
     pub name: &'static str,
-    /// What stands for its value in help, as `NAME` or `TIME`.
+    /// What stands for its value in help, as `NAME` or `TIME`; of a `FILE` the value is what is in it.
     pub value: &'static str,
     pub help: &'static str,
 }

@@ -90,14 +90,36 @@ async fn objectives(
     if !set.objectives.is_empty() {
         return Ok((set.objectives.clone(), "folder"));
     }
+    let stages = busiest(state, view, within).await?;
+    let objectives =
+        std::iter::once(built_in(None)).chain(stages.iter().map(|s| built_in(Some(s)))).collect();
+    Ok((objectives, "built-in defaults"))
+}
+
+/// Stages that ran, the busiest first.
+async fn busiest(state: &QueryState, view: &View, within: &str) -> Result<Vec<String>, QueryError> {
     let sql = format!(
         "SELECT stage, count(*) AS n FROM stage_runs WHERE {within} AND stage <> 'request'
 GROUP BY stage ORDER BY n DESC, stage LIMIT {STAGES_MAX}"
     );
     let stages = state.objects(view, &sql).await?;
-    let stages = stages.iter().filter_map(|s| s.get("stage")?.as_str());
-    let objectives = std::iter::once(built_in(None)).chain(stages.map(|s| built_in(Some(s)))).collect();
-    Ok((objectives, "built-in defaults"))
+    Ok(stages.iter().filter_map(|s| s.get("stage")?.as_str()).map(str::to_owned).collect())
+}
+
+/// Those of the folder, and the built-in one for the request and each stage of which it says nothing.
+pub(super) async fn for_every_stage(
+    state: &QueryState,
+    view: &View,
+    asked: &Analysis,
+) -> Result<Vec<Objective>, QueryError> {
+    let mut objectives = state.objectives().current().objectives.clone();
+    let stages = busiest(state, view, &asked.within("start_unix_nano")).await?;
+    for stage in std::iter::once(None).chain(stages.iter().map(|s| Some(s.as_str()))) {
+        if !objectives.iter().any(|o| o.stage.as_deref() == stage) {
+            objectives.push(built_in(stage));
+        }
+    }
+    Ok(objectives)
 }
 
 fn described(o: &Objective) -> Value {
