@@ -107,6 +107,6 @@ pub struct Comparison {
 pub fn compare(experiment: &Experiment<'_>, rules: &RolloutRules) -> Comparison {
     let (stages, counts) = units::of(experiment);
     let resampled = bootstrap::resample(&stages, counts, experiment.pairs.is_some());
-    let figures = figure::all(&stages, resampled, experiment.pairs.is_some(), rules.confidence);
+    let figures = figure::all(&stages, counts, resampled, experiment.pairs.is_some(), rules.confidence);
     verdict::decide(experiment.stages, figures, rules)
 }

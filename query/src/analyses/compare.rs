@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use futures::FutureExt;
 use plimsoll_analysis::fleet::compare::{self, Comparison, Experiment};
 use plimsoll_schemas::comparison::{BUILT_IN, REQUEST, RolloutRules, parse};
+use tokio::sync::Semaphore;
 
 use super::definition::{Answer, Definition, Explain, InSql, Parameter};
 use super::{Analysis, goodput};
@@ -147,8 +148,16 @@ impl Question {
     }
 }
 
+/// Comparisons at once: each holds the runs of two sides and keeps a thread busy.
+const AT_ONCE: usize = 2;
+static PERMITS: Semaphore = Semaphore::const_new(AT_ONCE);
+
 async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Answer, QueryError> {
     let question = Question::of(asked)?;
+    let wait = state.options().wait_max;
+    let busy = |_| QueryError::Busy { running: AT_ONCE, retry_after: wait };
+    let permit = tokio::time::timeout(wait, PERMITS.acquire()).await.map_err(busy)?;
+    let permit = permit.map_err(|_| QueryError::Internal("the process is closing".into()))?;
     let mut statements = Vec::new();
     let mut stages = BTreeMap::new();
     let mut sides = Vec::with_capacity(2);
@@ -177,6 +186,8 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
         let names = names.clone();
         // Resampling takes up to seconds.
         tokio::task::spawn_blocking(move || -> Comparison {
+            // Kept also when nobody waits for the answer any more.
+            let _permit = permit;
             let [baseline, candidate] = &sides;
             let experiment = Experiment { stages: &names, baseline, candidate, pairs: chosen.as_deref() };
             compare::compare(&experiment, &rules)
