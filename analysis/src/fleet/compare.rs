@@ -100,7 +100,7 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// Why, for people: the rulings that decided, or what else did.
     pub reasons: Vec<String>,
-    /// More runs of each side after which every rule can be decided, if the difference stays what it is.
+    /// Of a hold: more runs of each side after which every rule can be decided, if the difference stays what it is.
     pub runs_missing: Option<u64>,
 }
 

@@ -11,7 +11,6 @@ use arrow::datatypes::{DataType, Field, Schema};
 use futures::FutureExt;
 use plimsoll_analysis::fleet::compare::{self, Comparison, Experiment};
 use plimsoll_schemas::comparison::{BUILT_IN, REQUEST, RolloutRules, parse};
-use tokio::sync::Semaphore;
 
 use super::definition::{Answer, Definition, Explain, InSql, Parameter};
 use super::{Analysis, goodput};
@@ -148,16 +147,9 @@ impl Question {
     }
 }
 
-/// Comparisons at once: each holds the runs of two sides and keeps a thread busy.
-const AT_ONCE: usize = 2;
-static PERMITS: Semaphore = Semaphore::const_new(AT_ONCE);
-
 async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Answer, QueryError> {
     let question = Question::of(asked)?;
-    let wait = state.options().wait_max;
-    let busy = |_| QueryError::Busy { running: AT_ONCE, retry_after: wait };
-    let permit = tokio::time::timeout(wait, PERMITS.acquire()).await.map_err(busy)?;
-    let permit = permit.map_err(|_| QueryError::Internal("the process is closing".into()))?;
+    let permit = state.permit_to_compare().await?;
     let mut statements = Vec::new();
     let mut stages = BTreeMap::new();
     let mut sides = Vec::with_capacity(2);
