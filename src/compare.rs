@@ -17,6 +17,8 @@ struct Answer {
     warnings: Vec<String>,
     runs_missing: Option<u64>,
     rules: Rules,
+    baseline: Side,
+    candidate: Side,
     figures: Vec<Figure>,
 }
 
@@ -24,6 +26,12 @@ struct Answer {
 struct Rules {
     digest: String,
     source: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Side {
+    slice: Vec<String>,
+    traces: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,6 +48,8 @@ struct Figure {
     is_better: bool,
     rule: Option<String>,
     verdict: Option<String>,
+    baseline_envelope: String,
+    candidate_envelope: String,
     baseline_runs: u64,
     candidate_runs: u64,
 }
@@ -69,6 +79,14 @@ fn print(answer: &Answer) {
     println!("{}{missing}", answer.verdict);
     answer.reasons.iter().for_each(|reason| println!("  {reason}"));
     answer.warnings.iter().for_each(|warning| println!("  mind: {warning}"));
+    let envelope = |of: fn(&Figure) -> &str| answer.figures.first().map_or("", of);
+    let sides = [
+        ("baseline", &answer.baseline, envelope(|f| &f.baseline_envelope)),
+        ("candidate", &answer.candidate, envelope(|f| &f.candidate_envelope)),
+    ];
+    for (name, Side { slice, traces }, envelope) in sides {
+        println!("  {name}: {}, {traces} traces; {envelope}", slice.join(" and "));
+    }
     println!("  rules: {}, {}\n", answer.rules.source, answer.rules.digest);
     let heading = [
         "stage",

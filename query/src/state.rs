@@ -6,6 +6,7 @@ use std::time::Instant;
 use plimsoll_schemas::Tenant;
 use plimsoll_store::Store;
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::analyses::computed;
 use crate::analyses::definition::InSql;
@@ -15,6 +16,9 @@ use crate::error::QueryError;
 use crate::objectives::Objectives;
 use crate::options::QueryOptions;
 use crate::tables::catalog::Computed;
+
+/// Each costs up to seconds of a thread.
+const COMPARISONS_AT_ONCE: usize = 2;
 
 /// A cheap handle; clones share one engine.
 #[derive(Clone)]
@@ -27,6 +31,7 @@ struct Inner {
     engine: Engine,
     options: QueryOptions,
     objectives: Objectives,
+    comparisons: Arc<Semaphore>,
     /// What the doors for telemetry count.
     doors: Box<dyn Fn() -> Value + Send + Sync>,
     started: Instant,
@@ -47,8 +52,15 @@ impl QueryState {
     ) -> Result<Self, QueryError> {
         let engine = Engine::new(&options)?;
         let objectives = Objectives::new(options.objectives_dir.clone());
-        let inner =
-            Inner { store, engine, options, objectives, doors: Box::new(doors), started: Instant::now() };
+        let inner = Inner {
+            store,
+            engine,
+            options,
+            objectives,
+            comparisons: Arc::new(Semaphore::new(COMPARISONS_AT_ONCE)),
+            doors: Box::new(doors),
+            started: Instant::now(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -62,6 +74,16 @@ impl QueryState {
 
     pub(crate) fn objectives(&self) -> &Objectives {
         &self.inner.objectives
+    }
+
+    /// A comparison holds the runs of two sides, and keeps a thread busy.
+    pub(crate) async fn permit_to_compare(&self) -> Result<OwnedSemaphorePermit, QueryError> {
+        let wait = self.inner.options.wait_max;
+        match tokio::time::timeout(wait, self.inner.comparisons.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(QueryError::Internal("the process is closing".into())),
+            Err(_) => Err(QueryError::Busy { running: COMPARISONS_AT_ONCE, retry_after: wait }),
+        }
     }
 
     pub(crate) fn doors(&self) -> Value {

@@ -100,13 +100,13 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// Why, for people: the rulings that decided, or what else did.
     pub reasons: Vec<String>,
-    /// More runs of each side after which every rule can be decided, if the difference stays what it is.
+    /// Of a hold: more runs of each side after which every rule can be decided, if the difference stays what it is.
     pub runs_missing: Option<u64>,
 }
 
 pub fn compare(experiment: &Experiment<'_>, rules: &RolloutRules) -> Comparison {
     let (stages, counts) = units::of(experiment);
     let resampled = bootstrap::resample(&stages, counts, experiment.pairs.is_some());
-    let figures = figure::all(&stages, resampled, experiment.pairs.is_some(), rules.confidence);
+    let figures = figure::all(&stages, counts, resampled, experiment.pairs.is_some(), rules.confidence);
     verdict::decide(experiment.stages, figures, rules)
 }

@@ -289,3 +289,51 @@ fn the_examples_of_the_page_are_right() {
     let median = comparison.figures.iter().find(|f| f.metric == Metric::DurationP50).expect("known");
     assert_eq!(median.interval.map(|i| (i.low, i.high)), Some((10e6, 10e6)));
 }
+
+/// The chance that at most `k` of `n` draws hit what each hits with chance `p`.
+fn binomial_at_most(k: u32, n: u32, p: f64) -> f64 {
+    let choose = |i: u32| (0..i).map(|j| f64::from(n - j).ln() - f64::from(j + 1).ln()).sum::<f64>();
+    (0..=k).map(|i| (choose(i) + f64::from(i) * p.ln() + f64::from(n - i) * (1.0 - p).ln()).exp()).sum()
+}
+
+/// The median of a resample is at most the k-th value if more than half of the draws fall on the first k: a binomial.
+#[test]
+fn the_resampled_median_is_distributed_as_theory_has_it() {
+    let n = 101_u32;
+    let baseline = side(std::iter::repeat_n(0, n as usize));
+    let candidate = side((1..=i64::from(n)).map(|i| i * 10));
+    let comparison = asked(&baseline, &candidate, None, LATENCY);
+    let median = comparison.figures.iter().find(|f| f.metric == Metric::DurationP50).expect("known");
+    let interval = median.interval.expect("known");
+    let exact = |share: f64| {
+        let is_reached = |k: u32| 1.0 - binomial_at_most(n / 2, n, f64::from(k) / f64::from(n)) >= share;
+        (1..n).find(|k| is_reached(*k)).map(|k| f64::from(k) * 10e6).expect("somewhere")
+    };
+    // Two thousand draws miss a quantile by a rank or two.
+    for (found, exact) in [(interval.low, exact(0.025)), (interval.high, exact(0.975))] {
+        assert!((found - exact).abs() <= 20e6, "{found}, not {exact}");
+    }
+}
+
+/// Of a mean the interval is ±1.96 standard errors; and runs of one trace that are all alike add nothing.
+#[test]
+fn a_resampled_mean_has_its_standard_error_whatever_the_runs_of_a_trace() {
+    let tokens = |trace: u32| i64::from(trace * 37 % 100);
+    let of = |runs: u32| {
+        let all = (0..200).flat_map(|trace| (0..runs).map(move |_| trace));
+        let runs = all.map(|trace| Run { tokens: Some(tokens(trace)), ..request(trace, 100) });
+        Side { traces: 200, runs: runs.collect() }
+    };
+    let constant =
+        Side { traces: 200, runs: of(1).runs.into_iter().map(|r| Run { tokens: Some(0), ..r }).collect() };
+    let variance = (0..200).map(|t| (tokens(t) as f64 - 49.5).powi(2)).sum::<f64>() / 200.0;
+    let half = Z * (variance / 200.0).sqrt();
+    for runs in [1, 10] {
+        let comparison = asked(&constant, &of(runs), None, LATENCY);
+        let mean = comparison.figures.iter().find(|f| f.metric == Metric::Tokens).expect("known");
+        let interval = mean.interval.expect("known");
+        for (found, exact) in [(interval.low, 49.5 - half), (interval.high, 49.5 + half)] {
+            assert!((found - exact).abs() < 0.15 * half, "{runs} runs: {found}, not {exact}");
+        }
+    }
+}

@@ -149,6 +149,7 @@ impl Question {
 
 async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Answer, QueryError> {
     let question = Question::of(asked)?;
+    let permit = state.permit_to_compare().await?;
     let mut statements = Vec::new();
     let mut stages = BTreeMap::new();
     let mut sides = Vec::with_capacity(2);
@@ -177,6 +178,8 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
         let names = names.clone();
         // Resampling takes up to seconds.
         tokio::task::spawn_blocking(move || -> Comparison {
+            // Kept also when nobody waits for the answer any more.
+            let _permit = permit;
             let [baseline, candidate] = &sides;
             let experiment = Experiment { stages: &names, baseline, candidate, pairs: chosen.as_deref() };
             compare::compare(&experiment, &rules)

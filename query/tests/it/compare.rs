@@ -147,6 +147,14 @@ async fn a_like_candidate_is_promoted_and_too_few_runs_hold() {
     let missing =
         built_in["rulings"].as_array().expect("rulings").iter().find(|r| r["metric"] == "duration_p95");
     assert_eq!(missing.expect("a ruling")["runs_missing"], 140);
+    // Of a candidate that is judged less, that is said.
+    let unjudged = Fleet::empty("").await;
+    let mut sessions = tasks(30, |i| (1_000 + u64::from(i), true));
+    sessions.iter_mut().skip(45).for_each(|s| s.passed = None);
+    load(&unjudged, &sessions).await;
+    let answer = compared(&unjudged, "").await;
+    let warnings = answer["warnings"].to_string();
+    assert!(warnings.contains("100 % of the baseline is judged and 50 % of the candidate"), "{warnings}");
     // The table function has the same rows.
     let (start, end) = crate::fleet::bounds();
     let sql = format!(

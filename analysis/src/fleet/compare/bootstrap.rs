@@ -44,13 +44,17 @@ pub struct Resampled {
     pub values: Vec<[f64; 2]>,
 }
 
+fn resampled_metrics() -> impl Iterator<Item = Metric> {
+    Metric::ALL.into_iter().filter(|m| m.kind() != Kind::Share)
+}
+
 /// Of `units` traces on each side, or of as many pairs.
 pub fn resample(stages: &[Stage], units: [usize; 2], is_paired: bool) -> Vec<Resampled> {
     let work: usize = stages.iter().flat_map(|s| &s.sides).map(|side| side.cost()).sum();
     let resamples = if work.saturating_mul(RESAMPLES) <= WORK_MAX { RESAMPLES } else { RESAMPLES_MIN };
     let mut resampled: Vec<Resampled> = Vec::new();
     for stage in 0..stages.len() {
-        for metric in Metric::ALL.into_iter().filter(|m| m.kind() != Kind::Share) {
+        for metric in resampled_metrics() {
             resampled.push(Resampled { stage, metric, values: Vec::with_capacity(resamples) });
         }
     }
@@ -66,10 +70,16 @@ pub fn resample(stages: &[Stage], units: [usize; 2], is_paired: bool) -> Vec<Res
         } else {
             random.draw(&mut drawn[1]);
         }
-        for of in &mut resampled {
-            let side = |side: usize| stages[of.stage].sides[side].value(of.metric, Some(&drawn[side]));
-            if let (Some(baseline), Some(candidate)) = (side(0), side(1)) {
-                of.values.push([baseline, candidate]);
+        let mut values = resampled.iter_mut();
+        for stage in stages {
+            let mut sides = [[None; Metric::ALL.len()]; 2];
+            for (side, value) in sides.iter_mut().enumerate() {
+                stage.sides[side].values(&drawn[side], &mut |metric, v| value[metric as usize] = Some(v));
+            }
+            for of in values.by_ref().take(resampled_metrics().count()) {
+                if let [Some(baseline), Some(candidate)] = sides.map(|side| side[of.metric as usize]) {
+                    of.values.push([baseline, candidate]);
+                }
             }
         }
     }

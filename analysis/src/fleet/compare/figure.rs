@@ -1,5 +1,7 @@
 //! One metric of one stage on both sides: what it is, how far apart, and whether that is more than was tolerated.
 
+use std::collections::BTreeMap;
+
 use plimsoll_schemas::comparison::{Kind, Metric, Tolerance};
 
 use super::bootstrap::{Resampled, percentile};
@@ -48,8 +50,17 @@ pub struct Test {
 }
 
 /// Every figure of which anything is known.
-pub fn all(stages: &[Stage], resampled: Vec<Resampled>, is_paired: bool, confidence: f64) -> Vec<Figure> {
-    let mut figures: Vec<Figure> = resampled.into_iter().map(|of| of_resampled(stages, of)).collect();
+pub fn all(
+    stages: &[Stage],
+    units: [usize; 2],
+    resampled: Vec<Resampled>,
+    is_paired: bool,
+    confidence: f64,
+) -> Vec<Figure> {
+    let observed: Vec<_> =
+        stages.iter().map(|s| [0, 1].map(|side| s.sides[side].observed(units[side]))).collect();
+    let mut figures: Vec<Figure> =
+        resampled.into_iter().map(|of| of_resampled(stages, &observed, of)).collect();
     for (stage, of) in stages.iter().enumerate() {
         let shares = Metric::ALL.into_iter().filter(|m| m.kind() == Kind::Share);
         figures.extend(shares.map(|metric| of_share(stage, of, metric, is_paired)));
@@ -63,13 +74,14 @@ pub fn all(stages: &[Stage], resampled: Vec<Resampled>, is_paired: bool, confide
     figures
 }
 
-fn of_resampled(stages: &[Stage], of: Resampled) -> Figure {
+fn of_resampled(stages: &[Stage], observed: &[[BTreeMap<Metric, f64>; 2]], of: Resampled) -> Figure {
     let sides = &stages[of.stage].sides;
+    let [baseline, candidate] = &observed[of.stage];
     Figure {
         stage: of.stage,
         metric: of.metric,
-        baseline: sides[0].value(of.metric, None),
-        candidate: sides[1].value(of.metric, None),
+        baseline: baseline.get(&of.metric).copied(),
+        candidate: candidate.get(&of.metric).copied(),
         interval: None,
         known: [0, 1].map(|side| sides[side].known(of.metric)),
         runs: [0, 1].map(|side| sides[side].runs),

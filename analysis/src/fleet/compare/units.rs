@@ -8,6 +8,10 @@ use plimsoll_schemas::comparison::{Kind, Metric};
 use super::interval::{Pairs, Share, effective};
 use super::{Experiment, Run, Side};
 
+/// The least first, so that one walk finds all.
+const QUANTILES: [(Metric, f64); 3] =
+    [(Metric::DurationP50, 0.5), (Metric::DurationP95, 0.95), (Metric::DurationP99, 0.99)];
+
 /// One stage on both sides, baseline first.
 #[derive(Debug)]
 pub struct Stage {
@@ -19,6 +23,8 @@ pub struct StageSide {
     pub runs: usize,
     /// The duration of each run and its unit, sorted.
     durations: Vec<(i64, u32)>,
+    /// How many runs each unit has.
+    runs_of: BTreeMap<u32, u32>,
     /// Per metric that is a ratio and per unit: numerator, denominator, and how many runs they are of.
     ratios: BTreeMap<Metric, Vec<(u32, f64, f64, u32)>>,
     /// Per metric that is a share and per unit: hits and runs that are known.
@@ -78,6 +84,7 @@ impl StageSide {
     fn add(&mut self, run: &Run, unit: u32) {
         self.runs += 1;
         self.durations.push((run.duration.0, unit));
+        *self.runs_of.entry(unit).or_default() += 1;
         for metric in Metric::ALL {
             match metric.kind() {
                 Kind::Quantile(_) => {}
@@ -106,37 +113,43 @@ impl StageSide {
         }
     }
 
-    /// A quantile or ratio, each run counted as often as its unit was drawn; once without draws.
-    pub fn value(&self, metric: Metric, drawn: Option<&[u32]>) -> Option<f64> {
-        let weight = |unit: u32| drawn.map_or(1, |drawn| drawn[unit as usize]);
-        match metric.kind() {
-            Kind::Share => None,
-            Kind::Ratio => {
-                let (mut a, mut b) = (0.0, 0.0);
-                for (unit, numerator, denominator, _) in self.ratios.get(&metric)? {
-                    let weight = f64::from(weight(*unit));
-                    a += weight * numerator;
-                    b += weight * denominator;
-                }
-                (b > 0.0).then(|| a / b)
+    /// Its ratios and quantiles, each run counted as often as its unit was drawn. The cost of a comparison is here.
+    pub fn values(&self, drawn: &[u32], each: &mut impl FnMut(Metric, f64)) {
+        for (metric, of) in &self.ratios {
+            let (mut a, mut b) = (0.0, 0.0);
+            for (unit, numerator, denominator, _) in of {
+                let weight = f64::from(drawn[*unit as usize]);
+                a += weight * numerator;
+                b += weight * denominator;
             }
-            Kind::Quantile(q) => {
-                let total: u64 = match drawn {
-                    None => self.durations.len() as u64,
-                    Some(_) => self.durations.iter().map(|(_, unit)| u64::from(weight(*unit))).sum(),
-                };
-                // The order statistic at index ⌊q·n⌋.
-                let mut left = (q * total as f64) as u64;
-                self.durations.iter().find_map(|(duration, unit)| {
-                    let weight = u64::from(weight(*unit));
-                    if left < weight {
-                        return Some(*duration as f64);
-                    }
-                    left -= weight;
-                    None
-                })
+            if b > 0.0 {
+                each(*metric, a / b);
             }
         }
+        let total: u64 =
+            self.runs_of.iter().map(|(unit, n)| u64::from(drawn[*unit as usize]) * u64::from(*n)).sum();
+        let mut passed = 0_u64;
+        let mut durations = self.durations.iter();
+        let mut last = 0;
+        for (metric, q) in QUANTILES {
+            // The order statistic at index ⌊q·n⌋.
+            let index = (q * total as f64) as u64;
+            while passed <= index {
+                let Some((duration, unit)) = durations.next() else { return };
+                passed += u64::from(drawn[*unit as usize]);
+                last = *duration;
+            }
+            each(metric, last as f64);
+        }
+    }
+
+    /// The value of each metric, of the runs as they are.
+    pub fn observed(&self, units: usize) -> BTreeMap<Metric, f64> {
+        let mut observed = BTreeMap::new();
+        self.values(&vec![1; units], &mut |metric, value| {
+            observed.insert(metric, value);
+        });
+        observed
     }
 
     /// A share as it is, of runs.
@@ -154,7 +167,7 @@ impl StageSide {
 
     /// What resampling costs.
     pub fn cost(&self) -> usize {
-        3 * self.durations.len() + self.ratios.values().map(Vec::len).sum::<usize>()
+        self.durations.len() + self.runs_of.len() + self.ratios.values().map(Vec::len).sum::<usize>()
     }
 
     /// Of the data, for a seed.

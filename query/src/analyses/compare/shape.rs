@@ -11,6 +11,8 @@ use super::side::{Fetched, Sliced};
 /// Values of one part of the envelope that are listed.
 const VALUES_MAX: usize = 10;
 const SAMPLES: usize = 5;
+/// How far the judged shares of the sides may lie apart unmentioned.
+const JUDGED_APART_MAX: f64 = 0.1;
 
 pub fn rows(
     question: &Question,
@@ -84,6 +86,8 @@ pub fn more(
             "unpaired_candidate": candidate.traces.len() - pairs.len(),
         })
     });
+    let mut warnings = warnings(question, baseline, candidate);
+    warnings.extend(unjudged(baseline, candidate));
     let more = json!({
         "verdict": comparison.verdict.as_str(),
         "exit_code": comparison.verdict.exit_code(),
@@ -101,7 +105,7 @@ pub fn more(
         "quantiles": "the sorted list at index floor(q × runs), exact",
         "baseline": side(&question.baseline, baseline),
         "candidate": side(&question.candidate, candidate),
-        "warnings": warnings(question, baseline, candidate),
+        "warnings": warnings,
     });
     match more {
         Value::Object(more) => more,
@@ -163,6 +167,23 @@ fn warnings(question: &Question, baseline: &Fetched, candidate: &Fetched) -> Vec
         warnings.push(format!("{both} traces are on both sides: the slices overlap"));
     }
     warnings
+}
+
+/// Verdicts come late, and unjudged runs count as good: a side of which less is judged looks better than it is.
+fn unjudged(baseline: &Fetched, candidate: &Fetched) -> Option<String> {
+    let share = |of: &Fetched| {
+        let requests = of.side.runs.iter().filter(|r| r.stage == 0);
+        let judged = requests.filter(|r| r.passed.is_some()).count();
+        judged as f64 / of.traces.len().max(1) as f64
+    };
+    let (baseline, candidate) = (share(baseline), share(candidate));
+    ((baseline - candidate).abs() > JUDGED_APART_MAX).then(|| {
+        format!(
+            "{:.0} % of the baseline is judged and {:.0} % of the candidate, and what is not counts as good",
+            baseline * 100.0,
+            candidate * 100.0
+        )
+    })
 }
 
 /// Of the candidate, the slowest.
