@@ -11,6 +11,8 @@ pub mod queueing;
 pub mod retries;
 pub mod storms;
 pub mod table_functions;
+pub mod taint;
+pub mod tools;
 pub mod violations;
 
 use std::collections::BTreeMap;
@@ -25,13 +27,15 @@ use crate::filter::Term;
 use crate::time::TimeRange;
 
 /// Every analysis there is.
-pub static ALL: [&Definition; 7] = [
+pub static ALL: [&Definition; 9] = [
     &compare::DEFINITION,
     &goodput::DEFINITION,
     &paths::DEFINITION,
     &queueing::DEFINITION,
     &retries::DEFINITION,
     &storms::DEFINITION,
+    &taint::DEFINITION,
+    &tools::DEFINITION,
     &violations::DEFINITION,
 ];
 

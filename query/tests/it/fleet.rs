@@ -27,7 +27,7 @@ const CLIENT: i32 = 3;
 pub struct Fleet {
     pub store: Store,
     api: Router,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Fleet {
@@ -47,7 +47,11 @@ impl Fleet {
         options.objectives_dir = Some(folder);
         options.threads = 2;
         let state = QueryState::new(store.clone(), options, || Value::Null).expect("starts");
-        Self { store, api: router(state), _home: home }
+        Self { store, api: router(state), home }
+    }
+
+    pub fn home(&self) -> &std::path::Path {
+        self.home.path()
     }
 
     pub async fn export(&self, tenant: &str, service: &str, spans: Vec<Span>) {

@@ -9,3 +9,4 @@ mod paths;
 mod plans;
 mod search;
 mod storms;
+mod tools;
