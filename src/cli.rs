@@ -48,7 +48,7 @@ pub struct Cli {
 pub enum Command {
     /// Receives OTLP, and serves the HTTP API and the web UI
     Serve(Serving),
-    /// Serves, and drives a simulated agent fleet through three incidents
+    /// Serves, and drives a simulated agent fleet through four incidents
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
     /// Asks one question in SQL

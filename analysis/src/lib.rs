@@ -30,6 +30,7 @@ mod testing;
 mod tokens;
 mod trace;
 mod tree;
+mod violations;
 mod waits;
 
 pub use model::*;
@@ -66,6 +67,7 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         partitions: &partitions,
         critical_path: &critical_path,
     });
+    let violations = violations::find(&trace, &calls, &attempts);
     let queued = |i: usize| {
         waits[i].source.map(|_| partitions[i].time.get(TimeClass::Queue) + DurationNs(waits[i].before))
     };
@@ -101,6 +103,7 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         groups: attempts.groups,
         runs,
         edges,
+        violations,
         flags,
     }
 }

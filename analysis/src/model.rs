@@ -19,6 +19,8 @@ pub struct TraceAnalysis<'a> {
     pub groups: Vec<AttemptGroup<'a>>,
     pub runs: Vec<StageRun<'a>>,
     pub edges: Vec<EdgeWindow<'a>>,
+    /// What should not have been done; by start.
+    pub violations: Vec<Violation<'a>>,
     /// The root's slice, resolved over the whole trace.
     pub slice: Slice<'a>,
     /// The root's envelope, resolved over the whole trace.
@@ -179,13 +181,58 @@ pub struct StageRun<'a> {
     pub time: ClassTimes,
     /// The strongest evidence among its spans; `None`: queue time is unknown.
     pub queue_source: Option<QueueSource>,
-    /// Nanoseconds of the critical path that lie in its spans.
-    pub path: DurationNs,
+    /// The stages through which it was called, from the request's own: `agent > execute > gateway`.
+    pub context: String,
+    /// The part of the critical path that lies in its spans, by class; never `blocked`.
+    pub path: ClassTimes,
     pub attempts: u32,
     pub errors: u32,
     pub slice: Slice<'a>,
     pub envelope: Envelope<'a>,
     pub tokens: Tokens,
+}
+
+/// In which way something should not have been done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ViolationKind {
+    /// A tool that is not idempotent was tried again without a key.
+    RetryWithoutKey,
+    /// The same idempotency key succeeded twice.
+    DuplicateSideEffect,
+    /// An attempt began after the request's deadline.
+    AttemptAfterDeadline,
+    /// It was tried again after an error that trying again cannot help.
+    RetryOfNonRetryable,
+    /// The arguments are not those that were approved.
+    ApprovalMismatch,
+    /// Policy asks for an approval, and there is none.
+    MissingApproval,
+}
+
+impl ViolationKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RetryWithoutKey => "retry_without_key",
+            Self::DuplicateSideEffect => "duplicate_side_effect",
+            Self::AttemptAfterDeadline => "attempt_after_deadline",
+            Self::RetryOfNonRetryable => "retry_of_non_retryable",
+            Self::ApprovalMismatch => "approval_mismatch",
+            Self::MissingApproval => "missing_approval",
+        }
+    }
+}
+
+/// Something that should not have been done, and the evidence.
+#[derive(Debug, Clone)]
+pub struct Violation<'a> {
+    pub kind: ViolationKind,
+    /// The call that should not have been made.
+    pub span: usize,
+    /// The attempts that it is one of, as an index into `groups`.
+    pub group: Option<usize>,
+    pub edge: Edge<'a>,
+    /// For people.
+    pub detail: std::borrow::Cow<'static, str>,
 }
 
 /// Tokens and cost, summed over leaf inference spans only; `None` is unknown.

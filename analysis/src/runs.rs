@@ -19,7 +19,7 @@ use crate::calls::Calls;
 use crate::decompose::Partition;
 use crate::envelopes::Envelopes;
 use crate::lists::Lists;
-use crate::model::{PathPart, StageRun, Tokens};
+use crate::model::{ClassTimes, PathPart, StageRun, Tokens};
 use crate::slices::Slices;
 use crate::tokens;
 use crate::trace::{Interval, Trace};
@@ -44,13 +44,14 @@ pub(crate) struct Evidence<'t, 's, 'a> {
 pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
     let trace = of.trace;
     let units = Units::new(of);
-    let mut path = vec![0_i64; trace.len()];
-    for part in of.critical_path {
-        path[part.span] += part.duration.0;
-    }
     let tokens = tokens::of_leaves(trace);
 
     let entries = Entries::new(of, &units);
+    let mut path = vec![ClassTimes::default(); entries.runs];
+    for part in of.critical_path {
+        path[entries.run_of[part.span]].add(part.class, part.duration);
+    }
+    let mut contexts = Contexts::new(of, &entries);
     let members = Lists::new(entries.runs, &trace.tree.order, |i| Some(entries.run_of[i]));
     let mut sweep = Sweep::default();
     let mut runs: Vec<StageRun<'a>> = (0..entries.runs)
@@ -80,7 +81,8 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
                     .unwrap_or(first)],
                 time: sweep.partition(of, said(), Interval { start, end }, attempts > 1),
                 queue_source: members.iter().filter_map(|i| of.waits[*i].source).min(),
-                path: DurationNs(members.iter().map(|i| path[*i]).sum()),
+                context: contexts.take(run),
+                path: path[run],
                 attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
                 errors: said().map(|i| u32::from(of.outcomes[i] != Outcome::Ok)).sum(),
                 slice: of.slices.of_run(first, members),
@@ -91,6 +93,36 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
         .collect();
     runs.sort_by_cached_key(|run| (run.start, order(trace, run.root)));
     runs
+}
+
+/// Stages of a context at most: what lies deeper has the context of what called it.
+const CONTEXT_STAGES_MAX: usize = 12;
+
+/// By run, the stages through which it was called.
+struct Contexts(Vec<String>);
+
+impl Contexts {
+    fn new(of: &Evidence<'_, '_, '_>, entries: &Entries) -> Self {
+        let mut contexts: Vec<Option<(String, usize)>> = vec![None; entries.runs];
+        // Parents before children.
+        for &i in &of.trace.tree.order {
+            let run = entries.run_of[i];
+            if contexts[run].is_some() {
+                continue;
+            }
+            let caller = of.trace.parent(i).and_then(|p| contexts[entries.run_of[p]].as_ref());
+            contexts[run] = Some(match caller {
+                None => (of.stages[i].to_owned(), 1),
+                Some((caller, depth)) if *depth >= CONTEXT_STAGES_MAX => (caller.clone(), *depth),
+                Some((caller, depth)) => (format!("{caller} > {}", of.stages[i]), depth + 1),
+            });
+        }
+        Self(contexts.into_iter().map(|context| context.unwrap_or_default().0).collect())
+    }
+
+    fn take(&mut self, run: usize) -> String {
+        std::mem::take(&mut self.0[run])
+    }
 }
 
 /// The first enqueue or start.

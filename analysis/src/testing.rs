@@ -79,6 +79,12 @@ impl From<i64> for TestValue {
     }
 }
 
+impl From<bool> for TestValue {
+    fn from(b: bool) -> Self {
+        Self(Value::Bool(b))
+    }
+}
+
 impl From<f64> for TestValue {
     fn from(x: f64) -> Self {
         Self(Value::Double(x))

@@ -6,10 +6,12 @@ pub mod computed;
 pub mod definition;
 pub mod goodput;
 mod judged;
+pub mod paths;
 pub mod queueing;
 pub mod retries;
 pub mod storms;
 pub mod table_functions;
+pub mod violations;
 
 use std::collections::BTreeMap;
 
@@ -23,12 +25,14 @@ use crate::filter::Term;
 use crate::time::TimeRange;
 
 /// Every analysis there is.
-pub static ALL: [&Definition; 5] = [
+pub static ALL: [&Definition; 7] = [
+    &compare::DEFINITION,
     &goodput::DEFINITION,
+    &paths::DEFINITION,
     &queueing::DEFINITION,
     &retries::DEFINITION,
     &storms::DEFINITION,
-    &compare::DEFINITION,
+    &violations::DEFINITION,
 ];
 
 /// What is asked of an analysis.

@@ -119,6 +119,13 @@ attributes! {
     // MCP.
     McpMethodName Span Keyword "mcp.method.name" "mcp_method_name",
     McpSessionId Span Text "mcp.session.id" "mcp_session_id",
+    // Tools: who serves them, in which edition, and how they are called.
+    McpServerName Span Keyword "mcp.server.name" "mcp_server_name",
+    McpServerVersion Span Keyword "mcp.server.version" "mcp_server_version",
+    McpToolSchemaDigest Span Keyword "mcp.tool.schema_digest" "mcp_tool_schema_digest",
+    McpAuthKind Span Keyword "mcp.auth.kind" "mcp_auth_kind",
+    ToolIdempotent Span Bool "gen_ai.tool.idempotent" "gen_ai_tool_idempotent",
+    McpToolIdempotent Span Bool "mcp.tool.annotations.idempotent_hint" "mcp_tool_annotations_idempotent_hint",
     // Errors, HTTP, RPC, peers.
     ErrorType Span Keyword "error.type" "error_type",
     HttpRequestMethod Span Keyword "http.request.method" "http_request_method",
@@ -157,6 +164,11 @@ attributes! {
     UserId Span Text "user.id" "user_id",
     IdempotencyKey Span Text "idempotency.key" "idempotency_key",
     HttpIdempotencyKey Span Text "http.request.header.idempotency-key" "http_request_header_idempotency_key",
+    Deadline Span Int "plimsoll.deadline_unix_nano" "plimsoll_deadline_unix_nano",
+    ApprovedDigest Span Text "approval.arguments_digest" "approval_arguments_digest",
+    ArgumentsDigest Span Text "gen_ai.tool.call.arguments_digest" "gen_ai_tool_call_arguments_digest",
+    ApprovalRequired Span Bool "policy.approval_required" "policy_approval_required",
+    PolicyReason Span Keyword "policy.reason" "policy_reason",
     PolicyDecision Span Keyword "policy.decision" "policy_decision",
     GuardrailName Span Keyword "guardrail.name" "guardrail_name",
     AuthMethod Span Keyword "auth.method" "auth_method",

@@ -175,6 +175,13 @@ impl<'a> Span<'a> {
         }
     }
 
+    pub fn bool(&self, attr: Attr) -> Option<bool> {
+        match self.get(attr) {
+            Some(Value::Bool(b)) => Some(b),
+            _ => None,
+        }
+    }
+
     /// Any attribute by its name as sent, the span's own before its resource's.
     pub fn named(&self, name: &str) -> Option<Value<'a>> {
         Attr::span(name)

@@ -26,10 +26,12 @@ pub enum Table {
     Attempts,
     /// One row per (trace, edge, window): calls and attempts, so that amplification needs no scan of spans.
     Edges,
+    /// One row per thing that should not have been done.
+    Violations,
 }
 
 impl Table {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Spans,
         Self::LogRecords,
         Self::Verdicts,
@@ -37,6 +39,7 @@ impl Table {
         Self::StageRuns,
         Self::Attempts,
         Self::Edges,
+        Self::Violations,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -48,13 +51,14 @@ impl Table {
             Self::StageRuns => "stage_runs",
             Self::Attempts => "attempts",
             Self::Edges => "edges",
+            Self::Violations => "violations",
         }
     }
 
     /// Computed by settling, so that it can always be derived again; rows carry a `revision`,
     /// and a newer one of the same trace supersedes the older.
     pub const fn is_derived(self) -> bool {
-        matches!(self, Self::Traces | Self::StageRuns | Self::Attempts | Self::Edges)
+        matches!(self, Self::Traces | Self::StageRuns | Self::Attempts | Self::Edges | Self::Violations)
     }
 
     /// The folders below the table, outermost first. They are columns too, but not in the files.
@@ -88,14 +92,14 @@ impl Table {
 
     /// The columns of the data files, without the partition columns.
     pub fn file_schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 7]> =
+        static SCHEMAS: LazyLock<[SchemaRef; 8]> =
             LazyLock::new(|| Table::ALL.map(|t| Arc::new(t.build_schema())));
         SCHEMAS[self as usize].clone()
     }
 
     /// What SQL sees: the columns of the files, then the partition columns.
     pub fn sql_schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 7]> = LazyLock::new(|| {
+        static SCHEMAS: LazyLock<[SchemaRef; 8]> = LazyLock::new(|| {
             Table::ALL.map(|t| {
                 let mut fields = t.file_schema().fields().to_vec();
                 fields.extend(t.partition_fields());
@@ -125,6 +129,7 @@ impl Table {
             Self::StageRuns => stage_runs(),
             Self::Attempts => attempts(),
             Self::Edges => edges(),
+            Self::Violations => violations(),
         })
     }
 }
@@ -411,8 +416,12 @@ fn stage_runs() -> Vec<Field> {
         int("output_tokens", true),
         Field::new("cost_usd", DataType::Float64, true),
         text("session_id", true),
+        // The stages through which it was called, from the request's own: `agent > execute > gateway`.
+        word("context", true),
         int("revision", false),
     ]);
+    // The part of the trace's critical path that lies in this run: over the runs of a trace they sum to its duration.
+    fields.extend(class_columns("path_", false).into_iter().map(|f| f.with_nullable(true)));
     fields
 }
 
@@ -438,6 +447,27 @@ fn attempts() -> Vec<Field> {
         // The planned delay before this attempt.
         int("backoff_ns", false),
         text("idempotency_key", true),
+    ];
+    fields.extend(slice_columns());
+    fields.push(int("revision", false));
+    fields
+}
+
+fn violations() -> Vec<Field> {
+    let mut fields = vec![
+        word("tenant", false),
+        text("trace_id", false),
+        word("kind", false),
+        // The call that should not have been made.
+        text("span_id", false),
+        text("group_id", true),
+        int("start_unix_nano", false),
+        time("start_time"),
+        word("stage", false),
+        word("caller", false),
+        word("callee", false),
+        word("operation", false),
+        text("detail", false),
     ];
     fields.extend(slice_columns());
     fields.push(int("revision", false));

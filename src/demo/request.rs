@@ -11,7 +11,10 @@ use super::clock::{Nanos, SECOND, millis, seconds};
 use super::incident::Incident;
 use super::stations::Stations;
 use super::story::Story;
-use super::world::{CANARY_MODEL, CANARY_TENANT, CRM_LOOKUP, Service, Tenant, Tool, WEB_SEARCH};
+use super::world::{
+    CANARY_MODEL, CANARY_TENANT, CRM_LOOKUP, DRIFTED_EDITION, KNOWN_EDITION, RUN_QUERY, Service, Tenant,
+    Tool, WEB_SEARCH,
+};
 
 /// How often gateway and agent try the same call, the first time included.
 const ATTEMPTS_MAX: usize = 3;
@@ -32,6 +35,11 @@ const DATABASE_DOWN: Failure =
     Failure { status: 502, error_type: "upstream_connect_error", message: "connection to crm-db refused" };
 const QUEUE_FULL: Failure =
     Failure { status: 503, error_type: "queue_full", message: "queue full, try later" };
+
+const INVALID_PARAMS: Failure =
+    Failure { status: 422, error_type: "-32602", message: "invalid params: \"sql\" is required" };
+/// How often an agent asks a tool again that says its arguments are invalid, and with the same ones.
+const LOOPS_MAX: usize = 2;
 
 /// What came of a call: when it ended, and whether it failed.
 type Ended = (Nanos, Option<Failure>);
@@ -91,8 +99,17 @@ impl<'a> Request<'a> {
         now = self.authorize(root, now);
         let mut failed = None;
         for (tool, question) in self.chosen_tools() {
-            let (ended, failure) = self.execute(root, now, tool, question);
-            (now, failed) = (ended + self.about(3.0), failure);
+            (now, failed) = self.execute(root, now, tool, question);
+            now += self.about(3.0);
+            // The model reads the error, and asks for the same again.
+            for _ in 0..LOOPS_MAX {
+                if !failed.is_some_and(|f| f.error_type == INVALID_PARAMS.error_type) {
+                    break;
+                }
+                now = self.chat(root, now, 0.2);
+                (now, failed) = self.execute(root, now, tool, question);
+                now += self.about(3.0);
+            }
             if failed.is_some() {
                 break;
             }
@@ -361,7 +378,12 @@ impl<'a> Request<'a> {
             self.finish(span, end, failure);
             attempt += 1;
             // A full queue is not helped by another request in it: one more try, not two.
-            let attempts_max = if failure.is_some_and(|f| f.status == 503) { 2 } else { ATTEMPTS_MAX };
+            let attempts_max = match failure.map(|f| f.status) {
+                // What is wrong stays wrong.
+                Some(422) => 1,
+                Some(503) => 2,
+                _ => ATTEMPTS_MAX,
+            };
             if failure.is_none() || attempt >= attempts_max {
                 return (end, failure);
             }
@@ -371,6 +393,8 @@ impl<'a> Request<'a> {
 
     /// The tool server at work: events mark how long the call waited for a worker.
     fn work(&mut self, caller: usize, at: Nanos, tool: &'static Tool) -> Ended {
+        let has_drifted = self.incident == Incident::SchemaDrift && *tool == RUN_QUERY;
+        let edition = if has_drifted { DRIFTED_EDITION } else { KNOWN_EDITION };
         let span = self.story.open(
             tool.server,
             SpanKind::Server,
@@ -385,8 +409,18 @@ impl<'a> Request<'a> {
                 KeyValue::new("gen_ai.tool.name", tool.name),
                 KeyValue::new("gen_ai.operation.name", "execute_tool"),
                 KeyValue::new("mcp.protocol.version", "2025-06-18"),
+                KeyValue::new("mcp.server.name", tool.server.name()),
+                KeyValue::new("mcp.server.version", edition.server_version),
+                KeyValue::new("mcp.tool.schema_digest", edition.schema_digest),
+                KeyValue::new("mcp.auth.kind", "oauth2"),
             ],
         );
+        if has_drifted {
+            // It looks at the arguments before anything else.
+            let end = at + self.about(4.0);
+            self.finish(span, end, Some(INVALID_PARAMS));
+            return (end, Some(INVALID_PARAMS));
+        }
         let slower = match self.incident {
             Incident::SaturatingTool { severity } if *tool == WEB_SEARCH => 1.0 + 9.0 * severity,
             _ => 1.0,

@@ -102,6 +102,21 @@ fn the_storm_is_amplified_in_layers() {
 }
 
 #[test]
+fn the_drifted_tool_is_asked_the_same_again_and_never_by_the_transport() {
+    let stories = hour(1);
+    let invalid = |from, until| {
+        let drafts = during(&stories, from, until).flat_map(|s| &s.drafts);
+        drafts
+            .filter(|d| d.service == Service::Warehouse && d.kind == SpanKind::Server)
+            .filter(|d| text(d, "error.type").as_deref() == Some("-32602"))
+            .count()
+    };
+    assert!(invalid(17, 22) > 300, "{}", invalid(17, 22));
+    assert_eq!(invalid(0, 17) + invalid(23, 60), 0);
+    assert!(amplification(during(&stories, 17, 22), Service::ToolGateway, "run_query") < 1.1);
+}
+
+#[test]
 fn the_saturating_tool_queues_before_it_fails() {
     let stories = hour(1);
     let calm = tool_wait_s(during(&stories, 17, 24));

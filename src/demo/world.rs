@@ -90,6 +90,19 @@ pub struct Tool {
     pub questions: [&'static str; 4],
 }
 
+/// What a tool server says of its tool: the digest of its input schema and its own version.
+#[derive(Debug, Clone, Copy)]
+pub struct Edition {
+    pub schema_digest: &'static str,
+    pub server_version: &'static str,
+}
+
+/// The schema that agents know, `{"query": string}`, and the one that the drifted tool has, `{"sql": string, "limit": integer}`.
+pub const KNOWN_EDITION: Edition =
+    Edition { schema_digest: "sha256:5f1c0a7be2d94c38", server_version: "1.8.2" };
+pub const DRIFTED_EDITION: Edition =
+    Edition { schema_digest: "sha256:c27d6e01f9a85b44", server_version: "2.0.0" };
+
 pub const WEB_SEARCH: Tool = Tool {
     name: "web_search",
     server: Service::Search,

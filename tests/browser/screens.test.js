@@ -139,3 +139,22 @@ test('SQL answers, and its address answers again', async () => {
   await accessible(page);
   await close();
 });
+
+test('a storm names its trigger, draws its edges, and leads to traces', async () => {
+  const { page, close } = await open(`/storms?${RANGE}`);
+  await page.getByRole('table').first().waitFor();
+  const rows = page.locator('table.storms tbody tr');
+  assert.ok((await rows.count()) >= 1);
+  await page.getByText('trigger', { exact: true }).first().waitFor();
+  assert.ok((await page.locator('.storm-edge.is-storming').count()) >= 1);
+  await accessible(page);
+  await rows.last().locator('th a').click();
+  await page.waitForURL(/storm=\d+/);
+  // A permalink of it survives a reload.
+  await page.reload();
+  await page.locator('tr.is-chosen').waitFor();
+  await page.getByRole('link', { name: 'Look at traces' }).click();
+  await page.waitForURL(/\/explore/);
+  await page.locator('a[href^="/trace/"]').first().waitFor();
+  await close();
+});

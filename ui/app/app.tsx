@@ -12,11 +12,13 @@ import { SlicePicker } from './ui/slice-picker';
 
 const Explore = lazy(() => import('./screens/explore/explore').then((m) => m.Explore));
 const Trace = lazy<{ traceId: string }>(() => import('./screens/trace/trace').then((m) => m.Trace));
+const Storms = lazy(() => import('./screens/storms/storms').then((m) => m.Storms));
 const Sql = lazy(() => import('./screens/sql/sql').then((m) => m.Sql));
 
 const SCREENS = [
   { path: '/', label: 'Load line' },
   { path: '/explore', label: 'Explore' },
+  { path: '/storms', label: 'Storms' },
   { path: '/sql', label: 'SQL' },
 ] as const;
 
@@ -75,6 +77,7 @@ function Screen({ path }: { path: string }): JSX.Element {
   if (trace !== null) return <Trace key={trace[1]} traceId={trace[1]} />;
   if (path === '/') return <LoadLine />;
   if (path === '/explore') return <Explore />;
+  if (path === '/storms') return <Storms />;
   if (path === '/sql') return <Sql />;
   return (
     <Nothing title="There is no such page">

@@ -66,7 +66,7 @@ export function followLinks(event: MouseEvent): void {
 }
 
 export function isScreen(path: string): boolean {
-  return path === '/' || path === '/explore' || path === '/sql' || /^\/trace\/[^/]+$/.test(path);
+  return path === '/' || path === '/explore' || path === '/storms' || path === '/sql' || /^\/trace\/[^/]+$/.test(path);
 }
 
 export const range = computed<Range>(() => {

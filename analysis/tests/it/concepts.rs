@@ -104,3 +104,19 @@ fn a_loop_is_no_retry() {
     let totals = answer.attempt_totals();
     assert_eq!((totals.logical_calls, totals.attempts, totals.retries), (4, 4, 0));
 }
+
+/// `docs/concepts/critical-path.md`: the same two calls by calling context.
+#[test]
+fn the_path_by_calling_context() {
+    let spans = [
+        ms(1, 0, 100).named("root").stage("agent"),
+        ms(2, 10, 40).child_of(1).named("search").stage("retrieval"),
+        ms(3, 30, 90).child_of(1).named("chat").stage("inference"),
+    ];
+    let rules = Rules::default();
+    let answer = analyse(&spans, &rules);
+    let mut contexts: Vec<(&str, i64)> =
+        answer.runs.iter().map(|r| (r.context.as_str(), r.path.total().0 / MS)).collect();
+    contexts.sort_unstable();
+    assert_eq!(contexts, [("agent", 40), ("agent > inference", 60), ("agent > retrieval", 0)]);
+}

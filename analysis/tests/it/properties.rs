@@ -203,7 +203,7 @@ proptest! {
             }
         }
         prop_assert!(seen.iter().all(|times| *times == 1));
-        let on_path: DurationNs = answer.runs.iter().map(|r| r.path).sum();
+        let on_path: DurationNs = answer.runs.iter().map(|r| r.path.total()).sum();
         prop_assert_eq!(on_path, answer.critical_path.iter().map(|p| p.duration).sum());
         prop_assert_eq!(answer.runs.iter().filter(|r| r.is_request).count(), usize::from(!spans.is_empty()));
     }

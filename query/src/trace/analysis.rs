@@ -59,9 +59,9 @@ FROM latest_verdicts WHERE trace_id = '{id}' ORDER BY judged_unix_nano"
             "stage": r.stage, "root_span_id": spans[r.root].span_id.to_string(),
             "start_unix_nano": r.start.0.to_string(), "duration_ns": r.duration.0,
             "queue_ns": r.queue_source.map(|_| r.time.get(TimeClass::Queue).0),
-            "outcome": r.outcome.as_str(), "attempts": r.attempts,
+            "outcome": r.outcome.as_str(), "attempts": r.attempts, "context": r.context, "path_ns": r.path.total().0,
         })).collect::<Vec<_>>(),
-        "verdicts": verdicts, "violations": [],
+        "verdicts": verdicts, "violations": violations(&spans, &analysis),
     }))
 }
 
@@ -118,6 +118,17 @@ fn flags(of: &SpanAnalysis<'_>) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(set, word)| set.then_some(word))
     .collect()
+}
+
+fn violations(spans: &[Span<'_>], analysis: &TraceAnalysis<'_>) -> Vec<Value> {
+    let each = analysis.violations.iter().map(|v| {
+        let group = v.group.and_then(|g| group_id(&analysis.groups[g], spans)).map(|id| id.to_string());
+        json!({
+            "kind": v.kind.as_str(), "span_id": spans[v.span].span_id.to_string(), "group_id": group,
+            "caller": v.edge.caller, "callee": v.edge.callee, "operation": v.edge.operation, "detail": v.detail,
+        })
+    });
+    each.collect()
 }
 
 fn attempts(spans: &[Span<'_>], analysis: &TraceAnalysis<'_>) -> Vec<Value> {

@@ -189,6 +189,7 @@ pub struct DerivedRows {
     stage_runs: Rows,
     attempts: Rows,
     edges: Rows,
+    violations: Rows,
 }
 
 impl std::fmt::Debug for DerivedRows {
@@ -204,6 +205,7 @@ impl Default for DerivedRows {
             stage_runs: Rows::new(Table::StageRuns),
             attempts: Rows::new(Table::Attempts),
             edges: Rows::new(Table::Edges),
+            violations: Rows::new(Table::Violations),
         }
     }
 }
@@ -216,11 +218,19 @@ impl DerivedRows {
         }
         self.push_attempts(of, spans, analysis);
         self.push_edges(of, analysis);
+        self.push_violations(of, spans, analysis);
     }
 
     pub fn finish(&mut self) -> Result<Vec<(Table, RecordBatch)>, StoreError> {
         let mut batches = Vec::new();
-        for rows in [&mut self.traces, &mut self.stage_runs, &mut self.attempts, &mut self.edges] {
+        let all = [
+            &mut self.traces,
+            &mut self.stage_runs,
+            &mut self.attempts,
+            &mut self.edges,
+            &mut self.violations,
+        ];
+        for rows in all {
             if let Some(batch) = rows.finish()? {
                 batches.push((rows.table, batch));
             }
@@ -276,9 +286,16 @@ impl DerivedRows {
             let known = class != TimeClass::Queue || run.queue_source.is_some();
             rows.long(known.then(|| run.time.get(class).0));
         }
-        rows.long(Some(run.path.0)).int(run.attempts).int(run.members.len() as u32 + 1).int(run.errors);
+        rows.long(Some(run.path.total().0))
+            .int(run.attempts)
+            .int(run.members.len() as u32 + 1)
+            .int(run.errors);
         rows.slice(&run.slice).envelope(&run.envelope).tokens(&run.tokens).str(analysis.session_id);
-        rows.long(Some(of.revision as i64)).end();
+        rows.str(Some(&run.context)).long(Some(of.revision as i64));
+        for class in TimeClass::ALL.into_iter().filter(|c| *c != TimeClass::Blocked) {
+            rows.long(Some(run.path.get(class).0));
+        }
+        rows.end();
     }
 
     fn push_attempts(&mut self, of: Settled<'_>, spans: &[Span<'_>], analysis: &TraceAnalysis<'_>) {
@@ -297,6 +314,20 @@ impl DerivedRows {
                 rows.str(attempt.idempotency_key).slice(&analysis.slice);
                 rows.long(Some(of.revision as i64)).end();
             }
+        }
+    }
+
+    fn push_violations(&mut self, of: Settled<'_>, spans: &[Span<'_>], analysis: &TraceAnalysis<'_>) {
+        let rows = &mut self.violations;
+        for violation in &analysis.violations {
+            let span = &spans[violation.span];
+            let group = violation.group.and_then(|g| group_id(&analysis.groups[g], spans));
+            rows.str(Some(of.tenant)).hex(&of.trace_id.hex()).text(violation.kind.as_str());
+            rows.hex(&span.span_id.hex()).str(group.map(|id| id.to_string()).as_deref());
+            rows.time(span.start).str(Some(analysis.spans[violation.span].stage));
+            let edge = &violation.edge;
+            rows.str(Some(edge.caller)).str(Some(edge.callee)).str(Some(edge.operation));
+            rows.str(Some(&violation.detail)).slice(&analysis.slice).long(Some(of.revision as i64)).end();
         }
     }
 

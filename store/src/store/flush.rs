@@ -27,6 +27,7 @@ const COMMIT_ORDER: [Table; Table::ALL.len()] = [
     Table::LogRecords,
     Table::Verdicts,
     Table::Edges,
+    Table::Violations,
     Table::Attempts,
     Table::StageRuns,
     Table::Traces,

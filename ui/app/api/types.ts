@@ -154,6 +154,51 @@ export interface RetriesAnswer extends Answer {
   loops: { tool: string; service: string; sessions: number; repeats: number; longest_run: number; sample_trace_ids: string[] }[];
 }
 
+export interface StormEdge {
+  caller: string;
+  callee: string;
+  operation: string;
+  depth: number;
+  storming: boolean;
+  trigger: boolean;
+  logical_calls: number;
+  attempts: number;
+  retries: number;
+  failed_attempts: number;
+  wasted_ns: Ns;
+  amplification: number | null;
+  retry_share: number | null;
+}
+
+export interface Storm {
+  start_unix_nano: UnixNano;
+  end_unix_nano: UnixNano;
+  open: boolean;
+  provisional: boolean;
+  kind: 'overload' | 'dependency' | 'correctness' | null;
+  trigger_caller: string | null;
+  trigger_callee: string | null;
+  trigger_operation: string | null;
+  metastable: boolean | null;
+  peak_amplification: number;
+  layered_amplification: number;
+  attempts: number;
+  retries: number;
+  attempts_above_baseline: number | null;
+  wasted_ns: Ns;
+  traces: number;
+  goodput_lost: number | null;
+  edges: StormEdge[];
+  series: { time_unix_nano: UnixNano; offered: number | null; good: number | null; leaf_attempts: number | null; retries: number }[];
+  sample_trace_ids: string[];
+}
+
+export interface StormsAnswer extends Answer {
+  window_ns: Ns;
+  budget: number;
+  storms: Storm[];
+}
+
 export interface SlicesAnswer {
   keys: { key: string; values: { value: string; traces: number }[] }[];
 }

@@ -83,9 +83,11 @@ pub fn metastable(
     let (offered, attainment) = (calm.offered?, calm.attainment?);
     let begin = trigger.map_or(start, |t| t.window);
     // Overload that no surge of arrivals brought is a loss of capacity: whether it is over, arrivals do not say.
-    let surged = |r: &Requests| r.offered as f64 > BACK * offered;
+    // Arrivals scatter by the root of their number: three times that is no chance.
+    let back = BACK * offered + 3.0 * offered.sqrt();
     let around = observed.requests.get(begin.saturating_sub(SURGE) as usize..end as usize)?;
-    if trigger.is_none_or(|t| t.kind == Kind::Overload) && !around.iter().any(surged) {
+    let surged = around.iter().filter(|r| r.offered as f64 > back).count() > 1;
+    if trigger.is_none_or(|t| t.kind == Kind::Overload) && !surged {
         return None;
     }
     let mut run = 0;
@@ -93,7 +95,7 @@ pub fn metastable(
     // Goodput may recover a little later than retries do.
     for window in begin..(end + WINDOWS_DOWN).min(observed.windows) {
         let requests = observed.requests.get(window as usize)?;
-        let is_back = requests.offered as f64 <= BACK * offered;
+        let is_back = requests.offered as f64 <= back;
         let is_over = window > begin && is_back && !trigger.is_some_and(|t| still_fails(observed, t, window));
         was_over |= is_over;
         let is_down =
