@@ -145,7 +145,14 @@ fn correct(of_rule: &mut [(Ruling, Option<&Figure>)]) {
     }
 }
 
-fn judge(ruling: &mut Ruling, figure: Option<&Figure>, rule: &Rule, rules: &RolloutRules, tail: f64) {
+fn judge(
+    ruling: &mut Ruling,
+    figure: Option<&Figure>,
+    ran: bool,
+    rule: &Rule,
+    rules: &RolloutRules,
+    tail: f64,
+) {
     let name = format!("{} of {}", rule.metric.as_str(), ruling.stage);
     let unknown = figure.is_none_or(|f| f.known == [0, 0]);
     let (Some(figure), Some(test), Some(p)) = (figure, ruling.test, ruling.p_adjusted) else {
