@@ -179,6 +179,11 @@ fn a_slower_candidate_is_rolled_back_and_a_like_one_promoted() {
     let comparison = asked(&baseline, &side(tailed(400, 2).map(|ms| ms * 3 / 2)), None, LATENCY);
     assert_eq!(comparison.verdict, Verdict::Rollback, "{:?}", comparison.reasons);
     assert!(comparison.reasons[0].starts_with("duration_p50 of request: "), "{:?}", comparison.reasons);
+    // What is still open matters no more.
+    let more = "rules: [{metric: duration_p50, tolerance: 10%}, {metric: duration_p99, tolerance: 10%}]";
+    let decided = asked(&baseline, &side(tailed(400, 2).map(|ms| ms * 3 / 2)), None, more);
+    assert_eq!((decided.verdict, decided.runs_missing), (Verdict::Rollback, None));
+    assert_eq!(decided.rulings[1].runs_missing, Some(600));
     let like = asked(&baseline, &side(tailed(400, 1).map(|ms| ms - 20)), Some(&same_order(400)), LATENCY);
     assert_eq!(like.verdict, Verdict::Promote, "{:?}", like.reasons);
 }
@@ -209,6 +214,7 @@ fn wrong_answers_are_rolled_back_although_they_come_sooner() {
     assert_eq!(comparison.verdict, Verdict::Rollback);
     let status: Vec<Status> = comparison.rulings.iter().map(|r| r.status).collect();
     assert_eq!(status, [Status::Broken, Status::Kept]);
+    assert_eq!(comparison.runs_missing, None);
     assert!(
         comparison.reasons.iter().any(|r| r.contains("the median of request improved, but at the cost of"))
     );
@@ -253,7 +259,10 @@ fn what_nobody_knows_holds_unless_the_rule_is_optional() {
         "rules: [{metric: quality, tolerance: 0, optional: true}, {metric: failures, tolerance: 0.05}]";
     assert_eq!(asked(&a, &b, Some(&pairs), other).verdict, Verdict::Promote);
     let nobody = asked(&Side::default(), &Side::default(), None, QUALITY);
-    assert_eq!((nobody.verdict, nobody.figures.len()), (Verdict::Hold, 0));
+    assert_eq!((nobody.verdict, nobody.figures.len(), nobody.runs_missing), (Verdict::Hold, 0, Some(20)));
+    let one = asked(&a, &Side::default(), None, LATENCY);
+    assert_eq!((one.verdict, one.runs_missing), (Verdict::Hold, Some(20)));
+    assert!(one.reasons[0].contains("only one side"), "{:?}", one.reasons);
 }
 
 #[test]

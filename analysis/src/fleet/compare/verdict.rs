@@ -73,7 +73,7 @@ pub struct Ruling {
 /// Runs beyond a quantile without which nothing is said of it: 200 runs for a p95, 1,000 for a p99.
 const BEYOND_MIN: f64 = 10.0;
 /// More runs than anyone waits for.
-const MISSING_MAX: f64 = 1e7;
+const MISSING_MAX: f64 = 1e6;
 
 pub(super) fn decide(stages: &[String], figures: Vec<Figure>, rules: &RolloutRules) -> Comparison {
     let tail = (1.0 - rules.confidence) / 2.0;
@@ -99,7 +99,8 @@ pub(super) fn decide(stages: &[String], figures: Vec<Figure>, rules: &RolloutRul
             .collect();
         correct(&mut of_rule);
         for (mut ruling, figure) in of_rule {
-            judge(&mut ruling, figure, rule, rules, tail);
+            let ran = figures.iter().any(|f| stages.get(f.stage) == Some(&ruling.stage));
+            judge(&mut ruling, figure, ran, rule, rules, tail);
             rulings.push(ruling);
         }
     }
@@ -123,8 +124,8 @@ pub(super) fn decide(stages: &[String], figures: Vec<Figure>, rules: &RolloutRul
     let mut reasons: Vec<String> =
         rulings.iter().filter(|r| r.status == decisive).map(|r| r.reason.clone()).collect();
     reasons.extend(mixed);
-    let runs_missing =
-        rulings.iter().filter(|r| r.status == Status::Open).filter_map(|r| r.runs_missing).max();
+    let open = rulings.iter().filter(|r| r.status == Status::Open && verdict == Verdict::Hold);
+    let runs_missing = open.filter_map(|r| r.runs_missing).max();
     Comparison { figures, rulings, verdict, reasons, runs_missing }
 }
 
@@ -144,14 +145,26 @@ fn correct(of_rule: &mut [(Ruling, Option<&Figure>)]) {
     }
 }
 
-fn judge(ruling: &mut Ruling, figure: Option<&Figure>, rule: &Rule, rules: &RolloutRules, tail: f64) {
+fn judge(
+    ruling: &mut Ruling,
+    figure: Option<&Figure>,
+    ran: bool,
+    rule: &Rule,
+    rules: &RolloutRules,
+    tail: f64,
+) {
     let name = format!("{} of {}", rule.metric.as_str(), ruling.stage);
     let unknown = figure.is_none_or(|f| f.known == [0, 0]);
     let (Some(figure), Some(test), Some(p)) = (figure, ruling.test, ruling.p_adjusted) else {
         ruling.status = if unknown && rule.optional { Status::PassedOver } else { Status::Open };
-        ruling.runs_missing = (!unknown).then_some(u64::from(rules.runs_min));
-        ruling.reason =
-            format!("{name}: {}", if unknown { "nothing is known of it" } else { "only one side has it" });
+        // More runs of what nobody reports would tell nothing.
+        ruling.runs_missing = (!unknown || !ran).then_some(u64::from(rules.runs_min));
+        let problem = match (unknown, ran) {
+            (_, false) => "there is no run of it",
+            (true, true) => "nothing is known of it",
+            (false, true) => "only one side has it",
+        };
+        ruling.reason = format!("{name}: {problem}");
         return;
     };
     let known = figure.known[0].min(figure.known[1]) as u64;
