@@ -85,6 +85,7 @@ struct Inner {
     counters: Arc<Counters>,
     replaced: Mutex<Vec<merge::Replaced>>,
     flushing: tokio::sync::Mutex<()>,
+    settling: Mutex<()>,
     merging: tokio::sync::Mutex<()>,
     /// Asks the keeper for a flush before its time.
     flush_wanted: tokio::sync::Notify,

@@ -8,5 +8,6 @@ mod goodput;
 mod paths;
 mod plans;
 mod search;
+mod settling;
 mod storms;
 mod tools;

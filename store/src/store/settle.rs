@@ -46,7 +46,11 @@ struct Work {
 
 impl Inner {
     /// One pass, on a thread that may block. Answers how many traces it settled.
+    ///
+    /// One pass at a time: two that overlap would find the same traces due, and write their rows twice under one revision.
+    /// A pass goes on where nobody waits for it any more, as when closing gives up the task that asked.
     pub(super) fn settle(&self, settling: Settling) -> Result<usize, StoreError> {
+        let _one_at_a_time = self.settling.lock();
         let work = {
             let state = self.state.lock();
             let due = state.tail.traces.due(Instant::now(), settling.idle, settling.age, TRACES_PER_PASS);
