@@ -7,9 +7,10 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::fleet::compare::{Run, Side};
+use plimsoll_schemas::DurationNs;
 use plimsoll_schemas::comparison::REQUEST;
+use plimsoll_schemas::envelope::COLUMNS;
 use plimsoll_schemas::objective::Objective;
-use plimsoll_schemas::{DurationNs, EnvelopeKey};
 
 use super::super::Analysis;
 use super::super::judged::runs_sql;
@@ -87,11 +88,6 @@ pub struct Fetched {
     pub envelope: Vec<(&'static str, BTreeMap<Option<String>, usize>)>,
 }
 
-/// Hardware and model are parts of it too.
-pub fn envelope_columns() -> impl Iterator<Item = &'static str> {
-    ["hardware", "model"].into_iter().chain(EnvelopeKey::ALL.map(EnvelopeKey::as_str))
-}
-
 pub async fn fetch(
     state: &QueryState,
     view: &View,
@@ -121,7 +117,7 @@ pub async fn fetch(
         stages: BTreeSet::new(),
         stage_of: Vec::with_capacity(rows),
         side: Side::default(),
-        envelope: envelope_columns().map(|column| (column, BTreeMap::new())).collect(),
+        envelope: COLUMNS.map(|column| (column, BTreeMap::new())).to_vec(),
     };
     for batch in &batches {
         fetched.add(&Columns::of(batch)?);
@@ -139,7 +135,7 @@ fn runs(
 ) -> Result<String, QueryError> {
     let judged = runs_sql(objectives, asked, asked.range.start.0)?
         .ok_or_else(|| QueryError::Internal("there is no objective".into()))?;
-    let envelope: String = envelope_columns().map(|c| format!(", {c}")).collect();
+    let envelope = COLUMNS.map(|c| format!(", {c}")).concat();
     let (key, of_spans) = match pair_by {
         PairBy::None => ("CAST(NULL AS VARCHAR)".to_owned(), String::new()),
         PairBy::Task => ("t.task_id".to_owned(), String::new()),
@@ -155,7 +151,7 @@ fn runs(
     };
     let same = |a: &str, b: &str| format!("{a}.tenant = {b}.tenant AND {a}.trace_id = {b}.trace_id");
     let numbers = "is_good, passed, green_but_wrong";
-    let nulls: String = envelope_columns().map(|c| format!(", NULL AS {c}")).collect();
+    let nulls = COLUMNS.map(|c| format!(", NULL AS {c}")).concat();
     Ok(format!(
         "{judged},
 of_runs AS (
@@ -336,7 +332,7 @@ impl Columns {
             longest_repeat: int("longest_repeat")?,
             workload_class: text("workload_class")?,
             pair_key: text("pair_key")?,
-            envelope: envelope_columns().map(text).collect::<Result<_, _>>()?,
+            envelope: COLUMNS.into_iter().map(text).collect::<Result<_, _>>()?,
         })
     }
 }
