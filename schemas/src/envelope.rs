@@ -8,6 +8,10 @@ use std::fmt;
 use crate::attr::{Attr, Value};
 use crate::span::Span;
 
+/// The columns of `traces` and `stage_runs` that are the whole of it, the slice's first.
+pub const COLUMNS: [&str; 7] =
+    ["hardware", "model", "driver", "runtime", "model_digest", "tokenizer_digest", "concurrency"];
+
 /// A part of the envelope that is no key of the slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EnvelopeKey {
@@ -125,6 +129,16 @@ impl fmt::Display for Envelope<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_part_has_its_column() {
+        use crate::table::Table;
+        assert!(EnvelopeKey::ALL.iter().map(|k| k.as_str()).eq(COLUMNS[2..].iter().copied()));
+        for table in [Table::Traces, Table::StageRuns] {
+            let schema = table.file_schema();
+            assert!(COLUMNS.iter().all(|c| schema.field_with_name(c).is_ok_and(|f| f.is_nullable())));
+        }
+    }
 
     #[test]
     fn it_says_what_is_known() {

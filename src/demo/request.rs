@@ -103,7 +103,7 @@ impl<'a> Request<'a> {
             now += self.about(3.0);
             // The model reads the error, and asks for the same again.
             for _ in 0..LOOPS_MAX {
-                if !failed.is_some_and(|f| f.error_type == INVALID_PARAMS.error_type) {
+                if failed.is_none_or(|f| f.error_type != INVALID_PARAMS.error_type) {
                     break;
                 }
                 now = self.chat(root, now, 0.2);

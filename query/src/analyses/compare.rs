@@ -1,6 +1,7 @@
 //! Whether a candidate is worse than its baseline, in which stage, and with what certainty: two slices in one window, or one
 //! slice before and after. The statistics and the verdict are `analysis::fleet::compare`; here rows are fetched, paired and shown.
 
+mod columns;
 mod shape;
 mod side;
 

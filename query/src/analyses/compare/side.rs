@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::array::{Array, Int64Array};
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::fleet::compare::{Run, Side};
+use plimsoll_schemas::DurationNs;
 use plimsoll_schemas::comparison::REQUEST;
+use plimsoll_schemas::envelope::COLUMNS;
 use plimsoll_schemas::objective::Objective;
-use plimsoll_schemas::{DurationNs, EnvelopeKey};
 
 use super::super::Analysis;
 use super::super::judged::runs_sql;
+use super::columns::{Columns, text, yes};
 use crate::engine::View;
 use crate::error::QueryError;
 use crate::filter::{self, Over, Term};
@@ -87,11 +87,6 @@ pub struct Fetched {
     pub envelope: Vec<(&'static str, BTreeMap<Option<String>, usize>)>,
 }
 
-/// Hardware and model are parts of it too.
-pub fn envelope_columns() -> impl Iterator<Item = &'static str> {
-    ["hardware", "model"].into_iter().chain(EnvelopeKey::ALL.map(EnvelopeKey::as_str))
-}
-
 pub async fn fetch(
     state: &QueryState,
     view: &View,
@@ -121,7 +116,7 @@ pub async fn fetch(
         stages: BTreeSet::new(),
         stage_of: Vec::with_capacity(rows),
         side: Side::default(),
-        envelope: envelope_columns().map(|column| (column, BTreeMap::new())).collect(),
+        envelope: COLUMNS.map(|column| (column, BTreeMap::new())).to_vec(),
     };
     for batch in &batches {
         fetched.add(&Columns::of(batch)?);
@@ -139,7 +134,7 @@ fn runs(
 ) -> Result<String, QueryError> {
     let judged = runs_sql(objectives, asked, asked.range.start.0)?
         .ok_or_else(|| QueryError::Internal("there is no objective".into()))?;
-    let envelope: String = envelope_columns().map(|c| format!(", {c}")).collect();
+    let envelope = COLUMNS.map(|c| format!(", {c}")).concat();
     let (key, of_spans) = match pair_by {
         PairBy::None => ("CAST(NULL AS VARCHAR)".to_owned(), String::new()),
         PairBy::Task => ("t.task_id".to_owned(), String::new()),
@@ -155,7 +150,7 @@ fn runs(
     };
     let same = |a: &str, b: &str| format!("{a}.tenant = {b}.tenant AND {a}.trace_id = {b}.trace_id");
     let numbers = "is_good, passed, green_but_wrong";
-    let nulls: String = envelope_columns().map(|c| format!(", NULL AS {c}")).collect();
+    let nulls = COLUMNS.map(|c| format!(", NULL AS {c}")).concat();
     Ok(format!(
         "{judged},
 of_runs AS (
@@ -271,72 +266,5 @@ impl Fetched {
             }
         }
         by_key
-    }
-}
-
-fn text(column: &StringArray, row: usize) -> Option<String> {
-    column.is_valid(row).then(|| column.value(row).to_owned())
-}
-
-fn yes(column: &BooleanArray, row: usize) -> Option<bool> {
-    column.is_valid(row).then(|| column.value(row))
-}
-
-/// The columns of a batch of runs, in their plain types.
-struct Columns {
-    rows: usize,
-    trace_id: StringArray,
-    is_request: BooleanArray,
-    stage: StringArray,
-    start: Int64Array,
-    duration: Int64Array,
-    is_ok: BooleanArray,
-    attempts: Int64Array,
-    logical_calls: Int64Array,
-    queue: Int64Array,
-    tokens: Int64Array,
-    cost: Float64Array,
-    is_good: BooleanArray,
-    passed: BooleanArray,
-    green_but_wrong: BooleanArray,
-    longest_repeat: Int64Array,
-    workload_class: StringArray,
-    pair_key: StringArray,
-    envelope: Vec<StringArray>,
-}
-
-impl Columns {
-    fn of(batch: &RecordBatch) -> Result<Self, QueryError> {
-        let column = |name: &str, kind: DataType| -> Result<ArrayRef, QueryError> {
-            let failed = |problem: String| QueryError::Internal(format!("compare: column {name}: {problem}"));
-            let column = batch.column_by_name(name).ok_or_else(|| failed("missing".into()))?;
-            cast(column, &kind).map_err(|e| failed(e.to_string()))
-        };
-        let text = |name: &str| Ok::<_, QueryError>(column(name, DataType::Utf8)?.as_string::<i32>().clone());
-        let int = |name: &str| {
-            Ok::<_, QueryError>(column(name, DataType::Int64)?.as_primitive::<Int64Type>().clone())
-        };
-        let boolean = |name: &str| Ok::<_, QueryError>(column(name, DataType::Boolean)?.as_boolean().clone());
-        Ok(Self {
-            rows: batch.num_rows(),
-            trace_id: text("trace_id")?,
-            is_request: boolean("is_request")?,
-            stage: text("stage")?,
-            start: int("start_unix_nano")?,
-            duration: int("duration_ns")?,
-            is_ok: boolean("is_ok")?,
-            attempts: int("attempts")?,
-            logical_calls: int("logical_calls")?,
-            queue: int("queue_ns")?,
-            tokens: int("tokens")?,
-            cost: column("cost_usd", DataType::Float64)?.as_primitive::<Float64Type>().clone(),
-            is_good: boolean("is_good")?,
-            passed: boolean("passed")?,
-            green_but_wrong: boolean("green_but_wrong")?,
-            longest_repeat: int("longest_repeat")?,
-            workload_class: text("workload_class")?,
-            pair_key: text("pair_key")?,
-            envelope: envelope_columns().map(text).collect::<Result<_, _>>()?,
-        })
     }
 }
