@@ -7,6 +7,7 @@ mod frameworks;
 mod oracle;
 mod properties;
 mod scale;
+mod simulator;
 mod storms;
 #[allow(dead_code, reason = "shared with the unit tests, which use the rest of it")]
 #[path = "../../src/testing.rs"]
