@@ -6,6 +6,7 @@ pub mod computed;
 pub mod definition;
 pub mod goodput;
 mod judged;
+pub mod load;
 pub mod paths;
 pub mod queueing;
 pub mod retries;
@@ -27,9 +28,10 @@ use crate::filter::Term;
 use crate::time::TimeRange;
 
 /// Every analysis there is.
-pub static ALL: [&Definition; 9] = [
+pub static ALL: [&Definition; 10] = [
     &compare::DEFINITION,
     &goodput::DEFINITION,
+    &load::DEFINITION,
     &paths::DEFINITION,
     &queueing::DEFINITION,
     &retries::DEFINITION,

@@ -70,6 +70,15 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
     Ok(Answer { rows, more, explain })
 }
 
+/// The objectives that runs of the range are judged by.
+pub async fn in_force(
+    state: &QueryState,
+    view: &View,
+    asked: &Analysis,
+) -> Result<Vec<Objective>, QueryError> {
+    Ok(objectives(state, view, &asked.within("start_unix_nano")).await?.0)
+}
+
 /// The objectives that are asked for.
 fn only(mut objectives: Vec<Objective>, asked: &Analysis) -> Result<Vec<Objective>, QueryError> {
     let Some(name) = asked.parameter("objective") else { return Ok(objectives) };

@@ -5,6 +5,7 @@ mod envelope;
 mod fleet;
 mod functions;
 mod goodput;
+mod load;
 mod paths;
 mod plans;
 mod search;
