@@ -45,7 +45,7 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
     let stages = stages::resolve(&trace, rules);
     let slices = slices::resolve(&trace);
     let envelopes = envelopes::resolve(&trace);
-    let outcomes = outcomes::resolve(&trace);
+    let outcomes = outcomes::resolve(&trace, rules);
 
     let calls = calls::find(&trace);
     let attempts = attempts::group(&trace, &calls, &outcomes);

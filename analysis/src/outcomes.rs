@@ -4,15 +4,17 @@
 #[cfg(test)]
 mod tests;
 
-use plimsoll_schemas::Outcome;
+use plimsoll_schemas::{Outcome, Rules};
 
 use crate::trace::Trace;
 
-pub(crate) fn resolve(trace: &Trace<'_, '_>) -> Vec<Outcome> {
+pub(crate) fn resolve(trace: &Trace<'_, '_>, rules: &Rules) -> Vec<Outcome> {
     let mut outcomes = vec![Outcome::Ok; trace.len()];
     // Children before parents.
     for &i in trace.tree.order.iter().rev() {
-        outcomes[i] = Outcome::stated(&trace.spans[i]).unwrap_or_else(|| {
+        let span = &trace.spans[i];
+        let configured = rules.outcomes.iter().find(|rule| rule.matches(span)).map(|rule| rule.outcome);
+        outcomes[i] = configured.or_else(|| Outcome::stated(span)).unwrap_or_else(|| {
             let explained = trace.tree.children.of(i).iter().any(|child| outcomes[*child] != Outcome::Ok);
             if explained { Outcome::Dependency } else { Outcome::Internal }
         });

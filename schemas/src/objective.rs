@@ -30,8 +30,8 @@ pub struct Objective {
 pub enum ObjectiveError {
     #[error("{0}")]
     Yaml(#[from] serde_norway::Error),
-    #[error("{field}: {problem}")]
-    Field { field: String, problem: String },
+    #[error("line {line} column {column}: {field}: {problem}")]
+    Field { line: usize, column: usize, field: String, problem: String },
 }
 
 #[derive(Deserialize)]
@@ -75,23 +75,54 @@ const ANNOTATIONS: [&str; 5] = ["stage", "filter", "latency", "quality", "evalua
 /// The objectives of one file, which may hold several YAML documents. Documents of other OpenSLO kinds are passed over.
 pub fn parse(text: &str) -> Result<Vec<Objective>, ObjectiveError> {
     let mut objectives = Vec::new();
-    for document in serde_norway::Deserializer::from_str(text) {
+    for (number, document) in serde_norway::Deserializer::from_str(text).enumerate() {
         let value = serde_norway::Value::deserialize(document)?;
         if value.is_null() {
             continue;
         }
         let document: Document = serde_norway::from_value(value)?;
+        let placed = |mistake: Mistake| {
+            let (line, column) = place(text, number, &mistake.field);
+            ObjectiveError::Field { line, column, field: mistake.field, problem: mistake.problem }
+        };
         if !document.api_version.starts_with("openslo/v1") {
-            return Err(field("apiVersion", format!("expected openslo/v1, got {}", document.api_version)));
+            let problem = format!("expected openslo/v1, got {}", document.api_version);
+            return Err(placed(field("apiVersion", problem)));
         }
         if document.kind == "SLO" {
-            objectives.push(objective(document)?);
+            objectives.push(objective(document).map_err(placed)?);
         }
     }
     Ok(objectives)
 }
 
-fn objective(document: Document) -> Result<Objective, ObjectiveError> {
+/// What is wrong with a field, before it is known where that stands.
+struct Mistake {
+    field: String,
+    problem: String,
+}
+
+/// Where the last part of a field's path stands in the document of that number, else where the document begins; from 1.
+fn place(text: &str, number: usize, field: &str) -> (usize, usize) {
+    let key = match field.split_once(PREFIX) {
+        Some((_, key)) => format!("{PREFIX}{key}"),
+        None => field.rsplit('.').next().unwrap_or(field).to_owned(),
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let ends = lines.iter().enumerate().filter(|(_, line)| line.starts_with("---")).map(|(at, _)| at + 1);
+    // A separator before the first document opens it, and ends none.
+    let leads = lines.iter().take_while(|l| l.trim().is_empty() || l.starts_with('#')).count();
+    let begins: Vec<usize> = std::iter::once(0).chain(ends.filter(|at| *at > leads + 1)).collect();
+    let begin = begins.get(number).copied().unwrap_or(0);
+    let end = begins.get(number + 1).copied().unwrap_or(lines.len());
+    let found = lines[begin..end]
+        .iter()
+        .enumerate()
+        .find_map(|(at, line)| Some((begin + at + 1, line.find(&key)? + 1)));
+    found.unwrap_or((begin + 1, 1))
+}
+
+fn objective(document: Document) -> Result<Objective, Mistake> {
     let Metadata { name, display_name, annotations } = document.metadata;
     for key in annotations.keys().filter_map(|k| k.strip_prefix(PREFIX)) {
         if !ANNOTATIONS.contains(&key) {
@@ -150,8 +181,8 @@ fn objective(document: Document) -> Result<Objective, ObjectiveError> {
     })
 }
 
-fn field(field: &str, problem: String) -> ObjectiveError {
-    ObjectiveError::Field { field: field.to_owned(), problem }
+fn field(field: &str, problem: String) -> Mistake {
+    Mistake { field: field.to_owned(), problem }
 }
 
 /// A duration with its unit: `250ms`, `1.5s`, `2m`, `1h`, `10us`, `5ns`, `1d`.
@@ -229,5 +260,18 @@ spec:
             let error = parse(&SLO.replace(from, to)).expect_err("invalid").to_string();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn mistakes_are_named_by_line_and_column() {
+        let two = format!("{SLO}---{}", SLO.replace("2.5s", "fast"));
+        let line = two.lines().position(|l| l.contains("fast")).expect("it is there") + 1;
+        let error = parse(&two).expect_err("invalid").to_string();
+        assert!(
+            error.starts_with(&format!("line {line} column 5: metadata.annotations.plimsoll.dev/latency")),
+            "{error}"
+        );
+        let error = parse(&SLO.replace("target: 0.95", "target: 95")).expect_err("invalid").to_string();
+        assert!(error.contains("line 15 column 7"), "{error}");
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! An outcome never depends on verdicts: a run that is green but wrong is `ok` here.
 
+use serde::Deserialize;
+
 use crate::attr::Attr;
 use crate::span::{Span, StatusCode};
+use crate::stage::{has_attribute, is_like};
 
 /// The class in which something ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Ok,
     /// Refused for want of capacity: 429, 503, RESOURCE_EXHAUSTED, queue limits, shed.
@@ -116,6 +120,39 @@ impl Outcome {
         }
         let words = words.to_ascii_lowercase();
         RULES.iter().find(|(needle, _)| words.contains(needle)).map(|(_, outcome)| *outcome)
+    }
+}
+
+/// A configured rule: a span for which all given conditions hold ended in this class, whatever else it says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeRule {
+    pub outcome: Outcome,
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The span's name; a trailing `*` matches any rest.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `ok`, `error` or `unset`.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// The status message; a trailing `*` matches any rest.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// An attribute's name: it must exist, or match `value`.
+    #[serde(default)]
+    pub attribute: Option<String>,
+    #[serde(default)]
+    pub value: Option<String>,
+}
+
+impl OutcomeRule {
+    pub fn matches(&self, span: &Span<'_>) -> bool {
+        is_like(self.service.as_deref(), span.service)
+            && is_like(self.name.as_deref(), span.name)
+            && is_like(self.status.as_deref(), span.status.as_str())
+            && is_like(self.message.as_deref(), span.status_message)
+            && has_attribute(span, self.attribute.as_deref(), self.value.as_deref())
     }
 }
 

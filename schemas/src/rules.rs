@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::DurationNs;
+use crate::outcome::OutcomeRule;
 use crate::stage::StageRule;
 
 /// What turns spans into stages and attempts. The default is the built-in rules alone.
@@ -11,6 +12,8 @@ use crate::stage::StageRule;
 pub struct Rules {
     /// Tried in order, before the built-in rules.
     pub stages: Vec<StageRule>,
+    /// Tried in order, before the built-in table.
+    pub outcomes: Vec<OutcomeRule>,
 }
 
 impl Rules {
@@ -19,9 +22,9 @@ impl Rules {
 
     /// Whether any rule names an attribute that is not a column of its own.
     pub fn needs_other_attributes(&self) -> bool {
-        self.stages
-            .iter()
-            .filter_map(|r| r.attribute.as_deref())
+        let of_stages = self.stages.iter().filter_map(|r| r.attribute.as_deref());
+        of_stages
+            .chain(self.outcomes.iter().filter_map(|r| r.attribute.as_deref()))
             .any(|name| crate::Attr::span(name).is_none() && crate::Attr::resource(name).is_none())
     }
 }

@@ -31,19 +31,29 @@ pub struct StageRule {
 
 impl StageRule {
     pub fn matches(&self, span: &Span<'_>) -> bool {
-        let equal = |want: &Option<String>, got: &str| want.as_deref().is_none_or(|w| pattern(w, got));
+        let equal = |want: &Option<String>, got: &str| is_like(want.as_deref(), got);
         equal(&self.service, span.service)
             && equal(&self.scope, span.scope)
             && equal(&self.kind, span.kind.as_str())
             && equal(&self.name, span.name)
-            && self.attribute.as_deref().is_none_or(|name| match span.named(name) {
-                None => false,
-                Some(Value::Str(s)) => equal(&self.value, s),
-                Some(Value::Int(n)) => equal(&self.value, &n.to_string()),
-                Some(Value::Double(x)) => equal(&self.value, &x.to_string()),
-                Some(Value::Bool(b)) => equal(&self.value, if b { "true" } else { "false" }),
-            })
+            && has_attribute(span, self.attribute.as_deref(), self.value.as_deref())
     }
+}
+
+/// Whether text matches what a rule wants, if it wants anything; a trailing `*` matches any rest.
+pub(crate) fn is_like(want: Option<&str>, got: &str) -> bool {
+    want.is_none_or(|want| pattern(want, got))
+}
+
+/// Whether the span has the attribute that a rule wants, if any, with the value that it wants, if any.
+pub(crate) fn has_attribute(span: &Span<'_>, name: Option<&str>, value: Option<&str>) -> bool {
+    name.is_none_or(|name| match span.named(name) {
+        None => false,
+        Some(Value::Str(s)) => is_like(value, s),
+        Some(Value::Int(n)) => is_like(value, &n.to_string()),
+        Some(Value::Double(x)) => is_like(value, &x.to_string()),
+        Some(Value::Bool(b)) => is_like(value, if b { "true" } else { "false" }),
+    })
 }
 
 fn pattern(want: &str, got: &str) -> bool {

@@ -6,7 +6,7 @@ use crate::testing::{Build, TestSpan, span};
 
 fn check(spans: &[TestSpan], expected: &[&str]) {
     let rule = StageRule { stage: "ruled".into(), name: Some("rule*".into()), ..StageRule::default() };
-    let rules = Rules { stages: vec![rule] };
+    let rules = Rules { stages: vec![rule], ..Rules::default() };
     let analysis = analyse(spans, &rules);
     let stages: Vec<&str> = analysis.spans.iter().map(|s| s.stage).collect();
     assert_eq!(stages, expected);

@@ -3,7 +3,7 @@
 
 use futures::FutureExt;
 use plimsoll_schemas::Outcome;
-use plimsoll_schemas::objective::{Objective, built_in};
+use plimsoll_schemas::objective::{Objective, built_in, parse};
 use serde_json::{Map, Value, json};
 
 use super::definition::{Answer, Definition, Explain, InSql, Parameter};
@@ -11,6 +11,7 @@ use super::judged::runs_sql;
 use super::{Analysis, GROUPS_MAX, number, share, timed};
 use crate::engine::View;
 use crate::error::QueryError;
+use crate::filter::{self, Over};
 use crate::state::QueryState;
 use crate::time;
 
@@ -19,12 +20,19 @@ pub static DEFINITION: Definition = Definition {
     function: "goodput",
     summary: "How much of what was offered was good: in time, without error, judged right",
     by: Some(&[]),
-    parameters: &[Parameter { name: "objective", value: "NAME", help: "Only this objective" }],
+    parameters: &[
+        Parameter { name: "objective", value: "NAME", help: "Only this objective" },
+        Parameter {
+            name: "document",
+            value: "FILE",
+            help: "OpenSLO documents in place of those in force: what they would have said of this range",
+        },
+    ],
     rows: "rows",
     answer: |state, view, asked| async move { answer(&state, &view, &asked).await }.boxed(),
     in_sql: InSql::Statement(|state, view, asked| {
         async move {
-            let (objectives, _) = objectives(&state, &view, &asked.within("start_unix_nano")).await?;
+            let (objectives, _) = objectives(&state, &view, &asked).await?;
             groups_sql(&only(objectives, &asked)?, &asked)
         }
         .boxed()
@@ -32,8 +40,18 @@ pub static DEFINITION: Definition = Definition {
 };
 
 /// Windows over which the burn of the error budget is stated, up to the end of the range.
-const BURN_WINDOWS: [(&str, i64); 3] =
-    [("5m", 300_000_000_000), ("1h", 3_600_000_000_000), ("6h", 21_600_000_000_000)];
+const BURN_WINDOWS: [(&str, i64); 5] = [
+    ("5m", 300_000_000_000),
+    ("30m", 1_800_000_000_000),
+    ("1h", 3_600_000_000_000),
+    ("6h", 21_600_000_000_000),
+    ("3d", 259_200_000_000_000),
+];
+/// Days are read only where a day's part is asked about: a screen of the last hour need not scan three of them.
+const LONG_WINDOW_NS: i64 = 86_400_000_000_000;
+const LONG_FROM_RANGE_NS: i64 = 21_600_000_000_000;
+/// Who is to be woken: the long window burns this quickly, and the short one still does (SRE workbook, ch. 5).
+const ALERTS: [(&str, &str, f64); 3] = [("1h", "5m", 14.4), ("6h", "30m", 6.0), ("3d", "6h", 1.0)];
 /// Kinds of runs of which answers name some traces, and the condition for each.
 const SAMPLES: [(&str, &str); 5] = [
     ("good", "good_low"),
@@ -46,7 +64,7 @@ const SAMPLES: [(&str, &str); 5] = [
 const STAGES_MAX: usize = 20;
 
 async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Answer, QueryError> {
-    let (objectives, source) = objectives(state, view, &asked.within("start_unix_nano")).await?;
+    let (objectives, source) = objectives(state, view, asked).await?;
     let objectives = only(objectives, asked)?;
     let (groups_sql, series_sql, burn_sql) =
         (groups_sql(&objectives, asked)?, series_sql(&objectives, asked)?, burn_sql(&objectives, asked)?);
@@ -54,10 +72,18 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
     let groups = state.objects(view, &groups_sql).await?;
     let series = state.objects(view, &series_sql).await?;
     let burns = state.objects(view, &burn_sql).await?;
+    let requests = match requests_sql(&objectives, asked)? {
+        Some(sql) => state.objects(view, &sql).await?.into_iter().next(),
+        None => None,
+    };
+    let first_failing = state.objects(view, &first_failing_sql(asked)?).await?;
     let watermark = state.objects(view, "SELECT max(ingest_unix_nano) AS at FROM verdicts").await?;
     let rows = groups.into_iter().map(|group| row(asked, group, &series, &burns)).collect();
     let watermark = watermark.first().and_then(|r| r.get("at")).cloned().unwrap_or_default();
     let mut more = Map::new();
+    let mut requests = requests.unwrap_or_default();
+    requests.insert("first_failing_stage".into(), first_failing.into_iter().map(Value::from).collect());
+    more.insert("requests".into(), requests.into());
     more.insert("verdict_watermark_unix_nano".into(), watermark);
     more.insert("objectives_source".into(), source.into());
     more.insert("problems".into(), json!(state.objectives().current().problems));
@@ -76,7 +102,7 @@ pub async fn in_force(
     view: &View,
     asked: &Analysis,
 ) -> Result<Vec<Objective>, QueryError> {
-    Ok(objectives(state, view, &asked.within("start_unix_nano")).await?.0)
+    Ok(objectives(state, view, asked).await?.0)
 }
 
 /// The objectives that are asked for.
@@ -93,13 +119,21 @@ fn only(mut objectives: Vec<Objective>, asked: &Analysis) -> Result<Vec<Objectiv
 async fn objectives(
     state: &QueryState,
     view: &View,
-    within: &str,
+    asked: &Analysis,
 ) -> Result<(Vec<Objective>, &'static str), QueryError> {
+    if let Some(text) = asked.parameter("document") {
+        let objectives = parse(text).map_err(|e| QueryError::Invalid(format!("document: {e}")))?;
+        return match objectives.len() {
+            0 => Err(QueryError::Invalid("document: no OpenSLO document of kind SLO is in it".into())),
+            _ => Ok((objectives, "document")),
+        };
+    }
+    let within = asked.within("start_unix_nano");
     let set = state.objectives().current();
     if !set.objectives.is_empty() {
         return Ok((set.objectives.clone(), "folder"));
     }
-    let stages = busiest(state, view, within).await?;
+    let stages = busiest(state, view, &within).await?;
     let objectives =
         std::iter::once(built_in(None)).chain(stages.iter().map(|s| built_in(Some(s)))).collect();
     Ok((objectives, "built-in defaults"))
@@ -194,8 +228,9 @@ fn series_sql(objectives: &[Objective], asked: &Analysis) -> Result<String, Quer
 /// burn(w) = (1 − attainment over w) ÷ (1 − target), as the SRE workbook has it.
 fn burn_sql(objectives: &[Objective], asked: &Analysis) -> Result<String, QueryError> {
     let end = asked.range.end.0;
-    let longest = BURN_WINDOWS.iter().map(|(_, ns)| *ns).max().unwrap_or(0);
-    let windows: Vec<String> = BURN_WINDOWS
+    let windows = burn_windows(asked);
+    let longest = windows.iter().map(|(_, ns)| *ns).max().unwrap_or(0);
+    let windows: Vec<String> = windows
         .iter()
         .map(|(name, ns)| {
             let within = format!("start_unix_nano >= {}", end - ns);
@@ -207,6 +242,39 @@ fn burn_sql(objectives: &[Objective], asked: &Analysis) -> Result<String, QueryE
         })
         .collect();
     over_runs(objectives, asked, end - longest, &windows.join(",\n  "), "", "")
+}
+
+fn burn_windows(asked: &Analysis) -> Vec<(&'static str, i64)> {
+    let is_long = asked.range.length().0 >= LONG_FROM_RANGE_NS;
+    BURN_WINDOWS.into_iter().filter(|(_, ns)| is_long || *ns < LONG_WINDOW_NS).collect()
+}
+
+/// A request is good only if every stage of it is: by all objectives that speak of any of its runs.
+fn requests_sql(objectives: &[Objective], asked: &Analysis) -> Result<Option<String>, QueryError> {
+    let Some(runs) = runs_sql(objectives, asked, asked.range.start.0)? else { return Ok(None) };
+    Ok(Some(format!(
+        "{runs}
+SELECT count(*) AS offered, {} AS good_low, {} AS good_high
+FROM (SELECT bool_and(good_low) AS good_low, bool_and(good_high) AS good_high FROM runs GROUP BY tenant, trace_id)",
+        count("good_low"),
+        count("good_high"),
+    )))
+}
+
+/// Of requests that did not end well, the stage whose run was the first that ended badly.
+fn first_failing_sql(asked: &Analysis) -> Result<String, QueryError> {
+    let terms = filter::sql(&asked.filter, Over::Traces).unwrap_or_default();
+    Ok(format!(
+        "SELECT stage, count(*) AS requests, sample_ids(trace_id, duration_ns) AS sample_trace_ids
+FROM (
+  SELECT r.trace_id, t.duration_ns, first_value(r.stage ORDER BY r.start_unix_nano + r.duration_ns, r.start_unix_nano DESC) AS stage
+  FROM stage_runs r JOIN (SELECT * FROM traces WHERE outcome <> 'ok' AND {within}{terms}) t ON r.tenant = t.tenant AND r.trace_id = t.trace_id
+  WHERE r.outcome <> 'ok'
+  GROUP BY r.tenant, r.trace_id, t.duration_ns
+)
+GROUP BY stage ORDER BY requests DESC, stage",
+        within = asked.within("start_unix_nano"),
+    ))
 }
 
 fn count(which: &str) -> String {
@@ -257,13 +325,22 @@ fn row(
             point.into()
         })
         .collect();
-    let burn: Map<String, Value> = BURN_WINDOWS
+    let burn: Map<String, Value> = burn_windows(asked)
         .iter()
         .map(|(name, _)| {
             let of = burns.iter().find(same).and_then(|b| b.get(*name));
             ((*name).to_owned(), of.cloned().unwrap_or_default())
         })
         .collect();
+    let burns_at = |name: &str, factor: f64| number(&burn, name).map(|rate| rate >= factor);
+    let alerts = ALERTS.iter().filter_map(|(long, short, factor)| {
+        burn.contains_key(*long).then(|| {
+            let firing =
+                burns_at(long, *factor).zip(burns_at(short, *factor)).map(|(long, short)| long && short);
+            json!({"long": long, "short": short, "burn_rate": factor, "firing": firing})
+        })
+    });
+    let alerts: Value = alerts.collect();
     let key = asked.key(&mut group);
     let n = |column: &str| number(&group, column);
     let take = |column: &str| group.get(column).cloned().unwrap_or_default();
@@ -291,7 +368,7 @@ fn row(
         "late": take("late"), "failed": take("failed"), "outcomes": outcomes,
         "green_but_wrong": take("green_but_wrong"), "green_but_wrong_share": take("green_but_wrong_share"),
         "target": target, "breached": high.zip(target).is_some_and(|(a, target)| a < target),
-        "burn": burn, "budget_remaining": left, "incomplete": incomplete,
+        "burn": burn, "alerts": alerts, "budget_remaining": left, "incomplete": incomplete,
         "series": points, "sample_trace_ids": samples,
     });
     match row {

@@ -122,6 +122,43 @@ async fn responses_sessions_and_traces_are_judged_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_objective_would_have_said() {
+    let fleet = fleet().await;
+    let slow = "apiVersion: openslo/v1\nkind: SLO\nmetadata:\n  name: slow\n  annotations:\n    plimsoll.dev/stage: inference\n    plimsoll.dev/latency: 1h\nspec:\n  objectives:\n    - target: 0.5\n";
+    let encoded: String = slow.bytes().map(|b| format!("%{b:02x}")).collect();
+    let answer = fleet.get(&format!("goodput?document={encoded}&{}", hour())).await;
+    assert_eq!(
+        (&answer["objectives_source"], &answer["rows"][0]["objective"]),
+        (&json!("document"), &json!("slow"))
+    );
+    assert_eq!(
+        (&answer["rows"][0]["late"], &answer["rows"][0]["offered"]),
+        (&json!(0), &json!(6)),
+        "{answer}"
+    );
+    let broken: String = slow.replace("1h", "soon").bytes().map(|b| format!("%{b:02x}")).collect();
+    let (status, problem) =
+        fleet.send(http::Method::GET, &format!("goodput?document={broken}&{}", hour()), String::new()).await;
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(status == 400 && detail.starts_with("document: line 7 column 5"), "{detail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_as_good_as_its_worst_stage() {
+    let fleet = fleet().await;
+    let answer = fleet.get(&format!("goodput?{}", hour())).await;
+    let requests = &answer["requests"];
+    let (low, high, offered) = (&requests["good_low"], &requests["good_high"], &requests["offered"]);
+    assert!(low.as_i64() <= high.as_i64() && high.as_i64() < offered.as_i64(), "{requests}");
+    let failing = requests["first_failing_stage"].as_array().expect("stages");
+    let failed: i64 = failing.iter().filter_map(|f| f["requests"].as_i64()).sum();
+    let bad = fleet.sql("SELECT count(*) FROM traces WHERE outcome <> 'ok'").await;
+    assert_eq!(bad, Ok(vec![vec![json!(failed)]]));
+    let alerts = answer["rows"][0]["alerts"].as_array().expect("alerts");
+    assert_eq!(alerts.len(), 2, "three days are not read for an hour: {alerts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_explains_itself() {
     let fleet = fleet().await;
     let answer = fleet.get(&format!("goodput?objective=chat&by=model&{}", hour())).await;
