@@ -76,11 +76,8 @@ const ANNOTATIONS: [&str; 5] = ["stage", "filter", "latency", "quality", "evalua
 pub fn parse(text: &str) -> Result<Vec<Objective>, ObjectiveError> {
     let mut objectives = Vec::new();
     for (number, document) in serde_norway::Deserializer::from_str(text).enumerate() {
-        let value = serde_norway::Value::deserialize(document)?;
-        if value.is_null() {
-            continue;
-        }
-        let document: Document = serde_norway::from_value(value)?;
+        // Straight from the text, so that errors of the format say where.
+        let Some(document) = Option::<Document>::deserialize(document)? else { continue };
         let placed = |mistake: Mistake| {
             let (line, column) = place(text, number, &mistake.field);
             ObjectiveError::Field { line, column, field: mistake.field, problem: mistake.problem }
@@ -115,10 +112,15 @@ fn place(text: &str, number: usize, field: &str) -> (usize, usize) {
     let begins: Vec<usize> = std::iter::once(0).chain(ends.filter(|at| *at > leads + 1)).collect();
     let begin = begins.get(number).copied().unwrap_or(0);
     let end = begins.get(number + 1).copied().unwrap_or(lines.len());
-    let found = lines[begin..end]
-        .iter()
-        .enumerate()
-        .find_map(|(at, line)| Some((begin + at + 1, line.find(&key)? + 1)));
+    // As a key, not within a value, a comment or a longer key.
+    let column = |line: &str| {
+        let rest = line.trim_start_matches([' ', '-']);
+        let after = rest.trim_start_matches(['"', '\'']).strip_prefix(&key)?;
+        let is_key = after.trim_start_matches(['"', '\'']).starts_with(':');
+        is_key.then(|| line.chars().count() - rest.chars().count() + 1)
+    };
+    let mut within = lines[begin..end].iter().enumerate();
+    let found = within.find_map(|(at, line)| Some((begin + at + 1, column(line)?)));
     found.unwrap_or((begin + 1, 1))
 }
 
@@ -273,5 +275,11 @@ spec:
         );
         let error = parse(&SLO.replace("target: 0.95", "target: 95")).expect_err("invalid").to_string();
         assert!(error.contains("line 15 column 7"), "{error}");
+        // Neither in a value nor in a comment.
+        let named = SLO.replace("name: inference-chat", "# target is a share\n  name: target-chat");
+        let error = parse(&named.replace("0.95", "95")).expect_err("invalid").to_string();
+        assert!(error.contains("line 16 column 7"), "{error}");
+        let error = parse(&SLO.replace("target: 0.95", "target: fast")).expect_err("invalid").to_string();
+        assert!(error.contains("line 15"), "{error}");
     }
 }

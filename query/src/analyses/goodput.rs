@@ -333,12 +333,10 @@ fn row(
         })
         .collect();
     let burns_at = |name: &str, factor: f64| number(&burn, name).map(|rate| rate >= factor);
-    let alerts = ALERTS.iter().filter_map(|(long, short, factor)| {
-        burn.contains_key(*long).then(|| {
-            let firing =
-                burns_at(long, *factor).zip(burns_at(short, *factor)).map(|(long, short)| long && short);
-            json!({"long": long, "short": short, "burn_rate": factor, "firing": firing})
-        })
+    let stated = ALERTS.iter().filter(|(long, ..)| burn.contains_key(*long));
+    let alerts = stated.map(|(long, short, factor)| {
+        let firing = burns_at(long, *factor).zip(burns_at(short, *factor)).map(|(long, short)| long && short);
+        json!({"long": long, "short": short, "burn_rate": factor, "firing": firing})
     });
     let alerts: Value = alerts.collect();
     let key = asked.key(&mut group);
