@@ -4,6 +4,7 @@
 //! cannot be kept is counted and named; its neighbours stay.
 
 mod columns;
+mod evaluations;
 mod fields;
 mod items;
 mod logs;

@@ -321,7 +321,7 @@ fn verdicts() -> Vec<Field> {
         text("explanation", true),
         int("judged_unix_nano", false),
         time("judged_at"),
-        // `otlp_log` or `api`.
+        // `otlp_log`, `otlp_span` or `api`.
         word("source", false),
         int("ingest_unix_nano", false),
         int("wal_seq", false),

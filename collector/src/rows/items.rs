@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, StringArray, StringBuilder, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use plimsoll_schemas::table::{event_fields, link_fields, list_item};
-use plimsoll_schemas::{SpanId, TraceId, UnixNanos};
+use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
 
 use super::columns::{Remainder, append_hex};
 use super::notes::Notes;
@@ -66,6 +66,13 @@ impl Lists {
     }
 }
 
+/// An event that carries a verdict.
+pub struct Evaluation<'a> {
+    pub time: UnixNanos,
+    /// Its attributes, as they came.
+    pub entries: Vec<&'a [u8]>,
+}
+
 #[derive(Default)]
 pub struct Events {
     lists: Lists,
@@ -76,7 +83,13 @@ pub struct Events {
 }
 
 impl Events {
-    pub fn push(&mut self, events: &[&[u8]], notes: &mut Notes) -> Result<u32, WireError> {
+    /// Answers how many were dropped. Evaluations go into `evaluations` too.
+    pub fn push<'a>(
+        &mut self,
+        events: &[&'a [u8]],
+        notes: &mut Notes,
+        evaluations: &mut Vec<Evaluation<'a>>,
+    ) -> Result<u32, WireError> {
         for message in events.iter().take(EVENTS_MAX) {
             let (mut time, mut name, mut dropped, mut attributes) = (0, &[][..], 0, Vec::new());
             let mut reader = Reader::new(message);
@@ -89,7 +102,11 @@ impl Events {
                     _ => {}
                 }
             }
-            self.time.push(UnixNanos::from_wire(time).0);
+            let time = UnixNanos::from_wire(time);
+            if name == verdict::EVENT_NAME.as_bytes() {
+                evaluations.push(Evaluation { time, entries: attributes.clone() });
+            }
+            self.time.push(time.0);
             self.name.append_value(text(name, notes));
             dropped += item_attributes(&attributes, &mut self.attributes, notes)?;
             self.dropped.push(count(dropped));

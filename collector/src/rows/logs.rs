@@ -9,10 +9,11 @@ use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
 use plimsoll_store::{DecodeError, Decoded, RecordMeta};
 
 use super::columns::{Keyword, Remainder, as_keyword};
+use super::evaluations::{self, Target};
 use super::notes::Notes;
 use super::spans::{TOO_MANY, TOO_MUCH, UNKNOWN_SERVICE};
 use super::value::{Any, key_value, text};
-use super::verdicts::{Verdict, Verdicts};
+use super::verdicts::Verdicts;
 use crate::limits::{ATTRIBUTES_MAX, SPANS_MAX};
 use crate::wire::{Field, Reader, WireError};
 
@@ -200,7 +201,13 @@ impl<'a> Rows<'a> {
         };
         let event_name = text(event_name, &mut self.notes);
         if event_name == verdict::EVENT_NAME {
-            self.verdict(record, scope, trace_id, span_id, time)?;
+            let target = Target { trace_id, span_id, scope: &scope.name, judged: time };
+            match evaluations::of_event(&record.attributes, target) {
+                Some(verdict) => self.verdicts.push(verdict),
+                None => self
+                    .notes
+                    .warn("evaluation event without gen_ai.evaluation.name: kept as a log record only"),
+            }
         }
         self.time.push(time.0);
         self.observed.push((record.observed != 0).then(|| UnixNanos::from_wire(record.observed).0));
@@ -239,50 +246,6 @@ impl<'a> Rows<'a> {
         }
         self.flags.push((record.flags != 0).then_some(record.flags as i32));
         self.dropped.push((dropped != 0).then(|| i32::try_from(dropped).unwrap_or(i32::MAX)));
-        Ok(())
-    }
-
-    fn verdict(
-        &mut self,
-        record: &Record<'a>,
-        scope: &Shared<'a>,
-        trace_id: Option<TraceId>,
-        span_id: Option<SpanId>,
-        judged: UnixNanos,
-    ) -> Result<(), WireError> {
-        let value = |key: &str| record.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
-        // The record's own row has noted what is odd about them.
-        let mut noted = Notes::default();
-        let mut words = |keys: &[&str]| {
-            keys.iter().find_map(|key| match value(key) {
-                Some(Any::Str(s)) if !s.is_empty() => Some(text(s, &mut noted).into_owned()),
-                _ => None,
-            })
-        };
-        let Some(metric) = words(&["gen_ai.evaluation.name"]) else {
-            self.notes.warn("evaluation event without gen_ai.evaluation.name: kept as a log record only");
-            return Ok(());
-        };
-        let score = match value("gen_ai.evaluation.score.value") {
-            Some(Any::Double(x)) => Some(x),
-            Some(Any::Int(n)) => Some(n as f64),
-            _ => None,
-        };
-        let label = words(&["gen_ai.evaluation.score.label"]);
-        let evaluator = words(&["gen_ai.evaluation.evaluator", "plimsoll.evaluator", "evaluator"]);
-        self.verdicts.push(Verdict {
-            trace_id,
-            span_id,
-            response_id: words(&["gen_ai.response.id"]),
-            session_id: words(&["gen_ai.conversation.id", "session.id"]),
-            metric,
-            pass: verdict::pass(None, label.as_deref(), score),
-            label,
-            score,
-            evaluator: evaluator.or_else(|| (!scope.name.is_empty()).then(|| scope.name.to_string())),
-            explanation: words(&["gen_ai.evaluation.explanation"]),
-            judged,
-        });
         Ok(())
     }
 

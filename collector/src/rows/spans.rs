@@ -11,10 +11,12 @@ use plimsoll_store::{DecodeError, Decoded, RecordMeta};
 use rustc_hash::FxHashSet;
 
 use super::columns::{Keyword, Nulls, Promoted, Remainder, append_hex, as_keyword};
+use super::evaluations::{self, Listed, Target};
 use super::fields::SpanFields;
-use super::items::{Events, Links};
+use super::items::{Evaluation, Events, Links};
 use super::notes::Notes;
 use super::value::{Any, key_value, text};
+use super::verdicts::Verdicts;
 use crate::limits::{ATTRIBUTES_MAX, SPANS_MAX};
 use crate::wire::{Field, Reader, WireError};
 
@@ -64,6 +66,7 @@ struct Rows<'a> {
     events: Events,
     links: Links,
     dropped: [Vec<Option<i32>>; 3],
+    verdicts: Verdicts,
 }
 
 impl<'a> Rows<'a> {
@@ -97,6 +100,7 @@ impl<'a> Rows<'a> {
             events: Events::default(),
             links: Links::default(),
             dropped: Default::default(),
+            verdicts: Verdicts::default(),
         }
     }
 
@@ -270,8 +274,29 @@ impl<'a> Rows<'a> {
             remainder.end();
         }
         let [mut dropped, mut dropped_events, mut dropped_links] = span.dropped;
-        dropped += self.span_attributes(span, row)?;
-        dropped_events += self.events.push(&span.events, &mut self.notes)?;
+        let mut listed = Listed::default();
+        dropped += self.span_attributes(span, row, &mut listed)?;
+        let mut evaluations = Vec::new();
+        dropped_events += self.events.push(&span.events, &mut self.notes, &mut evaluations)?;
+        let target =
+            Target { trace_id: Some(trace_id), span_id: Some(span_id), scope: &scope.name, judged: end };
+        for verdict in listed.verdicts(target, || session_of(span)) {
+            self.verdicts.push(verdict);
+        }
+        for Evaluation { time, entries } in evaluations {
+            let mut attributes = Vec::with_capacity(entries.len());
+            for entry in entries {
+                let (key, value) = key_value(entry)?;
+                attributes.push((text(key, &mut self.notes), value));
+            }
+            let judged = if time.0 > 0 { time } else { end };
+            match evaluations::of_event(&attributes, Target { judged, ..target }) {
+                Some(verdict) => self.verdicts.push(verdict),
+                None => {
+                    self.notes.warn("evaluation event without gen_ai.evaluation.name: kept as an event only")
+                }
+            }
+        }
         dropped_links += self.links.push(&span.links, &mut self.notes)?;
         for (column, n) in self.dropped.iter_mut().zip([dropped, dropped_events, dropped_links]) {
             column.push((n > 0).then(|| i32::try_from(n).unwrap_or(i32::MAX)));
@@ -280,7 +305,12 @@ impl<'a> Rows<'a> {
     }
 
     /// Answers how many could not be kept.
-    fn span_attributes(&mut self, span: &SpanFields<'a>, row: usize) -> Result<u32, WireError> {
+    fn span_attributes(
+        &mut self,
+        span: &SpanFields<'a>,
+        row: usize,
+        listed: &mut Listed<'a>,
+    ) -> Result<u32, WireError> {
         let mut dropped = 0;
         for (i, entry) in span.attributes.iter().enumerate() {
             let (key, value) = key_value(entry)?;
@@ -294,6 +324,7 @@ impl<'a> Rows<'a> {
             {
                 continue;
             }
+            listed.note(&key, value);
             match value.text(&mut self.notes)? {
                 Some(value_text) => self.attributes.entry(&key, &value_text, value.type_char()),
                 None => {
@@ -355,12 +386,25 @@ impl<'a> Rows<'a> {
         columns.push(Arc::new(Int64Array::from_value(meta.ingest.0, rows)));
         decoded.batches.push((Table::Spans, super::batch(Table::Spans, columns)?));
         decoded.span_keys = self.keys;
+        if let Some(batch) = self.verdicts.finish(meta, "otlp_span")? {
+            decoded.batches.push((Table::Verdicts, batch));
+        }
         Ok(decoded)
     }
 }
 
 pub const TOO_MANY: &str = "attributes of a resource or scope above the limit: dropped";
 pub const TOO_MUCH: &str = "request whose attributes take more than 512 MiB in rows: those above it dropped";
+
+/// The session that a span names.
+fn session_of(span: &SpanFields<'_>) -> Option<String> {
+    let entries = span.attributes.iter().filter_map(|entry| key_value(entry).ok());
+    let sessions = entries.filter(|(key, _)| matches!(*key, b"session.id" | b"gen_ai.conversation.id"));
+    sessions.into_iter().find_map(|(_, value)| match value {
+        Any::Str(id) if !id.is_empty() => Some(text(id, &mut Notes::default()).into_owned()),
+        _ => None,
+    })
+}
 
 /// Whether the value has the type of the attribute's column.
 fn fits(attr: Attr, value: Any<'_>) -> bool {

@@ -289,6 +289,47 @@ fn an_evaluation_event_is_a_log_record_and_a_verdict() {
 }
 
 #[test]
+fn verdicts_come_on_spans_too() {
+    use opentelemetry_proto::tonic::trace::v1::span::Event;
+    let mut judged = span(1);
+    judged.events.push(Event {
+        time_unix_nano: 77,
+        name: "gen_ai.evaluation.result".into(),
+        attributes: vec![
+            text("gen_ai.evaluation.name", "relevance"),
+            text("gen_ai.evaluation.score.label", "relevant"),
+            text("gen_ai.response.id", "r-1"),
+        ],
+        ..Default::default()
+    });
+    judged.attributes.extend([
+        text("evaluations.0.evaluation.name", "hallucination"),
+        text("evaluations.0.evaluation.label", "hallucinated"),
+        text("evaluations.0.evaluation.identifier", "judge-2"),
+        text("session.evaluations.0.evaluation.name", "helpful"),
+        attribute("session.evaluations.0.evaluation.score", Value::DoubleValue(1.0)),
+        text("session.id", "s-9"),
+        text("evaluations.1.evaluation.explanation", "says nothing"),
+        text("evaluations", "not a list"),
+    ]);
+    let decoded = decode(RecordKind::Traces, &request(vec![judged])).expect("decodes");
+    let verdicts = decoded.batches.iter().find(|(table, _)| *table == Table::Verdicts);
+    let (_, verdicts) = verdicts.expect("verdicts");
+    let of =
+        |row: usize| ["metric", "pass", "evaluator", "span_id", "session_id"].map(|c| cell(verdicts, c, row));
+    let id = cell(batch(&decoded), "span_id", 0);
+    assert_eq!(of(0), ["hallucination".into(), "false".into(), "judge-2".into(), id.clone(), String::new()]);
+    assert_eq!(of(1)[..2], ["helpful".to_owned(), "true".into()]);
+    assert_eq!((of(1)[3].as_str(), of(1)[4].as_str()), ("", "s-9"));
+    assert_eq!((of(2)[0].as_str(), of(2)[1].as_str(), of(2)[3].as_str()), ("relevance", "true", id.as_str()));
+    assert_eq!(
+        (cell(verdicts, "judged_unix_nano", 2), cell(verdicts, "source", 2)),
+        ("77".into(), "otlp_span".into())
+    );
+    assert_eq!(verdicts.num_rows(), 3, "one says nothing");
+}
+
+#[test]
 fn posted_verdicts_are_checked_by_index_and_field() {
     let good = br#"[{"trace_id":"01010101010101010101010101010101","metric":"m","label":"pass"}]"#;
     assert_eq!(decode(RecordKind::Verdicts, good).expect("decodes").rows(), 1);
