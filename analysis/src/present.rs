@@ -20,7 +20,7 @@ impl AttrSet {
     }
 
     pub fn on(span: &Span<'_>) -> Self {
-        Self(span.attributes.iter().fold(0, |bits, (attr, _)| bits | 1 << *attr as u32))
+        Self(span.attributes.present())
     }
 
     pub const fn or(self, other: Self) -> Self {

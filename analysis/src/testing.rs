@@ -1,6 +1,6 @@
 //! A small language for spans in tests: `span(2, 10, 40).child_of(1).client().with(Attr::HttpStatusCode, 503)`.
 
-use plimsoll_schemas::span::{Event, Link};
+use plimsoll_schemas::span::{Attributes, Event, Link};
 use plimsoll_schemas::{Attr, DurationNs, Span, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value};
 
 pub type TestSpan = Span<'static>;
@@ -22,7 +22,7 @@ pub fn span(n: u64, start: i64, end: i64) -> TestSpan {
         status_message: "",
         service: "svc",
         scope: "",
-        attributes: Vec::new(),
+        attributes: Attributes::default(),
         other_attributes: Vec::new(),
         events: Vec::new(),
         links: Vec::new(),
@@ -118,8 +118,7 @@ impl Build for TestSpan {
     }
 
     fn with(mut self, attr: Attr, value: impl Into<TestValue>) -> Self {
-        let at = self.attributes.partition_point(|(a, _)| *a < attr);
-        self.attributes.insert(at, (attr, value.into().0));
+        self.attributes.insert(attr, value.into().0);
         self
     }
 

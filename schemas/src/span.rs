@@ -1,5 +1,9 @@
 //! One span as the analyses see it: borrowed from wherever its bytes lie, with its known attributes typed.
 
+mod attributes;
+
+pub use attributes::Attributes;
+
 use crate::attr::{Attr, Value};
 use crate::{DurationNs, SpanId, TraceId, UnixNanos};
 
@@ -136,7 +140,7 @@ pub struct Span<'a> {
     pub service: &'a str,
     pub scope: &'a str,
     /// Known attributes of the span and of its resource, in the order of [`Attr`].
-    pub attributes: Vec<(Attr, Value<'a>)>,
+    pub attributes: Attributes<'a>,
     /// The other attributes as text, filled only when configured rules need them.
     pub other_attributes: Vec<(&'a str, &'a str)>,
     pub events: Vec<Event<'a>>,
@@ -150,7 +154,7 @@ impl<'a> Span<'a> {
     }
 
     pub fn get(&self, attr: Attr) -> Option<Value<'a>> {
-        self.attributes.binary_search_by_key(&attr, |(a, _)| *a).ok().map(|i| self.attributes[i].1)
+        self.attributes.get(attr)
     }
 
     pub fn str(&self, attr: Attr) -> Option<&'a str> {

@@ -147,9 +147,7 @@ mod tests {
     use crate::{DurationNs, SpanId, UnixNanos};
 
     fn check(name: &str, attributes: &[(Attr, &'static str)], expected: Option<&str>) {
-        let mut attributes: Vec<_> =
-            attributes.iter().map(|(attr, text)| (*attr, Value::Str(text))).collect();
-        attributes.sort_by_key(|(attr, _)| *attr);
+        let attributes = attributes.iter().map(|(attr, text)| (*attr, Value::Str(text))).collect();
         let span = Span {
             span_id: SpanId::from_bytes([1; 8]),
             parent_span_id: None,

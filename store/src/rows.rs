@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use plimsoll_schemas::span::{Event, Link};
+use plimsoll_schemas::span::{Attributes, Event, Link};
 use plimsoll_schemas::{
     Attr, DurationNs, Rules, Span, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value,
 };
@@ -210,7 +210,7 @@ impl<'a> SpanRows<'a> {
 
     /// The row as a span; `None` where its id is not one (such rows are not written).
     pub fn span(&self, row: usize) -> Option<Span<'a>> {
-        let mut attributes = Vec::with_capacity(self.attributes.len());
+        let mut attributes = Attributes::with_capacity(self.attributes.len());
         attributes.extend(self.attributes.iter().filter_map(|(attr, c)| Some((*attr, c.get(row)?))));
         Some(Span {
             span_id: self.span_id(row)?,

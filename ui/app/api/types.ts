@@ -323,7 +323,7 @@ export interface TraceAnalysis {
   attempts: Attempt[];
   runs: { stage: string; root_span_id: string; start_unix_nano: UnixNano; duration_ns: Ns; queue_ns: Ns | null; outcome: Outcome | null; attempts: number }[];
   verdicts: Verdict[];
-  violations: unknown[];
+  violations: { kind: string; span_id: string; caller: string; callee: string; operation: string; detail: string }[];
 }
 
 export type Cell = string | number | boolean | null | object;

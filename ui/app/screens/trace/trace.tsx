@@ -136,6 +136,14 @@ function Loaded({ analysis }: { analysis: TraceAnalysis }): JSX.Element {
             <strong>{v.metric}</strong> {v.label ?? v.score} <span class="quiet">{v.evaluator}</span> {v.explanation}
           </p>
         ))}
+        {analysis.violations.map((v) => (
+          <p key={`${v.kind}${v.span_id}`} class="verdict is-wrong">
+            ✗ <strong>{v.kind.replaceAll('_', ' ')}</strong> {v.caller} → {v.callee} <span class="quiet">{v.operation}</span> {v.detail}{' '}
+            <button type="button" class="button quiet" onClick={() => setOpened(v.span_id)}>
+              Show the span
+            </button>
+          </p>
+        ))}
       </header>
       <Where analysis={analysis} />
       <div class="trace-tools">
