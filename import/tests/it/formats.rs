@@ -246,6 +246,15 @@ fn phoenix_rows_nested_and_flat() {
     );
 }
 
+struct OneByOne<'b>(&'b [u8]);
+
+impl std::io::Read for OneByOne<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let length = buf.len().min(1);
+        std::io::Read::read(&mut self.0, &mut buf[..length])
+    }
+}
+
 #[test]
 fn packed_files_are_unpacked() {
     let line = json!({"resourceSpans": [{"resource": {}, "scopeSpans": [{"spans": [{"traceId": TRACE, "spanId": "00f067aa0ba902b7"}]}]}]}).to_string();
@@ -258,6 +267,13 @@ fn packed_files_are_unpacked() {
     ] {
         let got = read(&bytes);
         assert_eq!((got.format, got.spans.len()), (Some(Format::OtlpJson), 1), "{got:?}");
+        // As a slow pipe brings them.
+        let mut spans = 0;
+        let read = plimsoll_import::read(OneByOne(&bytes), None, &mut |_| {
+            spans += 1;
+            Ok(())
+        });
+        assert_eq!((read.ok(), spans), (Some(Format::OtlpJson), 1));
     }
 }
 
