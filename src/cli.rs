@@ -138,7 +138,7 @@ pub struct Trace {
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Files, folders, or - for standard input; packed by gzip or zstd or not
+    /// Files, folders, patterns such as *.json, or - for standard input; packed by gzip or zstd or not
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The format, where it should not be found by content

@@ -18,6 +18,16 @@ pub enum ClientError {
     Refused { url: String, detail: String },
 }
 
+impl ClientError {
+    /// What the server said, without where it is; or all that is known.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Refused { detail, .. } => detail.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// An answer as it came.
 #[derive(Debug)]
 pub struct Answered {

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::cli::Import;
 use crate::client::Api;
 use chunk::{Chunk, Chunker};
+use known::DealtWith;
 use progress::{Counting, Progress};
 use send::Sender;
 
@@ -41,23 +42,45 @@ pub async fn run(import: Import) -> crate::Outcome {
     }
 }
 
-/// Folders stand for the files in them, by name.
+/// What is named, in that order. Folders stand for the files in them and below, by name, but hidden ones; patterns such as
+/// `*.json` for what matches them, where no shell did so.
 fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for path in named {
-        if path.is_dir() {
-            let entries = std::fs::read_dir(path).map_err(|e| format!("{}: {e}", path.display()))?;
-            let mut within: Vec<PathBuf> =
-                entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_file()).collect();
-            within.sort();
-            files.extend(within);
-        } else if path.is_file() || path == Path::new("-") {
-            files.push(path.clone());
-        } else {
-            return Err(format!("{}: no such file or folder", path.display()));
+        // Named pipes are files too; a file may be called as a pattern.
+        if path.exists() || path == Path::new("-") {
+            add(path, &mut files)?;
+            continue;
         }
+        let missing =
+            || format!("{}: no such file or folder, and no pattern that matches one", path.display());
+        let pattern = path.to_str().ok_or_else(missing)?;
+        let matches = glob::glob(pattern).map_err(|e| format!("{pattern}: {e}"))?;
+        let mut found: Vec<PathBuf> =
+            matches.collect::<Result<_, _>>().map_err(|e| format!("{pattern}: {e}"))?;
+        if found.is_empty() {
+            return Err(missing());
+        }
+        found.sort();
+        found.iter().try_for_each(|path| add(path, &mut files))?;
     }
     Ok(files)
+}
+
+fn add(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let told = |e: std::io::Error| format!("{}: {e}", path.display());
+    let entries = std::fs::read_dir(path).map_err(told)?;
+    let mut within: Vec<PathBuf> =
+        entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(told)?;
+    within.retain(|p| p.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b".")));
+    within.sort();
+    // A link to a folder above would lead round and round.
+    within.retain(|p| !(p.is_symlink() && p.is_dir()));
+    within.iter().try_for_each(|path| add(path, files))
 }
 
 async fn all(import: &Import, files: &[PathBuf], sender: Sender) -> crate::Outcome {
@@ -87,8 +110,9 @@ async fn one(
     let (from, counted) = (path.to_owned(), progress.clone());
     let reader = tokio::task::spawn_blocking(move || read(&from, format, &chunks, counted));
     let mut sent = Ok(());
+    let mut dealt_with = DealtWith::default();
     while let Some(chunk) = received.recv().await {
-        sent = sender.send(chunk, progress).await;
+        sent = sender.send(chunk, &mut dealt_with, progress).await;
         if sent.is_err() {
             // Nobody reads on for a server that takes nothing more.
             drop(received);

@@ -3,6 +3,7 @@
 mod jaeger;
 mod langfuse;
 mod otlp;
+mod otlp_protobuf;
 mod phoenix;
 mod tau2;
 mod zipkin;
@@ -63,17 +64,19 @@ impl Format {
 
     /// By the members that only this format has.
     pub(crate) fn of_content(beginning: &[u8]) -> Result<Self, ImportError> {
+        if otlp_protobuf::is_protobuf(beginning) {
+            return Ok(Self::OtlpProtobuf);
+        }
         let first = beginning.iter().find(|b| !b.is_ascii_whitespace() && !matches!(b, 0xef | 0xbb | 0xbf));
         match first {
             None => return Err(ImportError::Unknown("the file is empty".into())),
             Some(b'{' | b'[') => {}
-            Some(_) if otlp::is_protobuf(beginning) => return Ok(Self::OtlpProtobuf),
             Some(_) => return Err(unknown()),
         }
         let text = String::from_utf8_lossy(beginning);
         let has = |members: &[&str]| members.iter().all(|m| text.contains(&format!("\"{m}\"")));
         let found = [
-            (Self::OtlpJson, has(&["resourceSpans"]) || has(&["resource_spans"]) || has(&["resourceLogs"])),
+            (Self::OtlpJson, otlp::is_json(|member| has(&[member]))),
             (Self::Tau2Judge, has(&["simulation_id", "judge_response"])),
             (Self::Tau2, has(&["simulations"]) || has(&["info", "agent_info"])),
             (Self::JaegerJson, has(&["traceID", "spanID"])),
@@ -87,7 +90,7 @@ impl Format {
     pub(crate) fn read(self, input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         match self {
             Self::OtlpJson => otlp::requests(input, sink),
-            Self::OtlpProtobuf => otlp::protobuf(input, sink),
+            Self::OtlpProtobuf => otlp_protobuf::read(input, sink),
             Self::JaegerJson => jaeger::read(input, sink),
             Self::ZipkinJson => zipkin::read(input, sink),
             Self::Langfuse => langfuse::read(input, sink),

@@ -1,7 +1,7 @@
 //! Trace and span ids: as hex if that is what they are, else derived from the text, always the same from the same.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// 32 hex digits. Shorter hex (64-bit ids of Zipkin and Jaeger) is filled with zeros, a UUID loses its dashes.
@@ -19,8 +19,9 @@ pub fn otlp(text: &str, bytes: usize) -> Option<String> {
     if text.len() == 2 * bytes && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Some(text.to_ascii_lowercase());
     }
-    let decoded =
-        STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text.trim_end_matches('='))).ok()?;
+    // Either alphabet, padded or not.
+    let standard = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
+    let decoded = STANDARD_NO_PAD.decode(standard).ok()?;
     (decoded.len() == bytes).then(|| decoded.iter().map(|b| format!("{b:02x}")).collect())
 }
 

@@ -25,7 +25,8 @@ use std::io::Read;
 
 /// Calls `sink` with each item of `input`, which may be packed by gzip or zstd. The format is found by content unless given.
 /// An error of `sink` ends the reading. What could not be read of an otherwise whole file is reported as
-/// [`Item::Rejected`], and its neighbours are kept.
+/// [`Item::Rejected`], and its neighbours are kept; of a damaged file all that is whole is handed over, and then told where it
+/// is damaged.
 pub fn read(
     input: impl Read,
     format: Option<Format>,
@@ -34,8 +35,9 @@ pub fn read(
     let mut input = input::Input::open(input)?;
     let format = match format {
         Some(format) => format,
-        None => Format::of_content(input.beginning()?)?,
+        None => Format::of_content(input.beginning())?,
     };
     format.read(&mut input, sink)?;
+    input.finish()?;
     Ok(format)
 }

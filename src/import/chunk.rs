@@ -8,6 +8,9 @@ const ITEMS_MAX: usize = 1_000;
 /// Of JSON, estimated: the doors take more, and a slow disk should not hold more in flight.
 const BYTES_MAX: usize = 4 << 20;
 
+/// Of a verdict's JSON without its explanation, about.
+const VERDICT_BYTES: usize = 400;
+
 /// What is sent together.
 #[derive(Debug, Default)]
 pub struct Chunk {
@@ -44,6 +47,7 @@ impl Chunker {
             }
             Item::Verdict(verdict) => {
                 self.0.items += 1;
+                self.0.bytes += verdict.explanation.as_ref().map_or(0, String::len) + VERDICT_BYTES;
                 self.0.verdicts.push(verdict);
             }
             Item::Rejected(problem) => {
@@ -104,13 +108,18 @@ fn parts(element: Value, scopes: &str, items: &str) -> Vec<Value> {
     if count(&element, scopes, items) <= ITEMS_MAX && size(&element) <= BYTES_MAX {
         return vec![element];
     }
+    split(&element, scopes, items, ITEMS_MAX, BYTES_MAX)
+}
+
+/// An element in parts of so many items, and of so many bytes where an item is not larger itself.
+pub fn split(element: &Value, scopes: &str, items: &str, items_max: usize, bytes_max: usize) -> Vec<Value> {
     let mut parts = Vec::new();
     for scope in element[scopes].as_array().into_iter().flatten() {
         let all = scope[items].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut begin = 0;
         while begin < all.len() {
             let (mut end, mut bytes) = (begin, 0);
-            while end < all.len() && end - begin < ITEMS_MAX && (end == begin || bytes < BYTES_MAX) {
+            while end < all.len() && end - begin < items_max && (end == begin || bytes < bytes_max) {
                 bytes += size(&all[end]);
                 end += 1;
             }

@@ -1,5 +1,7 @@
 //! How far an import is: a line that changes on a terminal, now and then a line elsewhere; and what came of it.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use serde_json::Value;
 const KINDS: [&str; 3] = ["spans", "log records", "verdicts"];
 /// Reasons that are told; more of them seldom say more.
 const REASONS_MAX: usize = 10;
+const TRACES_MAX: usize = 1_000_000;
 const BAR_WIDTH: usize = 24;
 
 /// Counts of one file. By kind: spans, log records, verdicts.
@@ -23,6 +26,8 @@ pub struct Progress {
     read: AtomicU64,
     sent: [AtomicU64; 3],
     known: [AtomicU64; 3],
+    /// Of trace ids; beyond [`TRACES_MAX`] they are not told apart.
+    traces: Mutex<HashSet<u64>>,
     rejected: AtomicU64,
     reasons: Mutex<Vec<String>>,
     begun: Instant,
@@ -39,11 +44,33 @@ impl Progress {
             read: AtomicU64::new(0),
             sent: Default::default(),
             known: Default::default(),
+            traces: Mutex::default(),
             rejected: AtomicU64::new(0),
             reasons: Mutex::default(),
             begun: now,
             shown: Mutex::new(now),
             is_terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Notes whose spans these are, `resourceSpans` as they were read.
+    pub fn traces(&self, elements: &[Value]) {
+        let mut traces = self.traces.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let scopes = elements.iter().flat_map(|e| e["scopeSpans"].as_array().into_iter().flatten());
+        for span in scopes.flat_map(|scope| scope["spans"].as_array().into_iter().flatten()) {
+            if traces.len() <= TRACES_MAX {
+                let mut hasher = DefaultHasher::new();
+                span["traceId"].as_str().unwrap_or_default().to_ascii_lowercase().hash(&mut hasher);
+                traces.insert(hasher.finish());
+            }
+        }
+    }
+
+    fn trace_count(&self) -> String {
+        match self.traces.lock().unwrap_or_else(std::sync::PoisonError::into_inner).len() {
+            1 => "1 trace".into(),
+            n if n > TRACES_MAX => format!("more than {TRACES_MAX} traces"),
+            n => format!("{n} traces"),
         }
     }
 
@@ -83,17 +110,22 @@ impl Progress {
         *shown = Instant::now();
         let share =
             self.bytes.filter(|b| *b > 0).map(|b| (self.read.load(Relaxed) as f64 / b as f64).min(1.0));
-        let spans = self.sent[0].load(Relaxed) + self.known[0].load(Relaxed);
+        let counts: Vec<String> = (0..KINDS.len())
+            .map(|kind| (kind, self.sent[kind].load(Relaxed) + self.known[kind].load(Relaxed)))
+            .filter(|(kind, count)| *count > 0 || *kind == 0)
+            .map(|(kind, count)| format!("{count} {}", KINDS[kind]))
+            .collect();
+        let counts = format!("{}, {}", self.trace_count(), counts.join(", "));
         if self.is_terminal {
             let bar = share.map_or(String::new(), |share| {
                 let full = (share * BAR_WIDTH as f64) as usize;
                 format!(" {}{} {:3.0} %", "█".repeat(full), "░".repeat(BAR_WIDTH - full), share * 100.0)
             });
-            eprint!("\r{}{bar} {spans} spans ", self.name);
+            eprint!("\r{}{bar} {counts} ", self.name);
             let _ = std::io::stderr().flush();
         } else {
             let share = share.map_or(String::new(), |share| format!("{:.0} %, ", share * 100.0));
-            eprintln!("{}: {share}{spans} spans", self.name);
+            eprintln!("{}: {share}{counts}", self.name);
         }
     }
 
@@ -111,8 +143,9 @@ impl Progress {
             .collect();
         let format = format.map_or(String::new(), |f| format!("{}, ", f.as_str()));
         println!(
-            "{}: {format}{} in {:.1} s",
+            "{}: {format}{}, {} in {:.1} s",
             self.name,
+            self.trace_count(),
             counts.join(", "),
             self.begun.elapsed().as_secs_f64()
         );

@@ -10,15 +10,15 @@ use crate::error::ImportError;
 use crate::id;
 use crate::input::Input;
 use crate::item::Item;
-use crate::stream;
+use crate::stream::{self, Shape};
 
 pub fn read(input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-    let is_answer = String::from_utf8_lossy(input.beginning()?).contains("\"data\"");
-    if is_answer {
-        return stream::elements(input, &["data"], &[], &mut |_, _, element| trace(&element, sink));
-    }
-    // A trace alone, or a list of them.
-    stream::documents(input, &mut |document| trace(&document, sink))
+    // The answer of a query, a trace alone, or a list of them.
+    let shape = Shape { arrays: &["data"], keep: &["traceID", "spans", "processes"], ..Shape::default() };
+    stream::elements(input, shape, &mut |kept, _, element| match element {
+        Value::Null => trace(&Value::Object(kept.clone()), sink),
+        element => trace(&element, sink),
+    })
 }
 
 /// A resource's attributes, and a scope's name and version.

@@ -4,19 +4,18 @@
 //! Observations that came in by OpenTelemetry carry their raw attributes in `metadata`, and these are what is kept. What
 //! they do not say is filled in from what Langfuse made of them.
 
-use std::io::BufRead;
-
 use serde_json::{Map, Value};
 
 use super::Sink;
 use crate::build::{self, Span};
 use crate::error::ImportError;
 use crate::id;
+use crate::input::Input;
 use crate::item::{Item, Verdict};
 use crate::stream;
 use crate::time;
 
-pub fn read(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+pub fn read(input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
     // The trace may stand behind its observations: a document is held as a whole, as its writer held it.
     stream::documents(input, &mut |document| of_document(&document, sink))
 }
@@ -211,8 +210,45 @@ fn fill_in(span: &mut Span, json: &Value, metadata: Map<String, Value>) {
             span.fill("gen_ai.usage.cost", cost);
         }
     }
+    say_content(span, json, kind);
     for (key, value) in metadata {
         span.fill(&format!("langfuse.metadata.{key}"), value);
+    }
+}
+
+/// By Langfuse's own name, unless another attribute says the same.
+fn say(span: &mut Span, key: &str, content: String) {
+    if !span.attributes.values().any(|value| value.as_str() == Some(&content)) {
+        span.fill(key, content);
+    }
+}
+
+/// What went in and came out: Langfuse takes it out of the attributes of many frameworks, though not of all.
+fn say_content(span: &mut Span, json: &Value, kind: &str) {
+    const ARGUMENTS: [&str; 6] = [
+        "gen_ai.tool.call.arguments",
+        "tool_arguments",
+        "ai.toolCall.args",
+        "input.value",
+        "traceloop.entity.input",
+        "tool.parameters",
+    ];
+    let content = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        other => Some(other.to_string()),
+    };
+    let is_tool =
+        kind == "TOOL" || span.attributes.get("gen_ai.operation.name") == Some(&"execute_tool".into());
+    if let Some(input) = content(&json["input"]) {
+        if is_tool && !ARGUMENTS.iter().any(|key| span.attributes.contains_key(*key)) {
+            span.set("gen_ai.tool.call.arguments", input);
+        } else {
+            say(span, "langfuse.observation.input", input);
+        }
+    }
+    if let Some(output) = content(&json["output"]) {
+        say(span, "langfuse.observation.output", output);
     }
 }
 

@@ -1,117 +1,110 @@
-//! OTLP in files: JSON with ids in hex or base64, protobuf, and both as the Collector's file exporter writes them.
+//! OTLP as JSON: requests alone, in a list, or one a line as the Collector's file exporter writes them.
+//!
+//! Names come in camel case or as protobuf has them, ids in hex or base64, and a request may stand in the answer of a query
+//! (Jaeger's `result`, Tempo's `trace` or `batches`).
 
-use std::io::{BufRead, Read};
-
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Sink;
 use crate::error::ImportError;
 use crate::id;
+use crate::input::Input;
 use crate::item::Item;
-use crate::stream;
+use crate::stream::{self, Shape};
 
-/// One request of protobuf; the Collector's batches are far smaller.
-const MESSAGE_BYTES_MAX: u64 = 256 << 20;
+const SPANS: [&str; 3] = ["resourceSpans", "resource_spans", "batches"];
+const LOGS: [&str; 2] = ["resourceLogs", "resource_logs"];
+const METRICS: [&str; 2] = ["resourceMetrics", "resource_metrics"];
+const WITHIN: [&str; 2] = ["result", "trace"];
 
-pub fn requests(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-    let arrays = ["resourceSpans", "resource_spans", "resourceLogs", "resource_logs"];
-    stream::elements(input, &arrays, &[], &mut |_, array, value| match array {
-        "resourceSpans" | "resource_spans" => sink(Item::Spans(with_hex_ids(value))),
-        "resourceLogs" | "resource_logs" => sink(Item::Logs(with_hex_ids(value))),
-        // An array of requests.
-        _ => {
-            let mut value = value;
-            for array in arrays {
-                let elements = value.get_mut(array).map(Value::take);
-                for element in elements.iter().flat_map(|e| e.as_array()).flatten() {
-                    let element = with_hex_ids(element.clone());
-                    sink(if array.contains("pans") { Item::Spans(element) } else { Item::Logs(element) })?;
-                }
-            }
-            Ok(())
-        }
-    })
+pub fn is_json(has: impl Fn(&str) -> bool) -> bool {
+    SPANS[..2].iter().chain(&LOGS).chain(&METRICS).any(|name| has(name))
+        || (has("batches") && (has("scopeSpans") || has("instrumentationLibrarySpans")))
 }
 
-/// Ids of any case in base64 become hex; what is neither stays, and is rejected by the door with its reason.
-fn with_hex_ids(mut value: Value) -> Value {
-    let mut open = vec![&mut value];
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Array(items) => open.extend(items),
-            Value::Object(members) => {
-                for (key, member) in members {
-                    let bytes = match key.as_str() {
-                        "traceId" | "trace_id" => 16,
-                        "spanId" | "span_id" | "parentSpanId" | "parent_span_id" => 8,
-                        // Not into values: an attribute may be called as it likes.
-                        "attributes" | "body" => continue,
-                        _ => {
-                            open.push(member);
-                            continue;
-                        }
-                    };
-                    if let Some(hex) = member.as_str().and_then(|text| id::otlp(text, bytes)) {
-                        *member = hex.into();
-                    }
-                }
+pub fn requests(input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    let arrays = [&SPANS[..], &LOGS, &METRICS].concat();
+    let shape = Shape { arrays: &arrays, within: &WITHIN, ..Shape::default() };
+    stream::elements(input, shape, &mut |_, array, value| of_element(array, value, sink))
+}
+
+fn of_element(array: &str, value: Value, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    if SPANS.contains(&array) {
+        sink(Item::Spans(plain(value)))
+    } else if LOGS.contains(&array) {
+        sink(Item::Logs(plain(value)))
+    } else if METRICS.contains(&array) {
+        sink(Item::Rejected("metrics: only spans and log records are kept".into()))
+    } else {
+        request(value, sink)
+    }
+}
+
+/// One of a list, held as a whole.
+fn request(value: Value, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    let Value::Object(members) = value else {
+        return sink(Item::Rejected("an element that is no request".into()));
+    };
+    let mut found = false;
+    for (name, member) in members {
+        match member {
+            Value::Array(elements)
+                if [&SPANS[..], &LOGS, &METRICS].iter().any(|names| names.contains(&name.as_str())) =>
+            {
+                found = true;
+                elements.into_iter().try_for_each(|element| of_element(&name, element, sink))?;
+            }
+            inner @ Value::Object(_) if WITHIN.contains(&name.as_str()) => {
+                found = true;
+                request(inner, sink)?;
             }
             _ => {}
         }
     }
-    value
-}
-
-/// A request begins with the tag of its first field; a length before it is big-endian and so begins with a zero.
-pub fn is_protobuf(beginning: &[u8]) -> bool {
-    const RESOURCE_SPANS: u8 = 0x0a;
-    beginning.first() == Some(&RESOURCE_SPANS)
-        || (beginning.first() == Some(&0) && beginning.get(4) == Some(&RESOURCE_SPANS))
-}
-
-pub fn protobuf(input: &mut impl BufRead, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-    let is_framed = input.fill_buf()?.first() == Some(&0);
-    let mut number = 0_u64;
-    loop {
-        if input.fill_buf()?.is_empty() {
-            return Ok(());
-        }
-        number += 1;
-        let damaged = |problem: String| ImportError::Damaged(format!("request {number}: {problem}"));
-        let mut message = Vec::new();
-        if is_framed {
-            let mut length = [0_u8; 4];
-            input.read_exact(&mut length).map_err(|_| damaged("cut off within its length".into()))?;
-            let length = u64::from(u32::from_be_bytes(length));
-            if length > MESSAGE_BYTES_MAX {
-                return Err(damaged(format!("{length} bytes is more than {MESSAGE_BYTES_MAX}")));
-            }
-            input.take(length).read_to_end(&mut message)?;
-            if (message.len() as u64) < length {
-                return Err(damaged(format!("cut off: {} of {length} bytes", message.len())));
-            }
-        } else {
-            input.take(MESSAGE_BYTES_MAX + 1).read_to_end(&mut message)?;
-            if message.len() as u64 > MESSAGE_BYTES_MAX {
-                return Err(damaged(format!("one request of more than {MESSAGE_BYTES_MAX} bytes")));
-            }
-        }
-        let request = ExportTraceServiceRequest::decode(message.as_slice())
-            .map_err(|e| damaged(format!("not a traces request in protobuf: {e}")))?;
-        for resource_spans in request.resource_spans {
-            let value = serde_json::to_value(&resource_spans).map_err(|e| damaged(e.to_string()))?;
-            sink(Item::Spans(value))?;
-        }
+    if found {
+        Ok(())
+    } else {
+        sink(Item::Rejected("a request without resourceSpans or resourceLogs".into()))
     }
 }
 
-/// For tests of other formats: the spans of an element.
-#[cfg(test)]
-pub fn spans(element: &Value) -> Vec<&Value> {
-    let scopes = element["scopeSpans"].as_array().into_iter().flatten();
-    scopes.flat_map(|s| s["spans"].as_array().into_iter().flatten()).collect()
+/// Names in camel case, ids in hex. What is no id stays, and is rejected by the door with its reason.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(plain).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, member)| of_member(camel_case(&name), member))
+            .collect::<Map<_, _>>()
+            .into(),
+        other => other,
+    }
+}
+
+fn of_member(name: String, member: Value) -> (String, Value) {
+    let bytes = match name.as_str() {
+        "traceId" => 16,
+        "spanId" | "parentSpanId" => 8,
+        // Not into values: an attribute may be called as it likes.
+        "attributes" | "body" => return (name, member),
+        // Before 2022.
+        "instrumentationLibrarySpans" => return ("scopeSpans".into(), plain(member)),
+        "instrumentationLibrary" => return ("scope".into(), plain(member)),
+        _ => return (name, plain(member)),
+    };
+    let hex = member.as_str().and_then(|text| id::otlp(text, bytes)).map(Value::from);
+    (name, hex.unwrap_or(member))
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let (first, rest) = word.split_at_checked(1).unwrap_or((word, ""));
+        camel.push_str(&first.to_ascii_uppercase());
+        camel.push_str(rest);
+    }
+    camel
 }
 
 #[cfg(test)]
@@ -120,37 +113,25 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn ids_in_base64_become_hex() {
-        let line = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{
-            "traceId": "S/kvNXezTaajzpKdDg5HNg==", "spanId": "APBnqgupArc=", "parentSpanId": "",
-            "attributes": [{"key": "traceId", "value": {"stringValue": "S/kvNXezTaajzpKdDg5HNg=="}}],
-        }]}]}]});
-        let mut items = Vec::new();
-        let text = format!("{line}\n{line}\n");
-        requests(text.as_bytes(), &mut |item| {
-            items.push(item);
-            Ok(())
-        })
-        .expect("two lines");
-        let [Item::Spans(element), Item::Spans(_)] = items.as_slice() else { panic!("{items:?}") };
-        let span = spans(element)[0];
-        assert_eq!(span["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(span["spanId"], "00f067aa0ba902b7");
-        assert_eq!(span["parentSpanId"], "");
-        assert_eq!(span["attributes"][0]["value"]["stringValue"], "S/kvNXezTaajzpKdDg5HNg==");
-    }
-
-    #[test]
-    fn a_cut_off_file_gives_what_is_whole() {
-        let whole = json!({"resourceSpans": [{"scopeSpans": []}]}).to_string();
-        let text = format!("{whole}\n{}", &whole[..20]);
-        let mut items = 0;
-        let error = requests(text.as_bytes(), &mut |_| {
-            items += 1;
-            Ok(())
-        })
-        .expect_err("cut off");
-        assert_eq!(items, 1);
-        assert!(error.to_string().contains("document 2"), "{error}");
+    fn names_and_ids_of_every_writer_are_one() {
+        let base64 = json!({"scopeSpans": [{"spans": [{
+            "traceId": "S/kvNXezTaajzpKdDg5HNg==", "spanId": "APBnqgupArc=", "parentSpanId": "", "startTimeUnixNano": "1",
+            "attributes": [{"key": "trace_id", "value": {"stringValue": "S/kvNXezTaajzpKdDg5HNg=="}}],
+            "links": [{"traceId": "S/kvNXezTaajzpKdDg5HNg==", "spanId": "APBnqgupArc="}],
+        }]}]});
+        let snake = json!({"scope_spans": [{"spans": [{
+            "trace_id": "S_kvNXezTaajzpKdDg5HNg", "span_id": "APBnqgupArc", "parent_span_id": "", "start_time_unix_nano": "1",
+            "attributes": [{"key": "trace_id", "value": {"stringValue": "S/kvNXezTaajzpKdDg5HNg=="}}],
+            "links": [{"trace_id": "4BF92F3577B34DA6A3CE929D0E0E4736", "span_id": "00F067AA0BA902B7"}],
+        }]}]});
+        let old = json!({"instrumentationLibrarySpans": base64["scopeSpans"]});
+        let hex = json!({"scopeSpans": [{"spans": [{
+            "traceId": "4bf92f3577b34da6a3ce929d0e0e4736", "spanId": "00f067aa0ba902b7", "parentSpanId": "", "startTimeUnixNano": "1",
+            "attributes": [{"key": "trace_id", "value": {"stringValue": "S/kvNXezTaajzpKdDg5HNg=="}}],
+            "links": [{"traceId": "4bf92f3577b34da6a3ce929d0e0e4736", "spanId": "00f067aa0ba902b7"}],
+        }]}]});
+        for (writer, element) in [("base64", base64), ("snake", snake), ("old", old), ("hex", hex.clone())] {
+            assert_eq!(plain(element), hex, "{writer}");
+        }
     }
 }

@@ -1,27 +1,52 @@
 //! Arize Phoenix and other writers of OpenInference: spans as rows, in a list or one a line. Attributes are nested, or flat
-//! with a prefix as in data frames (`attributes.llm.model_name`).
+//! with a prefix as in data frames (`attributes.llm.model_name`), of which pandas also writes the columns one after the
+//! other. What the OpenTelemetry SDK for Python prints of a span is such a row too.
 
-use std::io::BufRead;
-
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Sink;
 use crate::build::{self, Span};
 use crate::error::ImportError;
 use crate::id;
+use crate::input::Input;
 use crate::item::{Item, Verdict};
 use crate::stream;
 use crate::time;
 
-pub fn read(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+pub fn read(input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
     // A line is one row; its members have any name, so that documents are read whole.
-    stream::documents(input, &mut |document| match document {
-        Value::Object(page) if page.get("data").is_some_and(Value::is_array) => {
-            let rows = page["data"].as_array().cloned().unwrap_or_default();
-            rows.into_iter().try_for_each(|row| of_row(row, sink))
+    stream::documents(input, &mut |document| rows(document).into_iter().try_for_each(|row| of_row(row, sink)))
+}
+
+/// A document's rows: itself, a page's, or a data frame's in the orientations `split` and `columns` of pandas.
+fn rows(document: Value) -> Vec<Value> {
+    let Value::Object(mut document) = document else { return vec![document] };
+    if let Some(Value::Array(data)) = document.get_mut("data") {
+        let data = std::mem::take(data);
+        let Some(names) = document.get("columns").and_then(Value::as_array) else { return data };
+        let named = |row: Value| match row {
+            Value::Array(cells) => {
+                let names = names.iter().map(|name| name.as_str().unwrap_or_default().to_owned());
+                names.zip(cells).collect::<Map<_, _>>().into()
+            }
+            other => other,
+        };
+        return data.into_iter().map(named).collect();
+    }
+    let is_columns = ["context.trace_id", "context.span_id"]
+        .iter()
+        .any(|name| document.get(*name).is_some_and(Value::is_object));
+    if !is_columns {
+        return vec![document.into()];
+    }
+    let mut by_index: Map<String, Value> = Map::new();
+    for (name, column) in document {
+        let Value::Object(cells) = column else { continue };
+        for (index, cell) in cells {
+            by_index.entry(index).or_insert_with(|| Map::new().into())[&name] = cell;
         }
-        row => of_row(row, sink),
-    })
+    }
+    by_index.into_iter().map(|(_, row)| row).collect()
 }
 
 fn of_row(row: Value, sink: &mut Sink<'_>) -> Result<(), ImportError> {
@@ -41,8 +66,12 @@ fn of_row(row: Value, sink: &mut Sink<'_>) -> Result<(), ImportError> {
     };
     let end = get(&["end_time"]).and_then(time::unix_nano).unwrap_or(start);
     let mut attributes = Map::new();
-    if let Some(nested) = row.get("attributes") {
-        flatten("", nested, &mut attributes);
+    match row.get("attributes") {
+        Some(Value::String(text)) => {
+            flatten("", &serde_json::from_str(text).unwrap_or(Value::Null), &mut attributes);
+        }
+        Some(nested) => flatten("", nested, &mut attributes),
+        None => {}
     }
     for (key, value) in &row {
         if let Some(key) = key.strip_prefix("attributes.") {
@@ -66,20 +95,36 @@ fn of_row(row: Value, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let at = time::unix_nano(&event["timestamp"]).unwrap_or(start);
         build::event(event["name"].as_str().unwrap_or("event"), at, &fields)
     });
-    let status = text(get(&["status_code"])).or_else(|| text(within("status", "code"))).unwrap_or_default();
-    let message = text(get(&["status_message"])).or_else(|| text(within("status", "message")));
+    let within_status = |names: [&str; 2]| names.iter().find_map(|name| text(within("status", name)));
+    let status = text(get(&["status_code"])).or_else(|| within_status(["code", "status_code"]));
+    let status = status.unwrap_or_default().to_uppercase();
+    let message = text(get(&["status_message"])).or_else(|| within_status(["message", "description"]));
+    let links = get(&["links"]).and_then(Value::as_array).into_iter().flatten().filter_map(|link| {
+        let to = if link["context"].is_object() { &link["context"] } else { link };
+        let id = |name: &str| to[name].as_str().filter(|id| !id.is_empty());
+        let attributes = link["attributes"].as_object().map(build::attributes).unwrap_or_default();
+        Some(json!({"traceId": id::trace(id("trace_id")?), "spanId": id::span(id("span_id")?), "attributes": attributes}))
+    });
+    // The SDK's own word; Phoenix has none of it.
+    let kind = match text(get(&["kind"])).as_deref() {
+        Some("SpanKind.SERVER") => 2,
+        Some("SpanKind.CLIENT") => 3,
+        Some("SpanKind.PRODUCER") => 4,
+        Some("SpanKind.CONSUMER") => 5,
+        _ => 1,
+    };
     let span = Span {
         trace_id: id::trace(&trace_id),
         span_id: id::span(&span_id),
         parent_span_id: text(get(&["parent_id"])).map(|p| id::span(&p)),
         name: text(get(&["name"])).unwrap_or_default(),
-        kind: 1,
+        kind,
         start_unix_nano: start,
         end_unix_nano: end,
         events: events.collect(),
-        links: Vec::new(),
-        error: status.to_uppercase().contains("ERROR").then(|| message.unwrap_or_default()),
-        is_ok: status.to_uppercase().ends_with("OK"),
+        links: links.collect(),
+        error: status.contains("ERROR").then(|| message.unwrap_or_default()),
+        is_ok: status.ends_with("OK"),
         attributes,
     };
     let (trace, target) = (span.trace_id.clone(), span.span_id.clone());

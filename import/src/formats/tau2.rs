@@ -3,31 +3,36 @@
 //! A message's timestamp is its end, so that a turn spans from the message before it to its own. An answer that was refused
 //! and asked for again is an attempt that failed.
 
-use std::io::BufRead;
-
 use serde_json::{Map, Value};
 
 use super::Sink;
 use crate::build::{self, Span};
 use crate::error::ImportError;
 use crate::id;
+use crate::input::Input;
 use crate::item::{Item, Verdict};
-use crate::stream;
+use crate::stream::{self, Shape};
 use crate::time;
 
 /// What the reward and the judges speak of; they differ in the evaluator.
 const METRIC: &str = "task_success";
 
-pub fn sessions(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-    stream::elements(input, &["simulations"], &["info"], &mut |context, _, session| match of_session(
-        &context.get("info").cloned().unwrap_or_default(),
-        &session,
-    ) {
-        Ok((spans, verdict)) => {
-            sink(Item::Spans(spans))?;
-            verdict.map_or(Ok(()), |verdict| sink(Item::Verdict(verdict)))
+pub fn sessions(input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    let shape = Shape { arrays: &["simulations"], keep: &["info"], ..Shape::default() };
+    stream::elements(input, shape, &mut |context, _, session| {
+        if session.is_null() {
+            return Ok(());
         }
-        Err(problem) => sink(Item::Rejected(problem)),
+        let Some(info) = context.get("info") else {
+            return sink(Item::Rejected("a session of which no info says whose it is".into()));
+        };
+        match of_session(info, &session) {
+            Ok((spans, verdict)) => {
+                sink(Item::Spans(spans))?;
+                verdict.map_or(Ok(()), |verdict| sink(Item::Verdict(verdict)))
+            }
+            Err(problem) => sink(Item::Rejected(problem)),
+        }
     })
 }
 
@@ -237,7 +242,7 @@ fn refused_at(text: &str) -> Option<i64> {
     time::of_text(stamp)
 }
 
-pub fn judgements(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+pub fn judgements(input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
     stream::documents(input, &mut |row| match of_judgement(&row) {
         Ok(verdict) => sink(Item::Verdict(verdict)),
         Err(problem) => sink(Item::Rejected(problem)),

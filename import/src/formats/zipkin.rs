@@ -3,31 +3,32 @@
 //! A server may share its client's span id. Two spans of one id are none of OTLP's, so that the server's half gets an id of
 //! its own below the client's, and takes the children of its service along.
 
-use std::collections::HashMap;
-use std::io::BufRead;
-
 use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
 
 use super::Sink;
 use crate::build::{self, Span};
 use crate::error::ImportError;
 use crate::id;
+use crate::input::Input;
 use crate::item::Item;
 use crate::stream;
 
 /// Spans of a flat list that are looked at together; halves of one span are closer than that.
 const TOGETHER: usize = 50_000;
 
-pub fn read(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+pub fn read(input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
     let mut flat: Vec<Value> = Vec::new();
-    stream::documents(input, &mut |element| match element {
+    let read = stream::documents(input, &mut |element| match element {
         Value::Array(trace) => together(&trace, sink),
         span => {
             flat.push(span);
             if flat.len() < TOGETHER { Ok(()) } else { together(&std::mem::take(&mut flat), sink) }
         }
-    })?;
-    together(&flat, sink)
+    });
+    // What came before it broke off is whole.
+    together(&flat, sink)?;
+    read
 }
 
 type Halves<'a> = HashMap<(&'a str, &'a str), &'a str>;
@@ -36,11 +37,13 @@ fn together(spans: &[Value], sink: &mut Sink<'_>) -> Result<(), ImportError> {
     fn text<'a>(span: &'a Value, key: &str) -> &'a str {
         span[key].as_str().unwrap_or_default()
     }
-    // The service of each shared span's server half.
+    let id = |s| (text(s, "traceId"), text(s, "id"));
+    let clients: HashSet<(&str, &str)> = spans.iter().filter(|s| s["kind"] == "CLIENT").map(id).collect();
+    // The service of each shared span's server half; not every writer says that it is one.
     let shared: Halves<'_> = spans
         .iter()
-        .filter(|s| s["shared"] == true)
-        .map(|s| ((text(s, "traceId"), text(s, "id")), service(s)))
+        .filter(|s| s["shared"] == true || (s["kind"] == "SERVER" && clients.contains(&id(s))))
+        .map(|s| (id(s), service(s)))
         .collect();
     let mut by_service: Vec<(&str, Vec<Value>)> = Vec::new();
     for json in spans {
@@ -77,7 +80,8 @@ fn span(json: &Value, shared: &Halves<'_>) -> Result<Value, String> {
     let start =
         micros(&json["timestamp"]).ok_or_else(|| format!("span {span_id}: no timestamp in microseconds"))?;
     let duration = micros(&json["duration"]).unwrap_or(0);
-    let is_shared = json["shared"] == true;
+    let is_shared =
+        json["shared"] == true || (json["kind"] == "SERVER" && shared.contains_key(&(trace_id, span_id)));
     let parent = json["parentId"].as_str().filter(|p| !p.is_empty());
     let parent = match parent {
         _ if is_shared => Some(id::span(span_id)),

@@ -185,7 +185,7 @@ fn protobuf_bare_and_framed() {
     assert_eq!(read(&framed).spans.len(), 2);
     let cut = read(&framed[..framed.len() - 3]);
     assert_eq!(cut.spans.len(), 1);
-    assert!(cut.error.as_deref().is_some_and(|e| e.contains("request 2: cut off")), "{:?}", cut.error);
+    assert!(cut.error.as_deref().is_some_and(|e| e.contains("message 2: cut off")), "{:?}", cut.error);
 }
 
 #[test]
