@@ -135,7 +135,8 @@ fn command(definition: &'static Definition) -> Command {
             // A time such as -1h is a value.
             .allow_hyphen_values(true)
     });
-    Asking::augment_args(Command::new(definition.name).about(definition.summary).args(parameters))
+    // The flags that all share would bring their own description.
+    Asking::augment_args(Command::new(definition.name).args(parameters)).about(definition.summary)
 }
 
 impl Subcommand for Question {
@@ -188,6 +189,15 @@ mod tests {
             question.statement(),
             r#"SELECT * FROM goodput("start" => '-6h', "by" => 'tenant', "objective" => 'o''clock')"#
         );
+    }
+
+    #[test]
+    fn help_says_what_each_answers() {
+        use clap::CommandFactory;
+        let help = Cli::command().render_help().to_string();
+        for definition in super::ANALYSES {
+            assert!(help.contains(definition.summary), "{}: {help}", definition.name);
+        }
     }
 
     #[test]
