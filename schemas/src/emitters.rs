@@ -71,6 +71,8 @@ pub struct Alias {
     pub key: &'static str,
     pub target: Attr,
     pub reading: Reading,
+    /// The operations on whose spans it says so; on any, where none is named.
+    pub of: &'static [&'static str],
 }
 
 /// A span name that tells its operation, with at most one `*`, which names the agent or tool.
@@ -83,8 +85,19 @@ pub struct Named {
 }
 
 const fn alias(key: &'static str, target: Attr, reading: Reading) -> Alias {
-    Alias { key, target, reading }
+    Alias { key, target, reading, of: &[] }
 }
+
+impl Alias {
+    const fn of(self, operations: &'static [&'static str]) -> Self {
+        Self { of: operations, ..self }
+    }
+}
+
+/// Operations of [`Alias::of`].
+const TOOL: &[&str] = &["execute_tool"];
+const AGENT: &[&str] = &["invoke_agent", "create_agent"];
+const MODEL: &[&str] = &["chat", "text_completion", "generate_content", "embeddings"];
 
 const fn named(scope: &'static str, name: &'static str, operation: &'static str) -> Named {
     Named { scope, name, operation }
@@ -101,6 +114,13 @@ pub const EMITTERS: &[&Emitter] = &[
     &frameworks::STRANDS,
     &frameworks::LANGSMITH,
     &frameworks::CREWAI,
+    &frameworks::SEMANTIC_KERNEL,
+    &frameworks::MASTRA,
+    &frameworks::GENKIT,
+    &frameworks::SPRING_AI,
+    &frameworks::LIVEKIT,
+    &frameworks::MLFLOW,
+    &frameworks::CLAUDE_CODE,
     &frameworks::LANGFUSE,
     &model_servers::VLLM,
     &model_servers::SGLANG,

@@ -139,6 +139,8 @@ const NAMES: &[(&str, &str)] = &[
     ("authorize", "authorize"),
     ("record", "record"),
     ("resume", "record"),
+    // vLLM, where it reports its phases as spans and no numbers.
+    ("llm_request", "inference"),
 ];
 
 #[cfg(test)]

@@ -226,9 +226,16 @@ async fn understood(fleet: &Fleet, fixture: &Fixture, trace_id: &str) -> String 
         }
         out.push('\n');
     }
-    for group in analysis["attempts"].as_array().expect("groups") {
-        let attempts = group["attempts"].as_array().map_or(0, Vec::len);
-        writeln!(out, "{attempts} attempts by {}", word(&group["source"])).expect("text");
+    for attempt in analysis["attempts"].as_array().expect("attempts") {
+        let [source, operation, span, outcome] =
+            ["group_source", "operation", "span_id", "outcome"].map(|key| word(&attempt[key]));
+        let (ordinal, backoff) = (&attempt["ordinal"], ms(&attempt["backoff_ns"]));
+        writeln!(
+            out,
+            "{source}: {operation} attempt {ordinal}, span {}, after {backoff} ms, {outcome}",
+            &span[..2]
+        )
+        .expect("text");
     }
     out
 }

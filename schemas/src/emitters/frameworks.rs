@@ -1,6 +1,6 @@
 //! Agent frameworks and what instruments them.
 
-use super::{Emitter, Reading, alias, named};
+use super::{AGENT, Emitter, MODEL, Reading, TOOL, alias, named};
 use crate::attr::Attr;
 
 /// Arize's conventions, which also stand for Agno, CrewAI, LlamaIndex, the OpenAI Agents SDK and others through their
@@ -37,10 +37,10 @@ pub const OPENINFERENCE: Emitter = Emitter {
         alias("tool.name", Attr::GenAiToolName, Reading::Name),
         alias("tool.id", Attr::GenAiToolCallId, Reading::Text),
         alias("tool_call.id", Attr::GenAiToolCallId, Reading::Text),
-        alias("tool.parameters", Attr::GenAiToolCallArguments, Reading::Arguments),
-        alias("input.value", Attr::GenAiToolCallArguments, Reading::Arguments),
+        alias("tool.parameters", Attr::GenAiToolCallArguments, Reading::Arguments).of(TOOL),
+        alias("input.value", Attr::GenAiToolCallArguments, Reading::Arguments).of(TOOL),
         alias("agent.name", Attr::GenAiAgentName, Reading::Name),
-        alias("graph.node.id", Attr::GenAiAgentName, Reading::EntityName),
+        alias("graph.node.id", Attr::GenAiAgentName, Reading::Text).of(AGENT),
     ],
     ..Emitter::NONE
 };
@@ -51,9 +51,9 @@ pub const OPENLLMETRY: Emitter = Emitter {
     aliases: &[
         alias("traceloop.span.kind", Attr::GenAiOperationName, Reading::Operation),
         alias("llm.request.type", Attr::GenAiOperationName, Reading::Operation),
-        alias("traceloop.entity.name", Attr::GenAiToolName, Reading::EntityName),
-        alias("traceloop.entity.name", Attr::GenAiAgentName, Reading::EntityName),
-        alias("traceloop.entity.input", Attr::GenAiToolCallArguments, Reading::Arguments),
+        alias("traceloop.entity.name", Attr::GenAiToolName, Reading::Text).of(TOOL),
+        alias("traceloop.entity.name", Attr::GenAiAgentName, Reading::Text).of(AGENT),
+        alias("traceloop.entity.input", Attr::GenAiToolCallArguments, Reading::Arguments).of(TOOL),
         alias("traceloop.workflow.name", Attr::GenAiWorkflowName, Reading::Text),
         alias("traceloop.association.properties.session_id", Attr::SessionId, Reading::Text),
         alias("traceloop.association.properties.thread_id", Attr::SessionId, Reading::Text),
@@ -82,8 +82,8 @@ pub const VERCEL: Emitter = Emitter {
         alias("ai.response.msToFirstChunk", Attr::GenAiResponseTimeToFirstChunk, Reading::Milliseconds),
         alias("ai.toolCall.name", Attr::GenAiToolName, Reading::Name),
         alias("ai.toolCall.id", Attr::GenAiToolCallId, Reading::Text),
-        alias("ai.toolCall.args", Attr::GenAiToolCallArguments, Reading::Arguments),
-        alias("ai.telemetry.functionId", Attr::GenAiAgentName, Reading::EntityName),
+        alias("ai.toolCall.args", Attr::GenAiToolCallArguments, Reading::Arguments).of(TOOL),
+        alias("ai.telemetry.functionId", Attr::GenAiAgentName, Reading::Text).of(AGENT),
         alias("ai.telemetry.metadata.sessionId", Attr::SessionId, Reading::Text),
         alias("ai.telemetry.metadata.userId", Attr::UserId, Reading::Text),
     ],
@@ -96,7 +96,7 @@ pub const PYDANTIC_AI: Emitter = Emitter {
     aliases: &[
         alias("agent_name", Attr::GenAiAgentName, Reading::Name),
         alias("operation.cost", Attr::GenAiUsageCost, Reading::Number),
-        alias("tool_arguments", Attr::GenAiToolCallArguments, Reading::Arguments),
+        alias("tool_arguments", Attr::GenAiToolCallArguments, Reading::Arguments).of(TOOL),
     ],
     names: &[
         named("pydantic-ai", "agent run", "invoke_agent"),
@@ -111,7 +111,7 @@ pub const PYDANTIC_AI: Emitter = Emitter {
 pub const GOOGLE_ADK: Emitter = Emitter {
     name: "Google ADK",
     aliases: &[
-        alias("gcp.vertex.agent.tool_call_args", Attr::GenAiToolCallArguments, Reading::Arguments),
+        alias("gcp.vertex.agent.tool_call_args", Attr::GenAiToolCallArguments, Reading::Arguments).of(TOOL),
         alias("gcp.vertex.agent.session_id", Attr::SessionId, Reading::Text),
         alias("gcp.mcp.server.destination.id", Attr::McpServerName, Reading::Text),
     ],
@@ -161,9 +161,94 @@ pub const LANGSMITH: Emitter = Emitter {
 /// What it sends by itself is telemetry of the product; through OpenInference it sends more. Read at 1.15.30.
 pub const CREWAI: Emitter = Emitter {
     name: "CrewAI",
-    aliases: &[alias("tool_name", Attr::GenAiToolName, Reading::EntityName)],
+    aliases: &[alias("tool_name", Attr::GenAiToolName, Reading::Text).of(TOOL)],
     names: &[named("crewai", "Tool Usage", "execute_tool")],
     retry_markers: &["Tool Repeated Usage"],
+    ..Emitter::NONE
+};
+
+/// Names of before it followed the conventions.
+pub const SEMANTIC_KERNEL: Emitter = Emitter {
+    name: "Semantic Kernel",
+    aliases: &[
+        alias("gen_ai.response.prompt_tokens", Attr::GenAiUsageInputTokens, Reading::Number),
+        alias("gen_ai.response.completion_tokens", Attr::GenAiUsageOutputTokens, Reading::Number),
+    ],
+    ..Emitter::NONE
+};
+
+/// Beside the conventions, on every span its own word for what it is.
+pub const MASTRA: Emitter = Emitter {
+    name: "Mastra",
+    aliases: &[alias("mastra.span.type", Attr::GenAiOperationName, Reading::Operation)],
+    ..Emitter::NONE
+};
+
+pub const GENKIT: Emitter = Emitter {
+    name: "Genkit",
+    aliases: &[
+        alias("genkit:metadata:subtype", Attr::GenAiOperationName, Reading::Operation),
+        alias("genkit:name", Attr::GenAiToolName, Reading::Text).of(TOOL),
+        alias("genkit:name", Attr::GenAiAgentName, Reading::Text).of(AGENT),
+        alias("genkit:name", Attr::GenAiRequestModel, Reading::Text).of(MODEL),
+        alias("genkit:sessionId", Attr::SessionId, Reading::Text),
+    ],
+    ..Emitter::NONE
+};
+
+/// Until 2.0 the operation of its tools was `framework`.
+pub const SPRING_AI: Emitter = Emitter {
+    name: "Spring AI",
+    aliases: &[
+        alias("spring.ai.kind", Attr::GenAiOperationName, Reading::Operation),
+        alias("spring.ai.tool.definition.name", Attr::GenAiToolName, Reading::Name),
+        alias("spring.ai.tool.call.arguments", Attr::GenAiToolCallArguments, Reading::Arguments).of(TOOL),
+    ],
+    ..Emitter::NONE
+};
+
+/// Voice agents. Only the requests to a model are calls, not the nodes around them.
+pub const LIVEKIT: Emitter = Emitter {
+    name: "LiveKit Agents",
+    aliases: &[
+        alias("lk.function_tool.name", Attr::GenAiToolName, Reading::Name),
+        alias("lk.function_tool.id", Attr::GenAiToolCallId, Reading::Text),
+        alias("lk.function_tool.arguments", Attr::GenAiToolCallArguments, Reading::Arguments).of(TOOL),
+        alias("lk.pii.function_tool.arguments", Attr::GenAiToolCallArguments, Reading::Arguments).of(TOOL),
+        alias("lk.response.ttft", Attr::GenAiResponseTimeToFirstChunk, Reading::Number),
+        alias("lk.agent_name", Attr::GenAiAgentName, Reading::Text).of(AGENT),
+    ],
+    names: &[named("livekit", "llm_request", "chat"), named("livekit", "function_tool", "execute_tool")],
+    ..Emitter::NONE
+};
+
+/// Values that are JSON, text in quotation marks among them.
+pub const MLFLOW: Emitter = Emitter {
+    name: "MLflow",
+    aliases: &[
+        alias("mlflow.spanType", Attr::GenAiOperationName, Reading::Operation),
+        alias("mlflow.llm.model", Attr::GenAiRequestModel, Reading::Text),
+        alias("mlflow.trace.session", Attr::SessionId, Reading::Text),
+        alias("mlflow.trace.user", Attr::UserId, Reading::Text),
+    ],
+    ..Emitter::NONE
+};
+
+/// Plain words, which say so only on its own spans.
+pub const CLAUDE_CODE: Emitter = Emitter {
+    name: "Claude Code",
+    aliases: &[
+        alias("model", Attr::GenAiRequestModel, Reading::Text).of(MODEL),
+        alias("input_tokens", Attr::GenAiUsageInputTokens, Reading::Number).of(MODEL),
+        alias("output_tokens", Attr::GenAiUsageOutputTokens, Reading::Number).of(MODEL),
+        alias("cache_read_tokens", Attr::GenAiUsageCacheReadInputTokens, Reading::Number).of(MODEL),
+        alias("cache_creation_tokens", Attr::GenAiUsageCacheCreationInputTokens, Reading::Number).of(MODEL),
+    ],
+    names: &[
+        named("", "claude_code.interaction", "invoke_agent"),
+        named("", "claude_code.llm_request", "chat"),
+        named("", "claude_code.tool", "execute_tool"),
+    ],
     ..Emitter::NONE
 };
 

@@ -22,9 +22,7 @@ pub enum Reading {
     Provider,
     /// What decides over the rest of the span.
     Name,
-    /// A name that is one only where the operation fits.
-    EntityName,
-    /// What a tool was called with, where a tool is called.
+    /// What a tool was called with.
     Arguments,
     MessagingOperation,
     /// Counts attempts from one where the column counts resends.
@@ -44,7 +42,7 @@ impl Reading {
             _ => None,
         };
         match self {
-            Self::Text | Self::Name | Self::EntityName | Self::Operation => text.map(Value::Str),
+            Self::Text | Self::Name | Self::Operation => text.map(Value::Str),
             Self::Arguments => text.filter(|t| t.len() <= ARGUMENTS_BYTES_MAX).map(Value::Str),
             Self::Number => number(value, target),
             Self::Milliseconds => double(value).map(|ms| Value::Double(ms / 1e3)),
@@ -123,6 +121,12 @@ const OPERATIONS: &[&str] = &[
 /// Words for operations by others. An empty operation is none.
 const WORDS: &[(&str, &str)] = &[
     ("llm", "chat"),
+    ("model", "chat"),
+    ("chat_model", "chat"),
+    ("chat.completions", "chat"),
+    ("text.completions", "text_completion"),
+    ("model_generation", "chat"),
+    ("llm_generation", "chat"),
     ("llm_request", "chat"),
     ("generation", "chat"),
     ("chat_completion", "chat"),
@@ -132,9 +136,15 @@ const WORDS: &[(&str, &str)] = &[
     ("retriever", "retrieval"),
     ("vector_db_retrieve", "retrieval"),
     ("tool", "execute_tool"),
+    ("tool.v2", "execute_tool"),
     ("function", "execute_tool"),
+    ("tool_call", "execute_tool"),
+    ("mcp_tool_call", "execute_tool"),
     ("agent", "invoke_agent"),
+    ("agent_run", "invoke_agent"),
     ("workflow", "invoke_workflow"),
+    ("workflow_run", "invoke_workflow"),
+    ("flow", "invoke_workflow"),
     ("chain", "invoke_workflow"),
     ("ai.generatetext", "invoke_agent"),
     ("ai.streamtext", "invoke_agent"),
@@ -151,11 +161,14 @@ const WORDS: &[(&str, &str)] = &[
     ("execute_task", ""),
     ("prompt", ""),
     ("parser", ""),
+    ("framework", ""),
     ("unknown", ""),
 ];
 
 /// The conventional word for an operation: `Some("")` where the word is none, `None` where it is not known.
 pub(super) fn operation(word: &str) -> Option<&'static str> {
+    // MLflow's are JSON.
+    let word = word.trim_matches('"');
     if let Some(operation) = OPERATIONS.iter().find(|o| **o == word) {
         return Some(operation);
     }

@@ -54,15 +54,8 @@ impl<'a> Said<'a> {
         let (operation, star) = self.operation(sent, by_name);
         for at in 0..self.noted.len() {
             let (_, alias, value) = self.noted[at];
-            let fits = match alias.reading {
-                Reading::Operation => false,
-                Reading::Arguments => operation == Some("execute_tool"),
-                Reading::EntityName if alias.target == Attr::GenAiToolName => {
-                    operation == Some("execute_tool")
-                }
-                Reading::EntityName => matches!(operation, Some("invoke_agent" | "create_agent")),
-                _ => true,
-            };
+            let speaks = alias.of.is_empty() || operation.is_some_and(|o| alias.of.contains(&o));
+            let fits = speaks && alias.reading != Reading::Operation;
             if fits && let Some(value) = alias.reading.read(value, alias.target) {
                 self.add(alias.target, value, &mut put);
             }
