@@ -10,8 +10,10 @@ use super::Evidence;
 use crate::model::ClassTimes;
 use crate::trace::Interval;
 
+const CLASSES: usize = TimeClass::ALL.len();
+
 /// What the run is doing while several of its spans do different things: the first of these.
-const PRECEDENCE: [TimeClass; TimeClass::ALL.len()] = [
+const PRECEDENCE: [TimeClass; CLASSES] = [
     TimeClass::Compute,
     TimeClass::Load,
     TimeClass::Transit,
@@ -21,11 +23,22 @@ const PRECEDENCE: [TimeClass; TimeClass::ALL.len()] = [
     TimeClass::Blocked,
 ];
 
+/// The place of each class in [`PRECEDENCE`].
+const RANK: [u8; CLASSES] = {
+    let mut ranks = [0; CLASSES];
+    let mut rank = 0;
+    while rank < CLASSES {
+        ranks[PRECEDENCE[rank] as usize] = rank as u8;
+        rank += 1;
+    }
+    ranks
+};
+
 /// Scratch space, used for one run after another.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
-    /// When something of a class begins (+1) or ends (-1).
-    changes: Vec<(i64, i32, TimeClass)>,
+    /// When something of a class begins (+1) or ends (-1), the class by its rank.
+    changes: Vec<(i64, i32, u8)>,
 }
 
 impl Sweep {
@@ -53,28 +66,32 @@ impl Sweep {
                 self.add(segment.class, Interval { start: from, end: from + segment.duration.0 });
             }
         }
-        self.changes.sort_unstable();
+        self.changes.sort_unstable_by_key(|change| change.0);
         self.sum(whole, if is_retried { TimeClass::Backoff } else { TimeClass::Unattributed })
     }
 
     fn add(&mut self, class: TimeClass, interval: Interval) {
         if interval.len() > 0 {
-            self.changes.push((interval.start, 1, class));
-            self.changes.push((interval.end, -1, class));
+            let rank = RANK[class as usize];
+            self.changes.push((interval.start, 1, rank));
+            self.changes.push((interval.end, -1, rank));
         }
     }
 
     fn sum(&self, whole: Interval, gap: TimeClass) -> ClassTimes {
         let mut times = ClassTimes::default();
-        let mut active = [0_i32; TimeClass::ALL.len()];
+        // How many spans are at each class, and as bits whether any is.
+        let (mut active, mut is_active) = ([0_i32; CLASSES], 0_u32);
         let mut at = whole.start;
-        for &(time, change, class) in &self.changes {
+        for &(time, change, rank) in &self.changes {
             if time > at {
-                let doing = PRECEDENCE.into_iter().find(|c| active[*c as usize] > 0).unwrap_or(gap);
-                times.add(doing, DurationNs(time - at));
+                let doing = PRECEDENCE.get(is_active.trailing_zeros() as usize).unwrap_or(&gap);
+                times.add(*doing, DurationNs(time - at));
                 at = time;
             }
-            active[class as usize] += change;
+            let spans = &mut active[usize::from(rank)];
+            *spans += change;
+            is_active = is_active & !(1 << rank) | u32::from(*spans > 0) << rank;
         }
         // What is left holds spans without any length.
         times.add(gap, DurationNs(whole.end - at));
