@@ -34,11 +34,14 @@ const RANK: [u8; CLASSES] = {
     ranks
 };
 
+/// The rank of a span that has not begun, or has ended.
+const ABSENT: u8 = CLASSES as u8;
+
 /// Scratch space, used for one run after another.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
-    /// When something of a class begins (+1) or ends (-1), the class by its rank.
-    changes: Vec<(i64, i32, u8)>,
+    /// When a member goes over from one class to another, by their ranks.
+    changes: Vec<(i64, u8, u8)>,
 }
 
 impl Sweep {
@@ -59,39 +62,38 @@ impl Sweep {
         self.changes.clear();
         for i in first.into_iter().chain(second).chain(members) {
             let span = of.trace.times[i];
+            let mut doing = ABSENT;
+            let mut change = |time, to| self.changes.push((time, std::mem::replace(&mut doing, to), to));
             let enqueued = span.start.saturating_sub(of.waits[i].before);
-            self.add(TimeClass::Queue, Interval { start: enqueued, end: span.start });
-            for segment in &of.partitions[i].segments {
-                let from = span.start + segment.offset.0;
-                self.add(segment.class, Interval { start: from, end: from + segment.duration.0 });
+            if enqueued < span.start {
+                change(enqueued, RANK[TimeClass::Queue as usize]);
             }
+            for segment in &of.partitions[i].segments {
+                change(span.start + segment.offset.0, RANK[segment.class as usize]);
+            }
+            change(span.end, ABSENT);
         }
         self.changes.sort_unstable_by_key(|change| change.0);
         self.sum(whole, if is_retried { TimeClass::Backoff } else { TimeClass::Unattributed })
     }
 
-    fn add(&mut self, class: TimeClass, interval: Interval) {
-        if interval.len() > 0 {
-            let rank = RANK[class as usize];
-            self.changes.push((interval.start, 1, rank));
-            self.changes.push((interval.end, -1, rank));
-        }
-    }
-
     fn sum(&self, whole: Interval, gap: TimeClass) -> ClassTimes {
         let mut times = ClassTimes::default();
-        // How many spans are at each class, and as bits whether any is.
-        let (mut active, mut is_active) = ([0_i32; CLASSES], 0_u32);
+        // How many members are at each class, and as bits at which there is any.
+        let (mut members, mut active) = ([0_i32; CLASSES + 1], 0_u32);
         let mut at = whole.start;
-        for &(time, change, rank) in &self.changes {
+        for &(time, from, to) in &self.changes {
             if time > at {
-                let doing = PRECEDENCE.get(is_active.trailing_zeros() as usize).unwrap_or(&gap);
+                let doing = PRECEDENCE.get(active.trailing_zeros() as usize).unwrap_or(&gap);
                 times.add(*doing, DurationNs(time - at));
                 at = time;
             }
-            let spans = &mut active[usize::from(rank)];
-            *spans += change;
-            is_active = is_active & !(1 << rank) | u32::from(*spans > 0) << rank;
+            members[usize::from(to)] += 1;
+            active |= 1 << to;
+            members[usize::from(from)] -= 1;
+            if members[usize::from(from)] == 0 {
+                active &= !(1 << from);
+            }
         }
         // What is left holds spans without any length.
         times.add(gap, DurationNs(whole.end - at));
