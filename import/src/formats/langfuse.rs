@@ -36,7 +36,9 @@ fn of_document(document: &Value, sink: &mut Sink<'_>) -> Result<(), ImportError>
     for observation in observations.iter().filter(|o| o.is_object()) {
         of_observation(observation, Some(trace), sink)?;
     }
-    let scores = document["scores"].as_array().into_iter().chain(trace["scores"].as_array()).flatten();
+    // Beside the trace, within it, or both where the trace is all there is.
+    let within = trace["scores"].as_array().filter(|_| !std::ptr::eq(trace, document));
+    let scores = document["scores"].as_array().into_iter().chain(within).flatten();
     for score in scores.filter(|s| s.is_object()) {
         of_score(score, get(trace, &["id"]), sink)?;
     }
