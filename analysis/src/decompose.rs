@@ -48,7 +48,9 @@ pub(crate) fn decompose(
             layers.take(TimeClass::Blocked, &claims);
             layers.take(TimeClass::Backoff, backoffs.of(i));
             layers.take(TimeClass::Queue, waits[i].marked.as_slice());
-            layers.take(TimeClass::Transit, &far.transit(trace.times[i]));
+            if let Some(served) = far.served {
+                layers.take(TimeClass::Transit, &around(served, trace.times[i]));
+            }
             let clipped = take_breakdown(&mut layers, &waits[i], trace.times[i], first_child);
             let (segments, time) = layers.finish(residual);
             Partition { segments, time, residual, clipped }
@@ -131,11 +133,12 @@ impl FarSide {
         }
         Self { is_dark, served }
     }
+}
 
-    fn transit(&self, own: Interval) -> [Interval; 2] {
-        let served = self.served.map_or(own, |served| served.clip(own));
-        [Interval { start: own.start, end: served.start }, Interval { start: served.end, end: own.end }]
-    }
+/// What of a call lies before and after the time in which it was served.
+fn around(served: Interval, call: Interval) -> [Interval; 2] {
+    let served = served.clip(call);
+    [Interval { start: call.start, end: served.start }, Interval { start: served.end, end: call.end }]
 }
 
 /// Producers whose messages were seen to arrive by link alone, sorted. Consumers of batches hang from elsewhere.
