@@ -12,6 +12,7 @@ use plimsoll_schemas::stage::{is_model_call, is_tool_call};
 use plimsoll_schemas::{Attr, Span, SpanKind};
 
 use crate::model::Edge;
+use crate::present::AttrSet;
 use crate::trace::Trace;
 
 const EXECUTE_TOOL: &str = "execute_tool";
@@ -30,7 +31,7 @@ pub(crate) struct Call<'a> {
 }
 
 /// What is called, as far as the calling span says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Target<'a> {
     pub callee: Option<&'a str>,
     pub operation: &'a str,
@@ -172,6 +173,11 @@ impl<'a> Call<'a> {
                 .map(|(child, _)| trace.spans[child].service)
         });
         Edge { caller: span.service, callee: callee.unwrap_or(span.name), operation: self.target.operation }
+    }
+
+    /// Which attributes [`Call::str`] finds.
+    pub fn has(&self, trace: &Trace<'_, 'a>) -> AttrSet {
+        trace.has[self.span].or(trace.has[self.top])
     }
 
     /// An attribute of the call, on whichever of its spans has it.
