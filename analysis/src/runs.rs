@@ -45,12 +45,13 @@ pub(crate) struct Evidence<'t, 's, 'a> {
 pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
     let trace = of.trace;
     let units = Units::new(of);
-    let tokens = tokens::of_leaves(trace);
-
     let entries = Entries::new(of, &units);
     let members = Lists::new(entries.runs, &trace.tree.order, |i| Some(entries.run_of[i]));
     let mut sums: Vec<Sum> =
-        (0..entries.runs).map(|run| Sum::new(of, &entries, &units, &tokens, members.of(run))).collect();
+        (0..entries.runs).map(|run| Sum::new(of, &entries, &units, members.of(run))).collect();
+    for (span, tokens) in tokens::of_leaves(trace) {
+        sums[entries.run_of[span]].tokens.add(&tokens);
+    }
     for part in of.critical_path {
         sums[entries.run_of[part.span]].path.add(part.class, part.duration);
     }
@@ -113,7 +114,6 @@ impl Sum {
         of: &Evidence<'_, '_, '_>,
         entries: &Entries,
         units: &Units,
-        tokens: &[Tokens],
         members: &[usize],
     ) -> Self {
         let trace = of.trace;
@@ -134,7 +134,6 @@ impl Sum {
             sum.start = sum.start.min(time.start.saturating_sub(wait.before));
             sum.end = sum.end.max(time.end);
             sum.queue_source = sum.queue_source.into_iter().chain(wait.source).min();
-            sum.tokens.add(&tokens[i]);
             sum.errors += u32::from(of.outcomes[i] != Outcome::Ok && !entries.is_copy[i]);
             if entries.is_entry[i] {
                 sum.entries += 1;
