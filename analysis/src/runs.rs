@@ -110,12 +110,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn new(
-        of: &Evidence<'_, '_, '_>,
-        entries: &Entries,
-        units: &Units,
-        members: &[usize],
-    ) -> Self {
+    fn new(of: &Evidence<'_, '_, '_>, entries: &Entries, units: &Units, members: &[usize]) -> Self {
         let trace = of.trace;
         // The first of the members in walking order is that by which the run came about: an entry.
         let mut sum = Self {
