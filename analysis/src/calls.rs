@@ -12,6 +12,7 @@ use plimsoll_schemas::stage::{is_model_call, is_tool_call};
 use plimsoll_schemas::{Attr, Span, SpanKind};
 
 use crate::model::Edge;
+use crate::present::AttrSet;
 use crate::trace::Trace;
 
 const EXECUTE_TOOL: &str = "execute_tool";
@@ -28,7 +29,7 @@ pub(crate) struct Call<'a> {
 }
 
 /// What is called, as far as the calling span says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Target<'a> {
     pub callee: Option<&'a str>,
     pub operation: &'a str,
@@ -41,27 +42,28 @@ pub(crate) struct Calls<'a> {
 }
 
 pub(crate) fn find<'a>(trace: &Trace<'_, 'a>) -> Calls<'a> {
-    let targets: Vec<Option<Target<'a>>> = trace
-        .spans
-        .iter()
-        .zip(&trace.flags)
-        .map(|(s, f)| if f.duplicate_id { None } else { target(s) })
-        .collect();
-    let mut top: Vec<usize> = (0..trace.len()).collect();
+    let mut calls: Vec<Option<Call<'a>>> = vec![None; trace.len()];
     let mut wraps = vec![false; trace.len()];
-    for &i in &trace.tree.order {
-        let (Some(own), Some(parent)) = (targets[i], trace.parent(i)) else { continue };
-        let is_same = targets[parent] == Some(own) || shares_response(&trace.spans[i], &trace.spans[parent]);
-        if is_same && targets[parent].is_some() && !is_delivery(&trace.spans[i]) {
-            top[i] = top[parent];
-            wraps[parent] = true;
+    for &span in &trace.tree.order {
+        let sent = &trace.spans[span];
+        let is_delivery = is_delivery(sent);
+        let target = if is_delivery { Some(delivered(sent)) } else { target(sent) };
+        let Some(target) = target.filter(|_| !trace.flags[span].duplicate_id) else { continue };
+        let around = trace.parent(span).and_then(|parent| calls[parent]).filter(|around| {
+            !is_delivery && (around.target == target || shares_response(sent, &trace.spans[around.span]))
+        });
+        if let Some(around) = around {
+            wraps[around.span] = true;
         }
+        calls[span] = Some(Call { span, top: around.map_or(span, |call| call.top), target, is_delivery });
     }
-    let list = trace.by_start.iter().filter_map(|&i| {
-        let target = targets[i].filter(|_| !wraps[i])?;
-        Some(Call { span: i, top: top[i], target, is_delivery: is_delivery(&trace.spans[i]) })
-    });
-    Calls { list: list.collect() }
+    let mut list = Vec::with_capacity(trace.len());
+    list.extend(trace.by_start.iter().filter_map(|i| calls[*i].filter(|_| !wraps[*i])));
+    Calls { list }
+}
+
+fn delivered<'a>(span: &Span<'a>) -> Target<'a> {
+    Target { callee: Some(span.service), operation: span.name }
 }
 
 /// Two libraries may name one model call differently, but its response has one id.
@@ -71,9 +73,6 @@ fn shares_response(a: &Span<'_>, b: &Span<'_>) -> bool {
 }
 
 fn target<'a>(span: &Span<'a>) -> Option<Target<'a>> {
-    if is_delivery(span) {
-        return Some(Target { callee: Some(span.service), operation: span.name });
-    }
     let target = |callee, operation| Some(Target { callee, operation });
     match span.kind {
         SpanKind::Server | SpanKind::Consumer => None,
@@ -161,6 +160,11 @@ impl<'a> Call<'a> {
                 .map(|(child, _)| trace.spans[child].service)
         });
         Edge { caller: span.service, callee: callee.unwrap_or(span.name), operation: self.target.operation }
+    }
+
+    /// Which attributes [`Call::str`] finds.
+    pub fn has(&self, trace: &Trace<'_, 'a>) -> AttrSet {
+        trace.has[self.span].or(trace.has[self.top])
     }
 
     /// An attribute of the call, on whichever of its spans has it.

@@ -29,14 +29,17 @@ pub(crate) struct Partition {
     pub clipped: i64,
 }
 
+/// Children of an ordinary span: room for them is made at once.
+const CHILDREN: usize = 16;
+
 pub(crate) fn decompose(
     trace: &Trace<'_, '_>,
     waits: &[Wait],
     cover: &Cover,
     backoffs: &Backoffs,
 ) -> Vec<Partition> {
-    let mut layers = Layers::default();
-    let mut claims = Vec::new();
+    let mut layers = Layers::new();
+    let mut claims = Vec::with_capacity(CHILDREN);
     let received = received(trace);
     (0..trace.len())
         .map(|i| {
@@ -73,7 +76,9 @@ fn cover_claims(trace: &Trace<'_, '_>, cover: &Cover, i: usize, claims: &mut Vec
     let own = trace.times[i];
     let awaited = cover.awaited(i);
     claims.extend(awaited.iter().map(|c| cover.interval(*c).clip(own)).filter(|c| c.len() > 0));
-    union(claims);
+    if claims.len() > 1 {
+        union(claims);
+    }
 }
 
 /// Merges what overlaps or touches.

@@ -45,18 +45,19 @@ pub(crate) struct Evidence<'t, 's, 'a> {
 pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
     let trace = of.trace;
     let units = Units::new(of);
-    let tokens = tokens::of_leaves(trace);
-
     let entries = Entries::new(of, &units);
     let members = Lists::new(entries.runs, &trace.tree.order, |i| Some(entries.run_of[i]));
     let mut sums: Vec<Sum> =
-        (0..entries.runs).map(|run| Sum::new(of, &entries, &units, &tokens, members.of(run))).collect();
+        (0..entries.runs).map(|run| Sum::new(of, &entries, &units, members.of(run))).collect();
+    for (span, tokens) in tokens::of_leaves(trace) {
+        sums[entries.run_of[span]].tokens.add(&tokens);
+    }
     for part in of.critical_path {
         sums[entries.run_of[part.span]].path.add(part.class, part.duration);
     }
     let mut contexts = contexts::of_runs(of, &entries.run_of, &members);
     let request = trace.tree.roots.first().map(|root| entries.run_of[*root]);
-    let mut sweep = Sweep::default();
+    let mut sweep = Sweep::new();
     let mut by_start: Vec<_> =
         sums.iter().enumerate().map(|(run, sum)| (sum.start, order(trace, sum.first), run)).collect();
     by_start.sort_unstable();
@@ -109,13 +110,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn new(
-        of: &Evidence<'_, '_, '_>,
-        entries: &Entries,
-        units: &Units,
-        tokens: &[Tokens],
-        members: &[usize],
-    ) -> Self {
+    fn new(of: &Evidence<'_, '_, '_>, entries: &Entries, units: &Units, members: &[usize]) -> Self {
         let trace = of.trace;
         // The first of the members in walking order is that by which the run came about: an entry.
         let mut sum = Self {
@@ -134,7 +129,6 @@ impl Sum {
             sum.start = sum.start.min(time.start.saturating_sub(wait.before));
             sum.end = sum.end.max(time.end);
             sum.queue_source = sum.queue_source.into_iter().chain(wait.source).min();
-            sum.tokens.add(&tokens[i]);
             sum.errors += u32::from(of.outcomes[i] != Outcome::Ok && !entries.is_copy[i]);
             if entries.is_entry[i] {
                 sum.entries += 1;

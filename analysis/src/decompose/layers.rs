@@ -6,7 +6,7 @@ use crate::model::{ClassTimes, Segment};
 use crate::trace::Interval;
 
 /// Scratch space, used for one span after another. Every layer is one merge over sorted lists.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Layers {
     /// The span's time in order and without gaps. What nothing claimed so far has no class.
     pieces: Vec<Piece>,
@@ -15,7 +15,14 @@ pub(crate) struct Layers {
 
 type Piece = (Interval, Option<TimeClass>);
 
+/// Pieces of an ordinary span: room for them is made at once.
+const PIECES: usize = 16;
+
 impl Layers {
+    pub fn new() -> Self {
+        Self { pieces: Vec::with_capacity(PIECES), next: Vec::with_capacity(PIECES) }
+    }
+
     pub fn begin(&mut self, span: Interval) {
         self.pieces.clear();
         if span.len() > 0 {

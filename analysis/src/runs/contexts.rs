@@ -18,10 +18,19 @@ pub(super) fn of_runs(of: &Evidence<'_, '_, '_>, run_of: &[usize], members: &Lis
         let (context, depth) = match caller.map(|caller| (&contexts[caller], depths[caller])) {
             None => (stage.to_owned(), 1),
             Some((caller, depth)) if depth >= STAGES_MAX => (caller.clone(), depth),
-            Some((caller, depth)) => ([caller, " > ", stage].concat(), depth + 1),
+            Some((caller, depth)) => (below(caller, stage), depth + 1),
         };
         contexts.push(context);
         depths.push(depth);
     }
     contexts
+}
+
+fn below(caller: &str, stage: &str) -> String {
+    const BETWEEN: &str = " > ";
+    let mut context = String::with_capacity(caller.len() + BETWEEN.len() + stage.len());
+    context.push_str(caller);
+    context.push_str(BETWEEN);
+    context.push_str(stage);
+    context
 }

@@ -38,13 +38,20 @@ const RANK: [u8; CLASSES] = {
 const ABSENT: u8 = CLASSES as u8;
 
 /// Scratch space, used for one run after another.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sweep {
     /// When a member goes over from one class to another, by their ranks.
     changes: Vec<(i64, u8, u8)>,
 }
 
+/// Changes of an ordinary run: room for them is made at once.
+const CHANGES: usize = 64;
+
 impl Sweep {
+    pub fn new() -> Self {
+        Self { changes: Vec::with_capacity(CHANGES) }
+    }
+
     /// Sums to the length of `whole`, which begins with the first member's wait and ends with the last member's end.
     pub fn partition(
         &mut self,
