@@ -176,7 +176,6 @@ fn framework_markers(trace: &Trace<'_, '_>) -> Vec<(usize, i64)> {
 
 const MARKERS: AttrSet = AttrSet::of(&[
     Attr::HttpResendCount,
-    Attr::EnvoyRetryCount,
     Attr::PreviousRpcAttempts,
     Attr::PubSubDeliveryAttempt,
     Attr::ServiceBusDeliveryCount,
