@@ -64,6 +64,7 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         calls: &calls,
         attempts: &attempts,
         waits: &waits,
+        cover: &cover,
         partitions: &partitions,
         critical_path: &critical_path,
     });

@@ -17,6 +17,7 @@ use plimsoll_schemas::{DurationNs, Outcome, QueueSource, SpanKind, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::Calls;
+use crate::cover::Cover;
 use crate::decompose::Partition;
 use crate::envelopes::Envelopes;
 use crate::lists::Lists;
@@ -38,6 +39,7 @@ pub(crate) struct Evidence<'t, 's, 'a> {
     pub calls: &'t Calls<'a>,
     pub attempts: &'t Attempts<'a>,
     pub waits: &'t [Wait],
+    pub cover: &'t Cover,
     pub partitions: &'t [Partition],
     pub critical_path: &'t [PathPart<'a>],
 }
