@@ -59,7 +59,7 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
     }
     let mut contexts = contexts::of_runs(of, &entries.run_of, &members);
     let request = trace.tree.roots.first().map(|root| entries.run_of[*root]);
-    let mut sweep = Sweep::new();
+    let mut sweep = Sweep::default();
     let mut by_start: Vec<_> =
         sums.iter().enumerate().map(|(run, sum)| (sum.start, order(trace, sum.first), run)).collect();
     by_start.sort_unstable();

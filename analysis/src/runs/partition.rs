@@ -37,11 +37,8 @@ const RANK: [u8; CLASSES] = {
 /// The rank of a span that has not begun, or has ended.
 const ABSENT: u8 = CLASSES as u8;
 
-/// Changes of an ordinary run: room for them is made at once.
-const CHANGES: usize = 64;
-
 /// Scratch space, used for one run after another.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sweep {
     /// When a member goes over from one class to another, by their ranks.
     changes: Vec<(i64, u8, u8)>,
@@ -50,10 +47,6 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    pub fn new() -> Self {
-        Self { changes: Vec::with_capacity(CHANGES), open: Vec::with_capacity(CHANGES) }
-    }
-
     /// Sums to the length of `whole`, which begins with the first member's wait and ends with the last member's end.
     /// The members come in walking order.
     pub fn partition(
