@@ -1,6 +1,6 @@
 //! Which calls are attempts of one logical call, by the strongest evidence there is:
 //!
-//! 1. HTTP resend counts and Envoy's retry count;
+//! 1. HTTP resend counts, proxies' among them;
 //! 2. gRPC's previous attempts;
 //! 3. delivery counters of brokers and Celery;
 //! 4. markers of agent frameworks;
@@ -176,7 +176,6 @@ fn framework_markers(trace: &Trace<'_, '_>) -> Vec<(usize, i64)> {
 
 const MARKERS: AttrSet = AttrSet::of(&[
     Attr::HttpResendCount,
-    Attr::EnvoyRetryCount,
     Attr::PreviousRpcAttempts,
     Attr::PubSubDeliveryAttempt,
     Attr::ServiceBusDeliveryCount,
@@ -190,8 +189,7 @@ fn marker(trace: &Trace<'_, '_>, call: &Call<'_>) -> Option<GroupSource> {
     }
     let span = &trace.spans[call.span];
     let above = |attr, first: i64| span.int(attr).is_some_and(|n| n > first);
-    let envoy = || span.str(Attr::EnvoyRetryCount).and_then(|n| n.parse::<i64>().ok()).is_some_and(|n| n > 0);
-    if above(Attr::HttpResendCount, 0) || envoy() {
+    if above(Attr::HttpResendCount, 0) {
         Some(GroupSource::HttpResendCount)
     } else if above(Attr::PreviousRpcAttempts, 0) {
         Some(GroupSource::GrpcPreviousAttempts)

@@ -17,8 +17,6 @@ use crate::trace::Trace;
 
 const EXECUTE_TOOL: &str = "execute_tool";
 const EMBEDDINGS: &str = "embeddings";
-/// Google ADK's span over parallel tool calls, which have spans of their own.
-const MERGED_TOOLS: &str = "(merged tools)";
 
 /// One attempt to have something done elsewhere.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +83,7 @@ fn target<'a>(span: &Span<'a>) -> Option<Target<'a>> {
         kind => {
             let operation = span.str(Attr::GenAiOperationName);
             if is_tool_call(span) {
-                return target(tool(span), EXECUTE_TOOL).filter(|t| t.callee != Some(MERGED_TOOLS));
+                return target(span.str(Attr::GenAiToolName), EXECUTE_TOOL);
             }
             if let Some(operation) = inference(span) {
                 return target(model(span), operation);
@@ -114,19 +112,11 @@ fn is_delivery(span: &Span<'_>) -> bool {
     }
 }
 
-fn tool<'a>(span: &Span<'a>) -> Option<&'a str> {
-    let named = span.str(Attr::GenAiToolName).or_else(|| span.str(Attr::ToolName));
-    // `tools/call search`, `MCP send tools/call search`, `execute_tool search`.
-    named.or_else(|| {
-        span.name.rsplit_once("tools/call ").or(span.name.split_once("execute_tool ")).map(|(_, tool)| tool)
-    })
-}
-
 fn inference<'a>(span: &Span<'a>) -> Option<&'a str> {
     let operation = span.str(Attr::GenAiOperationName);
     if is_model_call(span) {
         Some(operation.unwrap_or("chat"))
-    } else if operation == Some(EMBEDDINGS) || span.str(Attr::OpenInferenceKind) == Some("EMBEDDING") {
+    } else if operation == Some(EMBEDDINGS) {
         Some(EMBEDDINGS)
     } else {
         None
@@ -134,7 +124,7 @@ fn inference<'a>(span: &Span<'a>) -> Option<&'a str> {
 }
 
 fn model<'a>(span: &Span<'a>) -> Option<&'a str> {
-    [Attr::GenAiRequestModel, Attr::LlmModelName, Attr::GenAiResponseModel, Attr::ServerAddress]
+    [Attr::GenAiRequestModel, Attr::GenAiResponseModel, Attr::ServerAddress]
         .into_iter()
         .find_map(|attr| span.str(attr))
 }
@@ -147,7 +137,6 @@ fn address<'a>(span: &Span<'a>) -> Option<&'a str> {
         Attr::ServerAddress,
         Attr::MessagingDestinationName,
         Attr::DbSystemName,
-        Attr::DbSystem,
     ]
     .into_iter()
     .find_map(|attr| span.str(attr))

@@ -88,21 +88,18 @@ fn drop_covered(tokens: &mut Tokens, covered: Reported) {
     tokens.cost_usd = tokens.cost_usd.filter(|_| !covered.cost);
 }
 
-const INPUT: [Attr; 3] =
-    [Attr::GenAiUsageInputTokens, Attr::GenAiUsagePromptTokens, Attr::LlmTokenCountPrompt];
-const OUTPUT: [Attr; 3] =
-    [Attr::GenAiUsageOutputTokens, Attr::GenAiUsageCompletionTokens, Attr::LlmTokenCountCompletion];
-const USAGE: AttrSet = AttrSet::of(&INPUT).or(AttrSet::of(&OUTPUT)).or(AttrSet::of(&[Attr::GenAiUsageCost]));
+const USAGE: AttrSet =
+    AttrSet::of(&[Attr::GenAiUsageInputTokens, Attr::GenAiUsageOutputTokens, Attr::GenAiUsageCost]);
 
 fn reported(trace: &Trace<'_, '_>, i: usize) -> Tokens {
     let span = &trace.spans[i];
     if !trace.has[i].meets(USAGE) || trace.flags[i].duplicate_id || is_tool_call(span) {
         return Tokens::default();
     }
-    let first = |attrs: [Attr; 3]| attrs.into_iter().find_map(|attr| span.int(attr)).filter(|n| *n >= 0);
+    let count = |attr| span.int(attr).filter(|n| *n >= 0);
     Tokens {
-        input: first(INPUT),
-        output: first(OUTPUT),
+        input: count(Attr::GenAiUsageInputTokens),
+        output: count(Attr::GenAiUsageOutputTokens),
         cost_usd: span.double(Attr::GenAiUsageCost).filter(|cost| cost.is_finite() && *cost >= 0.0),
     }
 }
