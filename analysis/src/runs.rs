@@ -18,14 +18,12 @@ use plimsoll_schemas::{DurationNs, Outcome, QueueSource, SpanKind, UnixNanos};
 use crate::attempts::Attempts;
 use crate::calls::Calls;
 use crate::cover::Cover;
-use crate::decompose::Partition;
 use crate::envelopes::Envelopes;
 use crate::lists::Lists;
-use crate::model::{ClassTimes, PathPart, StageRun, Tokens};
+use crate::model::{ClassTimes, PathPart, SpanAnalysis, StageRun, Tokens};
 use crate::slices::Slices;
 use crate::tokens;
 use crate::trace::{Interval, Trace};
-use crate::waits::Wait;
 use partition::Sweep;
 
 /// All that earlier steps found out.
@@ -38,9 +36,8 @@ pub(crate) struct Evidence<'t, 's, 'a> {
     pub outcomes: &'t [Outcome],
     pub calls: &'t Calls<'a>,
     pub attempts: &'t Attempts<'a>,
-    pub waits: &'t [Wait],
     pub cover: &'t Cover,
-    pub partitions: &'t [Partition],
+    pub spans: &'t [SpanAnalysis<'a>],
     pub critical_path: &'t [PathPart<'a>],
 }
 
@@ -127,10 +124,10 @@ impl Sum {
             path: ClassTimes::default(),
         };
         for &i in members {
-            let (time, wait) = (trace.times[i], &of.waits[i]);
-            sum.start = sum.start.min(time.start.saturating_sub(wait.before));
+            let (time, answer) = (trace.times[i], &of.spans[i]);
+            sum.start = sum.start.min(time.start.saturating_sub(answer.queue_before.0));
             sum.end = sum.end.max(time.end);
-            sum.queue_source = sum.queue_source.into_iter().chain(wait.source).min();
+            sum.queue_source = sum.queue_source.into_iter().chain(answer.queue_source).min();
             sum.errors += u32::from(of.outcomes[i] != Outcome::Ok && !entries.is_copy[i]);
             if entries.is_entry[i] {
                 sum.entries += 1;

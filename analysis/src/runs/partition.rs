@@ -64,11 +64,11 @@ impl Sweep {
             let span = of.trace.times[i];
             let mut doing = ABSENT;
             let mut change = |time, to| self.changes.push((time, std::mem::replace(&mut doing, to), to));
-            let enqueued = span.start.saturating_sub(of.waits[i].before);
+            let enqueued = span.start.saturating_sub(of.spans[i].queue_before.0);
             if enqueued < span.start {
                 change(enqueued, RANK[TimeClass::Queue as usize]);
             }
-            for segment in &of.partitions[i].segments {
+            for segment in &of.spans[i].segments {
                 change(span.start + segment.offset.0, RANK[segment.class as usize]);
             }
             change(span.end, ABSENT);
@@ -88,8 +88,8 @@ impl Sweep {
         let top = members.next()?;
         let span = of.trace.times[top];
         let is_whole =
-            whole.end == span.end && whole.start == span.start.saturating_sub(of.waits[top].before);
-        let mut times = of.partitions[top].time;
+            whole.end == span.end && whole.start == span.start.saturating_sub(of.spans[top].queue_before.0);
+        let mut times = of.spans[top].time;
         times.add(TimeClass::Queue, DurationNs(span.start - whole.start));
         self.open.clear();
         self.open.push((top, span.start));
@@ -100,11 +100,11 @@ impl Sweep {
             }
             let (around, free_from) = self.open.last_mut()?;
             let fits = *free_from <= span.start && span.end <= of.trace.times[*around].end;
-            if !fits || !is_whole || of.waits[i].before > 0 {
+            if !fits || !is_whole || of.spans[i].queue_before.0 > 0 {
                 return None;
             }
             *free_from = span.end;
-            times.add_all(&of.partitions[i].time);
+            times.add_all(&of.spans[i].time);
             times.add(TimeClass::Blocked, DurationNs(-(span.end - span.start)));
             self.open.push((i, span.start));
         }
