@@ -212,6 +212,16 @@ impl<'a> SpanRows<'a> {
         self.wal_seq.map_or(0, |a| a.value(row))
     }
 
+    /// The spans of other traces that a consumer's row links to.
+    pub fn linked(&self, row: usize) -> Vec<(TraceId, SpanId)> {
+        let Some(list) = self.links.filter(|_| self.kind.or_empty(row) == SpanKind::Consumer.as_str()) else {
+            return Vec::new();
+        };
+        let own = self.trace_id(row);
+        let links = links(list, row).into_iter().filter(|link| Some(link.trace_id) != own);
+        links.map(|link| (link.trace_id, link.span_id)).collect()
+    }
+
     /// The row as a span; `None` where its id is not one (such rows are not written).
     pub fn span(&self, row: usize) -> Option<Span<'a>> {
         let mut attributes = Attributes::with_capacity(self.attributes.len());
@@ -291,7 +301,8 @@ fn links(list: &ListArray, row: usize) -> Vec<Link> {
     let (traces, spans) = (items.column(0).as_string::<i32>(), items.column(1).as_string::<i32>());
     range
         .filter_map(|i| {
-            Some(Link { trace_id: traces.value(i).parse().ok()?, span_id: spans.value(i).parse().ok()? })
+            let (trace_id, span_id) = (traces.value(i).parse().ok()?, spans.value(i).parse().ok()?);
+            Some(Link { trace_id, span_id, sent: None })
         })
         .collect()
 }

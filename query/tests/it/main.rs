@@ -6,6 +6,7 @@ mod envelope;
 mod fleet;
 mod functions;
 mod goodput;
+mod linked;
 mod load;
 mod loops;
 mod paths;
