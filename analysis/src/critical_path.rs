@@ -12,28 +12,36 @@ mod tests;
 use plimsoll_schemas::{DurationNs, TimeClass, UnixNanos};
 
 use crate::cover::Cover;
-use crate::decompose::Partition;
-use crate::model::PathPart;
+use crate::model::{PathPart, SpanAnalysis};
 use crate::trace::{Interval, Trace};
+
+/// An ordinary depth of a trace: room for it is made at once.
+const DEPTH: usize = 16;
 
 pub(crate) fn walk<'a>(
     trace: &Trace<'_, 'a>,
     cover: &Cover,
-    partitions: &[Partition],
-    stages: &[&'a str],
+    spans: &[SpanAnalysis<'a>],
 ) -> Vec<PathPart<'a>> {
     let Some(&root) = trace.tree.roots.first() else { return Vec::new() };
-    let mut walk = Walk { trace, cover, partitions, stages, candidates: Vec::new(), backwards: Vec::new() };
-    let mut stack = vec![walk.enter(root, trace.times[root])];
+    let mut walk = Walk {
+        trace,
+        cover,
+        spans,
+        candidates: Vec::with_capacity(trace.len()),
+        backwards: Vec::with_capacity(2 * trace.len()),
+    };
+    let mut stack = Vec::with_capacity(DEPTH);
+    stack.push(walk.enter(root, trace.times[root]));
     while let Some(frame) = stack.last_mut() {
         match walk.next_child(frame) {
             Some((child, on_path)) => {
-                walk.own(frame.span, Interval { start: on_path.end, end: frame.until });
+                walk.own(frame, on_path.end);
                 frame.until = on_path.start;
                 stack.push(walk.enter(child, on_path));
             }
             None => {
-                walk.own(frame.span, Interval { start: frame.from, end: frame.until });
+                walk.own(frame, frame.from);
                 walk.candidates.truncate(frame.candidates);
                 stack.pop();
             }
@@ -50,13 +58,14 @@ struct Frame {
     until: i64,
     /// Where its candidates begin on the shared stack.
     candidates: usize,
+    /// How many of its segments may begin before `until`.
+    segments: usize,
 }
 
 struct Walk<'t, 's, 'a> {
     trace: &'t Trace<'s, 'a>,
     cover: &'t Cover,
-    partitions: &'t [Partition],
-    stages: &'t [&'a str],
+    spans: &'t [SpanAnalysis<'a>],
     /// Of all frames, the top frame's last: those that finish last are at the end.
     candidates: Vec<(usize, Interval)>,
     backwards: Vec<PathPart<'a>>,
@@ -69,10 +78,14 @@ impl Walk<'_, '_, '_> {
         self.candidates.extend(
             awaited.map(|c| (*c, self.cover.interval(*c).clip(on_path))).filter(|(_, time)| time.len() > 0),
         );
-        // Stable over the order by start and id, and popped from the end: the longest first, then the first by id.
-        self.candidates[begin..].reverse();
-        self.candidates[begin..].sort_by_key(|(_, time)| (time.end, std::cmp::Reverse(time.start)));
-        Frame { span, from: on_path.start, until: on_path.end, candidates: begin }
+        let candidates = &mut self.candidates[begin..];
+        if !candidates.is_sorted_by(|a, b| a.1.end < b.1.end) {
+            // Stable over the order by start and id, and popped from the end: the longest first, then the first by id.
+            candidates.reverse();
+            candidates.sort_by_key(|(_, time)| (time.end, std::cmp::Reverse(time.start)));
+        }
+        let segments = self.spans[span].segments.len();
+        Frame { span, from: on_path.start, until: on_path.end, candidates: begin, segments }
     }
 
     fn next_child(&mut self, frame: &Frame) -> Option<(usize, Interval)> {
@@ -85,21 +98,28 @@ impl Walk<'_, '_, '_> {
         None
     }
 
-    /// The stretch belongs to the span itself, in its own classes.
-    fn own(&mut self, span: usize, stretch: Interval) {
-        let (segments, residual) = (&self.partitions[span].segments, self.partitions[span].residual);
-        let start = self.trace.times[span].start;
-        let below = segments.partition_point(|s| start + s.offset.0 < stretch.end);
-        for segment in segments[..below].iter().rev() {
-            let from = start + segment.offset.0;
-            let part = Interval { start: from, end: from + segment.duration.0 }.clip(stretch);
-            if part.len() == 0 {
-                break;
+    /// The time from `from` to where the walk is belongs to the span itself, in its own classes.
+    fn own(&mut self, frame: &mut Frame, from: i64) {
+        let (span, mut until) = (frame.span, frame.until);
+        let (start, answer) = (self.trace.times[span].start, &self.spans[span]);
+        while until > from.max(start) && frame.segments > 0 {
+            let segment = answer.segments[frame.segments - 1];
+            let begin = start + segment.offset.0;
+            if begin < until {
+                let class = match segment.class {
+                    TimeClass::Blocked => answer.residual,
+                    class => class,
+                };
+                let part = Interval { start: begin.max(from), end: until };
+                self.push(span, class, part);
+                until = part.start;
             }
-            self.push(span, if segment.class == TimeClass::Blocked { residual } else { segment.class }, part);
+            if begin >= until {
+                frame.segments -= 1;
+            }
         }
         // An awaited handoff holds the request up before the span that it leads to begins.
-        self.push(span, TimeClass::Queue, Interval { start: stretch.start, end: stretch.end.min(start) });
+        self.push(span, TimeClass::Queue, Interval { start: from, end: until.min(start) });
     }
 
     fn push(&mut self, span: usize, class: TimeClass, part: Interval) {
@@ -112,7 +132,9 @@ impl Walk<'_, '_, '_> {
                 last.start = start;
                 last.duration += duration;
             }
-            _ => self.backwards.push(PathPart { span, stage: self.stages[span], class, start, duration }),
+            _ => {
+                self.backwards.push(PathPart { span, stage: self.spans[span].stage, class, start, duration })
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The bytes of a file, unpacked, with a look at how they begin, and where in them the reader is.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 
 use crate::error::ImportError;
 
@@ -40,8 +40,12 @@ pub struct Input<'r> {
 impl<'r> Input<'r> {
     /// Packed input (gzip, zstd) is recognised by its first bytes.
     pub fn open(input: impl Read + 'r) -> Result<Self, ImportError> {
-        let mut packed = BufReader::with_capacity(BUFFER_BYTES, input);
-        let begin = packed.fill_buf()?;
+        let mut input = input;
+        // A pipe gives what it has, which may be less than it takes to tell.
+        let mut begin = Vec::new();
+        input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut begin)?;
+        let packed = Cursor::new(begin.clone()).chain(input);
+        let packed = BufReader::with_capacity(BUFFER_BYTES, packed);
         let unpacked: Box<dyn Read + 'r> = if begin.starts_with(&[0x1f, 0x8b]) {
             Box::new(flate2::bufread::MultiGzDecoder::new(packed))
         } else if begin.starts_with(&ZSTD_MAGIC) {

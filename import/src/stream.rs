@@ -89,17 +89,24 @@ fn without_place(error: &serde_json::Error) -> String {
 }
 
 /// Whether each line is a document. A text that spreads one over several lines opens a bracket in the first and does not close
-/// it there; a damaged first line does the same, but the second then is whole.
+/// it there; a damaged first line does the same, but what follows is none that could stand within it.
 fn is_by_line(beginning: &[u8]) -> bool {
     let begin = beginning.iter().position(|b| !is_blank(*b)).unwrap_or(0);
-    let mut lines = beginning[begin..].split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
-    let first = lines.next().unwrap_or_default();
-    let Some(second) = lines.next() else {
-        // One line for all that can be seen.
+    let lines = beginning[begin..].split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = lines.filter(|line| !line.is_empty());
+    let [first, second, third] = std::array::from_fn(|_| lines.next().unwrap_or_default());
+    if is_closed(first) {
         return true;
-    };
-    let is_opened = first.ends_with(b"[") || first.ends_with(b"{") || first.ends_with(b",");
-    is_closed(first) || (!is_opened && second.starts_with(b"{") && is_closed(second))
+    }
+    let is_opened = matches!(first.last(), Some(b'[' | b','));
+    second.starts_with(b"{")
+        && (first.ends_with(b"{")
+            || (is_closed(second)
+                && if third.is_empty() {
+                    !is_opened
+                } else {
+                    third.starts_with(b"{") && !second.ends_with(b",")
+                }))
 }
 
 fn is_closed(line: &[u8]) -> bool {

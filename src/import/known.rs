@@ -17,7 +17,7 @@ const LIST_BYTES_MAX: usize = 64 << 10;
 /// Of a log record's body, what tells it from its neighbours.
 const BODY_CHARS: usize = 64;
 /// Log records of one file of which it is known that they were dealt with.
-const DEALT_WITH_MAX: usize = 1 << 20;
+const DEALT_WITH_MAX: usize = 1 << 17;
 const ROWS_MAX: usize = 1_000_000;
 
 #[derive(Debug, Deserialize)]

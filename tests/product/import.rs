@@ -1,12 +1,16 @@
 //! `plimsoll import` as a process of its own: interrupted anywhere and begun again, nothing is lost and nothing is there twice.
 
+mod again;
+mod refused;
+mod sessions;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::harness::{Server, eventually, plimsoll};
+use crate::harness::{QUICK, Server, eventually, plimsoll};
 
 const TRACES: u64 = 4_000;
 const SPANS_PER_TRACE: u64 = 3;
@@ -44,7 +48,7 @@ async fn an_interrupted_import_is_begun_again() {
     let path = export(home.path());
     let store = home.path().join("home");
     std::fs::create_dir(&store).expect("a folder");
-    let mut server = Server::start(&store, &[("PLIMSOLL__STORE__SETTLE_AFTER", "200ms")]);
+    let mut server = Server::start(&store, QUICK);
     let mut first = import(&server, &path).stdout(Stdio::null()).spawn().expect("it starts");
     eventually("something is imported", async || server.number("SELECT count(*) FROM spans").await > 0).await;
     first.kill().expect("it was running");
@@ -55,7 +59,8 @@ async fn an_interrupted_import_is_begun_again() {
         assert!(done.status.success(), "{run}: {}", String::from_utf8_lossy(&done.stderr));
         assert_eq!(server.number("SELECT count(*) FROM spans").await, all, "{run}");
         if run == "the rest" {
-            // What has moved to files is known too.
+            // What has moved to merged files is known too, also by the next process.
+            server.settled().await;
             server.terminate();
             server = Server::start(&store, &[]);
         } else {
@@ -81,7 +86,7 @@ async fn a_damaged_file_gives_what_is_whole_and_says_where_it_broke() {
     assert!(!done.status.success());
     let said = String::from_utf8_lossy(&done.stderr);
     let line = text[..cut].iter().filter(|b| **b == b'\n').count() + 1;
-    assert!(said.contains(&format!("export.jsonl: line {line}, byte ")), "{said}");
+    assert!(said.contains(&format!("export.jsonl: line {line}, byte {cut}: damaged JSON")), "{said}");
     let sql = ["sql", "SELECT count(*) FROM spans", "--format", "csv", "--home"];
     let count = plimsoll().args(sql).arg(&home).output().expect("it runs");
     let whole = (line as u64 - 1) * SPANS_PER_TRACE;

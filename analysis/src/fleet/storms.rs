@@ -21,11 +21,15 @@
 //! Sources: the retry budget of a tenth is Google's (*Site Reliability Engineering*, ch. 22); metastable failures: Bronson et
 //! al., HotOS 2021, and Huang et al., OSDI 2022.
 
+mod connections;
 mod cost;
 mod episodes;
 mod trigger;
 
+use std::collections::BTreeMap;
+
 use crate::model::Edge;
+use connections::Connections;
 use plimsoll_schemas::DurationNs;
 
 pub use trigger::{Kind, Trigger};
@@ -172,21 +176,28 @@ pub struct StormEdge {
 pub fn find(observed: &Observed<'_>, budget: f64) -> Vec<Storm> {
     let episodes = episodes::find(observed, budget);
     let calm = cost::Calm::outside(observed, &episodes);
-    let mut storms: Vec<Storm> = episodes::together(observed, &episodes)
+    let connections = Connections::of(observed.edges.len(), observed.connected);
+    let mut storms: Vec<Storm> = episodes::together(&connections, &episodes)
         .into_iter()
-        .map(|members| storm(observed, &members, &calm))
+        .map(|members| storm(observed, &connections, &members, &calm))
         .collect();
     storms.sort_by_key(|s| (s.start, s.end, s.edges.first().map(|e| e.edge)));
     storms
 }
 
-fn storm(observed: &Observed<'_>, members: &[episodes::Episode], calm: &cost::Calm) -> Storm {
+fn storm(
+    observed: &Observed<'_>,
+    connections: &Connections,
+    members: &[episodes::Episode],
+    calm: &cost::Calm,
+) -> Storm {
     let start = members.iter().map(|e| e.start).min().unwrap_or(0);
     let end = members.iter().map(|e| e.end).max().unwrap_or(0);
     let mut edges: Vec<StormEdge> = Vec::new();
     for episode in members {
         let part = part(observed, episode);
-        match edges.iter_mut().find(|e| e.edge == part.edge) {
+        // An edge's episodes follow one another.
+        match edges.last_mut().filter(|e| e.edge == part.edge) {
             // It paused and went on.
             Some(known) => {
                 known.start = known.start.min(part.start);
@@ -200,12 +211,12 @@ fn storm(observed: &Observed<'_>, members: &[episodes::Episode], calm: &cost::Ca
         }
     }
     edges.sort_by_key(|e| (observed.edges[e.edge].depth, e.edge));
-    let trigger = trigger::find(observed, &edges, start, end);
+    let trigger = trigger::find(observed, connections, &edges, (start, end));
     Storm {
         start,
         end,
         open: members.iter().any(|e| e.open),
-        layered_amplification: layered(observed, &edges),
+        layered_amplification: layered(observed, connections, &edges),
         attempts_above_baseline: cost::above_baseline(observed, members, calm),
         wasted: members.iter().map(|e| observed.edges[e.edge].sum(e.start, e.end).wasted).sum(),
         goodput_lost: calm.goodput_lost(observed, start, end),
@@ -232,21 +243,15 @@ fn part(observed: &Observed<'_>, episode: &episodes::Episode) -> StormEdge {
 }
 
 /// Amplification multiplies through layers: the greatest product along edges that lie below one another.
-fn layered(observed: &Observed<'_>, edges: &[StormEdge]) -> f64 {
-    let mut product = vec![1.0_f64; edges.len()];
+fn layered(observed: &Observed<'_>, connections: &Connections, edges: &[StormEdge]) -> f64 {
+    let depth = |edge: usize| observed.edges[edge].depth;
+    let mut product: BTreeMap<usize, f64> = BTreeMap::new();
     // Deepest first: what lies below is known.
-    for at in (0..edges.len()).rev() {
-        let edge = &edges[at];
-        let mean = observed.edges[edge.edge].sum(edge.start, edge.end).amplification().unwrap_or(1.0);
-        let below = (at + 1..edges.len()).filter(|b| {
-            let deeper = observed.edges[edges[*b].edge].depth > observed.edges[edge.edge].depth;
-            deeper && is_connected(observed, edge.edge, edges[*b].edge)
-        });
-        product[at] = mean * below.map(|b| product[b]).fold(1.0, f64::max);
+    for part in edges.iter().rev() {
+        let mean = observed.edges[part.edge].sum(part.start, part.end).amplification().unwrap_or(1.0);
+        let below = connections.near(part.edge).iter().filter(|b| depth(**b) > depth(part.edge));
+        let greatest = below.filter_map(|b| product.get(b)).copied().fold(1.0, f64::max);
+        product.insert(part.edge, mean * greatest);
     }
-    product.into_iter().fold(1.0, f64::max)
-}
-
-fn is_connected(observed: &Observed<'_>, a: usize, b: usize) -> bool {
-    observed.connected.iter().any(|pair| *pair == (a, b) || *pair == (b, a))
+    product.into_values().fold(1.0, f64::max)
 }

@@ -88,6 +88,103 @@ proptest! {
     }
 }
 
+/// One edge storming without a pause: the edge, its first window, the one after its last.
+type Episode = (usize, u32, u32);
+
+/// Which belong together, pair by pair until nothing changes any more.
+fn together(episodes: &[Episode], connected: &[(usize, usize)]) -> Vec<usize> {
+    let near = |a: &Episode, b: &Episode| {
+        let is_connected = a.0 == b.0 || connected.contains(&(a.0, b.0)) || connected.contains(&(b.0, a.0));
+        is_connected && i64::from(a.1.max(b.1)) - i64::from(a.2.min(b.2)) <= 6
+    };
+    let mut group: Vec<usize> = (0..episodes.len()).collect();
+    loop {
+        let before = group.clone();
+        for i in 0..episodes.len() {
+            for j in 0..episodes.len() {
+                if near(&episodes[i], &episodes[j]) {
+                    group[i] = group[i].min(group[j]);
+                }
+            }
+        }
+        if group == before {
+            return group;
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_storm_is_what_hangs_together(
+        at in prop::collection::vec((0..5_usize, 0..120_u32, 1..6_u32), 1..25),
+        connected in prop::collection::vec((0..5_usize, 0..5_usize), 0..7),
+    ) {
+        let mut is_hot = vec![vec![false; 130]; 5];
+        for (edge, start, length) in at {
+            is_hot[edge][start as usize..(start + length) as usize].fill(true);
+        }
+        let edges: Vec<EdgeSeries<'_>> = is_hot
+            .iter()
+            .enumerate()
+            .map(|(n, is_hot)| {
+                let of = |hot| if hot { counts(20, 40, 20, 20) } else { counts(20, 20, 0, 0) };
+                let windows = is_hot.iter().enumerate().map(|(w, hot)| (w as u32, of(*hot))).collect();
+                EdgeSeries { edge: Edge { caller: "a", callee: NAMES[n], operation: "call" }, depth: 1, windows }
+            })
+            .collect();
+        let episodes: Vec<Episode> = (0..5)
+            .flat_map(|e| {
+                let begins = |w: &usize| is_hot[e][*w] && (*w == 0 || !is_hot[e][*w - 1]);
+                let length = |w: usize| is_hot[e][w..].iter().take_while(|hot| **hot).count();
+                (0..130).filter(begins).map(move |w| (e, w as u32, (w + length(w)) as u32)).collect::<Vec<_>>()
+            })
+            .collect();
+        let group = together(&episodes, &connected);
+        // By storm: its edges, when it begins and when it ends.
+        let mut expected: Vec<(u32, u32, Vec<usize>)> = (0..episodes.len())
+            .filter(|g| group.contains(g))
+            .map(|g| {
+                let members: Vec<&Episode> =
+                    episodes.iter().zip(&group).filter(|(_, of)| **of == g).map(|(e, _)| e).collect();
+                let mut edges: Vec<usize> = members.iter().map(|e| e.0).collect();
+                edges.dedup();
+                let start = members.iter().map(|e| e.1).min().unwrap_or(0);
+                (start, members.iter().map(|e| e.2).max().unwrap_or(0), edges)
+            })
+            .collect();
+        expected.sort();
+        let observed = Observed { windows: 130, edges: &edges, connected: &connected, requests: &[] };
+        let mut found: Vec<(u32, u32, Vec<usize>)> = find(&observed, 0.1)
+            .iter()
+            .map(|s| (s.start, s.end, s.edges.iter().map(|e| e.edge).collect()))
+            .collect();
+        found.sort();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+/// As many edges as are looked at, each retried with every other one in waves: comparing all pairs of waves takes minutes.
+#[test]
+fn a_fleet_whose_edges_all_retry_together_is_one_storm() {
+    const EDGES: usize = 400;
+    let names: Vec<String> = (0..=EDGES).map(|n| n.to_string()).collect();
+    let wave = |w: u32| if w.is_multiple_of(2) { counts(20, 60, 40, 40) } else { counts(20, 20, 0, 0) };
+    let edges: Vec<EdgeSeries<'_>> = (0..EDGES)
+        .map(|e| EdgeSeries {
+            edge: Edge { caller: &names[e], callee: &names[e + 1], operation: "call" },
+            depth: e as u32,
+            windows: (0..360).map(|w| (w, wave(w))).collect(),
+        })
+        .collect();
+    let pairs = |a| (0..EDGES).filter(move |b| *b != a).map(move |b| (a, b));
+    let connected: Vec<(usize, usize)> = (0..EDGES).flat_map(pairs).collect();
+    let storms = find(&Observed { windows: 360, edges: &edges, connected: &connected, requests: &[] }, 0.1);
+    let [storm] = storms.as_slice() else { panic!("{} storms", storms.len()) };
+    assert_eq!((storm.start, storm.end, storm.edges.len()), (0, 359, EDGES));
+    let retries: u64 = storm.edges.iter().map(|e| e.retries).sum();
+    assert_eq!(retries, EDGES as u64 * 180 * 40);
+}
+
 fn series(n: usize, of: impl Fn(u32) -> Counts) -> EdgeSeries<'static> {
     EdgeSeries { edge: edge(n), depth: n as u32, windows: (0..60).map(|w| (w, of(w))).collect() }
 }

@@ -24,7 +24,8 @@ pub fn is_protobuf(beginning: &[u8]) -> bool {
 
 fn is_framed(beginning: &[u8]) -> bool {
     let Some((length, message)) = beginning.split_first_chunk::<4>() else { return false };
-    length[0] < ELEMENT
+    // Nine is a tabulator, and text.
+    length[0] < b'\t'
         && u32::from_be_bytes(*length) > 0
         && (message.first().is_some_and(|b| matches!(*b, ELEMENT | b'{')) || message.starts_with(&ZSTD_MAGIC))
 }

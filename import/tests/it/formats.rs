@@ -44,6 +44,44 @@ fn jaeger() {
 }
 
 #[test]
+fn a_jaeger_trace_by_itself_may_speak_of_data() {
+    let trace = |service: &str| {
+        let span = json!({"traceID": TRACE, "spanID": "a1", "operationName": "data", "startTime": 1_700_000_000_000_000_i64, "duration": 5,
+            "processID": "p1", "tags": [{"key": "data", "type": "string", "value": "data"}]});
+        json!({"traceID": TRACE, "spans": [span], "processes": {"p1": {"serviceName": service}}})
+    };
+    for (file, count) in [
+        (trace("a").to_string(), 1),
+        (json!([trace("a"), trace("b")]).to_string(), 2),
+        (json!({"data": [trace("a"), trace("b")], "total": 0, "errors": null}).to_string(), 2),
+        (format!("{}\n{}\n", trace("a"), trace("b")), 2),
+    ] {
+        let got = read(file.as_bytes());
+        assert_eq!((got.format, got.spans.len()), (Some(Format::JaegerJson), count), "{file}: {got:?}");
+        assert_eq!(
+            attribute(&got.spans[count - 1].1, "service.name"),
+            Some(&json!(if count == 1 { "a" } else { "b" }))
+        );
+    }
+}
+
+#[test]
+fn zipkin_halves_are_told_apart_without_the_flag() {
+    let half = |kind: &str, service: &str, at: i64| json!({"traceId": TRACE, "id": "b1", "kind": kind, "timestamp": at, "duration": 10, "localEndpoint": {"serviceName": service}});
+    let file = json!([
+        half("CLIENT", "front", 1_700_000_000_000_000),
+        half("SERVER", "back", 1_700_000_000_000_001)
+    ]);
+    let got = read(file.to_string().as_bytes());
+    let [(client, _), (server, _)] = got.spans.as_slice() else { panic!("{got:?}") };
+    assert_eq!(server["parentSpanId"], client["spanId"]);
+    assert_ne!(server["spanId"], client["spanId"]);
+    // A server's span alone keeps its id.
+    let got = read(json!([half("SERVER", "back", 1_700_000_000_000_001)]).to_string().as_bytes());
+    assert_eq!(got.spans[0].0["spanId"], "00000000000000b1");
+}
+
+#[test]
 fn zipkin_splits_shared_spans() {
     let client = json!({"traceId": "a3ce929d0e0e4736", "id": "b1", "name": "get", "kind": "CLIENT", "timestamp": 1_700_000_000_000_000_i64, "duration": 100,
         "localEndpoint": {"serviceName": "front"}, "remoteEndpoint": {"serviceName": "back", "ipv4": "10.0.0.1", "port": 80}, "tags": {"http.path": "/x"}});
@@ -85,7 +123,7 @@ fn langfuse_keeps_raw_attributes_and_fills_in_the_rest() {
     for (key, value) in [
         ("gen_ai.usage.input_tokens", json!("12")),
         ("build", json!("007")),
-        ("gen_ai.operation.name", json!("chat")),
+        ("langfuse.observation.type", json!("generation")),
         ("gen_ai.request.model", json!("gpt-x")),
         ("session.id", json!("s-1")),
         ("langfuse.metadata.thread", json!("t-1")),
@@ -95,7 +133,7 @@ fn langfuse_keeps_raw_attributes_and_fills_in_the_rest() {
     assert_eq!(attribute(llm, "gen_ai.usage.output_tokens"), None, "its own words on usage stand alone");
     assert_eq!(llm["status"]["message"], "rate limit");
     let (tool, _) = &got.spans[1];
-    assert_eq!(attribute(tool, "gen_ai.tool.name"), Some(&json!("search")));
+    assert_eq!(attribute(tool, "langfuse.observation.type"), Some(&json!("tool")));
     assert_eq!(tool["endTimeUnixNano"], tool["startTimeUnixNano"]);
     let [helpful, tone] = got.verdicts.as_slice() else { panic!("{:?}", got.verdicts) };
     assert_eq!(
@@ -103,6 +141,73 @@ fn langfuse_keeps_raw_attributes_and_fills_in_the_rest() {
         (Some(true), Some("eval"), Some(TRACE))
     );
     assert_eq!((tone.label.as_deref(), tone.span_id.as_deref()), (Some("rude"), Some("0000000000007f3e")));
+}
+
+#[test]
+fn langfuse_tools_keep_what_went_in() {
+    let tool = |input: serde_json::Value, attributes: serde_json::Value| {
+        json!({"id": "7f3e", "traceId": TRACE, "type": "TOOL", "name": "search", "startTime": "2025-06-11T14:01:33Z",
+            "parentObservationId": null, "input": input, "output": "found", "metadata": {"attributes": attributes}})
+    };
+    let score = json!({"name": "helpful", "value": 1, "dataType": "BOOLEAN", "source": "EVAL"});
+    let file = json!({"id": TRACE, "scores": [score], "observations": [
+        tool(json!("{\"q\": 1}"), json!({})),
+        tool(json!({"q": 1}), json!({"gen_ai.operation.name": "execute_tool"})),
+        tool(json!("{\"q\": 1}"), json!({"input.value": "{\"q\": 1}", "openinference.span.kind": "TOOL", "output.value": "found"})),
+    ]});
+    let got = read(file.to_string().as_bytes());
+    assert_eq!(got.verdicts.len(), 1, "the document is the trace: {:?}", got.verdicts);
+    let [(text, _), (object, _), (own, _)] = got.spans.as_slice() else { panic!("{got:?}") };
+    assert_eq!(attribute(text, "gen_ai.tool.call.arguments"), Some(&json!("{\"q\": 1}")));
+    assert_eq!(attribute(object, "gen_ai.tool.call.arguments"), Some(&json!("{\"q\":1}")));
+    assert_eq!(attribute(object, "langfuse.observation.output"), Some(&json!("found")));
+    for key in ["gen_ai.tool.call.arguments", "langfuse.observation.input", "langfuse.observation.output"] {
+        assert_eq!(attribute(own, key), None, "its own attributes say it: {key}");
+    }
+}
+
+#[test]
+fn data_frames_in_every_orientation_and_what_the_python_sdk_prints() {
+    let records = json!([
+        {"name": "a", "context.trace_id": TRACE, "context.span_id": "a1", "start_time": 1_749_650_492_598_i64, "end_time": 1_749_650_493_000_i64, "attributes.llm.model_name": "m"},
+        {"name": "b", "context.trace_id": TRACE, "context.span_id": "a2", "start_time": 1_749_650_492_598_i64, "end_time": 1_749_650_493_000_i64, "attributes.llm.model_name": null},
+    ]);
+    let names = [
+        "name",
+        "context.trace_id",
+        "context.span_id",
+        "start_time",
+        "end_time",
+        "attributes.llm.model_name",
+    ];
+    let rows = records.as_array().expect("a list");
+    let mut columns = json!({});
+    for name in names {
+        columns[name] = json!({"i1": rows[0][name], "i2": rows[1][name]});
+    }
+    let cells: Vec<Vec<_>> =
+        rows.iter().map(|row| names.iter().map(|name| row[name].clone()).collect()).collect();
+    let split = json!({"columns": names, "index": ["i1", "i2"], "data": cells});
+    let table = json!({"schema": {"fields": []}, "data": records});
+    let expected = read(records.to_string().as_bytes());
+    assert_eq!((expected.format, expected.spans.len()), (Some(Format::Phoenix), 2), "{expected:?}");
+    assert_eq!(attribute(&expected.spans[0].0, "llm.model_name"), Some(&json!("m")));
+    for (orientation, frame) in [("columns", columns), ("split", split), ("table", table)] {
+        let got = read(frame.to_string().as_bytes());
+        assert_eq!((got.format, &got.spans), (Some(Format::Phoenix), &expected.spans), "{orientation}");
+    }
+    let printed = json!({"name": "GET", "context": {"trace_id": format!("0x{TRACE}"), "span_id": "0x00f067aa0ba902b7", "trace_state": "[]"},
+        "kind": "SpanKind.CLIENT", "parent_id": null, "start_time": "2025-06-11T14:01:32.598000Z", "end_time": "2025-06-11T14:01:33.000000Z",
+        "status": {"status_code": "ERROR", "description": "refused"}, "attributes": {"http.method": "GET"}, "events": [],
+        "links": [{"context": {"trace_id": format!("0x{TRACE}"), "span_id": "0x00f067aa0ba902b8"}, "attributes": {"a": 1}}],
+        "resource": {"attributes": {"service.name": "front"}, "schema_url": ""}});
+    let got = read(format!("{printed:#}\n{printed:#}\n").as_bytes());
+    assert_eq!(got.spans.len(), 2, "{got:?}");
+    let (span, resource) = &got.spans[0];
+    assert_eq!((&span["traceId"], &span["kind"]), (&json!(TRACE), &json!(3)));
+    assert_eq!(span["status"], json!({"code": 2, "message": "refused"}));
+    assert_eq!(span["links"][0]["spanId"], "00f067aa0ba902b8");
+    assert_eq!(attribute(resource, "service.name"), Some(&json!("front")));
 }
 
 #[test]
@@ -141,6 +246,15 @@ fn phoenix_rows_nested_and_flat() {
     );
 }
 
+struct OneByOne<'b>(&'b [u8]);
+
+impl std::io::Read for OneByOne<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let length = buf.len().min(1);
+        std::io::Read::read(&mut self.0, &mut buf[..length])
+    }
+}
+
 #[test]
 fn packed_files_are_unpacked() {
     let line = json!({"resourceSpans": [{"resource": {}, "scopeSpans": [{"spans": [{"traceId": TRACE, "spanId": "00f067aa0ba902b7"}]}]}]}).to_string();
@@ -153,6 +267,13 @@ fn packed_files_are_unpacked() {
     ] {
         let got = read(&bytes);
         assert_eq!((got.format, got.spans.len()), (Some(Format::OtlpJson), 1), "{got:?}");
+        // As a slow pipe brings them.
+        let mut spans = 0;
+        let read = plimsoll_import::read(OneByOne(&bytes), None, &mut |_| {
+            spans += 1;
+            Ok(())
+        });
+        assert_eq!((read.ok(), spans), (Some(Format::OtlpJson), 1));
     }
 }
 
@@ -186,6 +307,47 @@ fn protobuf_bare_and_framed() {
     let cut = read(&framed[..framed.len() - 3]);
     assert_eq!(cut.spans.len(), 1);
     assert!(cut.error.as_deref().is_some_and(|e| e.contains("message 2: cut off")), "{:?}", cut.error);
+}
+
+#[test]
+fn log_records_in_protobuf() {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    use prost::Message;
+    let record = LogRecord { time_unix_nano: 7, trace_id: vec![7; 16], ..LogRecord::default() };
+    let scope_logs = vec![ScopeLogs { log_records: vec![record], ..ScopeLogs::default() }];
+    let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
+    let got = read(&ExportLogsServiceRequest { resource_logs }.encode_to_vec());
+    assert_eq!((got.logs.len(), got.spans.len(), got.error), (1, 0, None));
+    assert_eq!(got.logs[0]["scopeLogs"][0]["logRecords"][0]["traceId"], "07".repeat(16));
+}
+
+#[test]
+fn otlp_in_the_answers_of_queries_and_beside_metrics() {
+    let element = json!({"scopeSpans": [{"spans": [{"traceId": TRACE, "spanId": "00f067aa0ba902b7"}]}]});
+    for file in [
+        json!({"result": {"resourceSpans": [element]}}),
+        json!({"trace": {"resourceSpans": [element]}}),
+        json!({"batches": [element]}),
+        json!([{"resourceSpans": [element]}]),
+        json!([{"trace": {"resourceSpans": [element]}}]),
+    ] {
+        let got = read(file.to_string().as_bytes());
+        assert_eq!(
+            (got.format, got.spans.len(), got.rejected.len()),
+            (Some(Format::OtlpJson), 1, 0),
+            "{file}"
+        );
+    }
+    let got = read(json!({"resourceMetrics": [{}]}).to_string().as_bytes());
+    assert_eq!(got.rejected, ["metrics: only spans and log records are kept"]);
+}
+
+#[test]
+fn sessions_without_an_info_are_nobodys() {
+    let session = json!({"id": "s", "start_time": "2025-08-01T15:53:27", "end_time": "2025-08-01T15:53:41", "messages": []});
+    let got = read(json!({"simulations": [session]}).to_string().as_bytes());
+    assert_eq!((got.spans.len(), got.rejected.len()), (0, 1), "{got:?}");
 }
 
 #[test]

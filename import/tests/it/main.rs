@@ -1,5 +1,7 @@
 //! Every format, from bytes to items.
 
+mod damage;
+mod encodings;
 mod formats;
 mod shared;
 
@@ -12,6 +14,7 @@ pub struct Read {
     pub format: Option<Format>,
     /// Each with its resource's attributes.
     pub spans: Vec<(Value, Value)>,
+    pub logs: Vec<Value>,
     pub verdicts: Vec<Verdict>,
     pub rejected: Vec<String>,
     pub error: Option<String>,
@@ -27,7 +30,7 @@ pub fn read(bytes: &[u8]) -> Read {
                     read.spans.extend(spans.map(|s| (s.clone(), element["resource"].clone())));
                 }
             }
-            Item::Logs(_) => {}
+            Item::Logs(element) => read.logs.push(element),
             Item::Verdict(verdict) => read.verdicts.push(verdict),
             Item::Rejected(problem) => read.rejected.push(problem),
         }

@@ -1,8 +1,10 @@
 //! What a storm cost against calm windows, and whether it went on when its cause was over.
 
+use std::collections::BTreeMap;
+
 use super::episodes::Episode;
 use super::trigger::{Kind, Trigger};
-use super::{Observed, Requests};
+use super::{EdgeSeries, Observed, Requests};
 
 /// Goodput below this part of the calm windows' is down.
 const DOWN: f64 = 0.9;
@@ -16,7 +18,8 @@ const WINDOWS_DOWN: u32 = 3;
 /// What is usual, from the windows in which nothing stormed.
 #[derive(Debug)]
 pub struct Calm {
-    is_calm: Vec<bool>,
+    /// Attempts in a window, of the edges that storm.
+    attempts: BTreeMap<usize, f64>,
     offered: Option<f64>,
     attainment: Option<f64>,
 }
@@ -38,7 +41,11 @@ impl Calm {
         let calm: Vec<Requests> = seen.filter(|(_, calm)| **calm).map(|(r, _)| *r).collect();
         let offered = median(calm.iter().map(|r| r.offered).collect());
         let (all, good) = calm.iter().fold((0, 0), |(all, good), r| (all + r.offered, good + r.good));
-        Self { is_calm, offered, attainment: (all > 0).then(|| good as f64 / all as f64) }
+        let mut storming: Vec<usize> = episodes.iter().map(|e| e.edge).collect();
+        storming.dedup();
+        let attempts = |edge| Some((edge, usual_attempts(&observed.edges[edge], &is_calm)?));
+        let attempts = storming.into_iter().filter_map(attempts).collect();
+        Self { attempts, offered, attainment: (all > 0).then(|| good as f64 / all as f64) }
     }
 
     /// Requests that would have been good, had the calm windows' share of them been.
@@ -58,14 +65,19 @@ fn median(mut values: Vec<u64>) -> Option<f64> {
     Some((low + high) as f64 / 2.0)
 }
 
+/// The median of its calm windows, from the first in which it was called to the last.
+fn usual_attempts(series: &EdgeSeries<'_>, is_calm: &[bool]) -> Option<f64> {
+    let [(first, _), .., (last, _)] = series.windows.as_slice() else { return None };
+    let windows = (*first..=*last).filter(|w| is_calm.get(*w as usize) == Some(&true));
+    median(windows.map(|w| series.at(w).attempts).collect())
+}
+
 /// Attempts beyond the median of each edge's calm windows.
 pub fn above_baseline(observed: &Observed<'_>, members: &[Episode], calm: &Calm) -> Option<u64> {
     let mut above = 0.0;
     for episode in members {
         let series = &observed.edges[episode.edge];
-        let [(first, _), .., (last, _)] = series.windows.as_slice() else { return None };
-        let windows = (*first..=*last).filter(|w| calm.is_calm.get(*w as usize) == Some(&true));
-        let usual = median(windows.map(|w| series.at(w).attempts).collect())?;
+        let usual = calm.attempts.get(&episode.edge)?;
         let within = series.between(episode.start, episode.end);
         above += within.iter().map(|(_, c)| (c.attempts as f64 - usual).max(0.0)).sum::<f64>();
     }

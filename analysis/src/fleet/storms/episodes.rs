@@ -1,5 +1,9 @@
 //! When each edge storms, by hysteresis, and which of these times belong together.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::connections::Connections;
 use super::{ATTEMPTS_MIN, Counts, ENTER, EdgeSeries, LEAVE, Observed};
 
 /// Windows between two times of storming that still are one storm: retries come in waves.
@@ -52,44 +56,85 @@ fn of_edge(edge: usize, series: &EdgeSeries<'_>, windows: u32, enter: f64, episo
 }
 
 /// The episodes by storm: of one edge or of connected ones, at the same time or nearly so.
-pub fn together(observed: &Observed<'_>, episodes: &[Episode]) -> Vec<Vec<Episode>> {
-    let mut leader: Vec<usize> = (0..episodes.len()).collect();
-    fn lead(leader: &mut [usize], mut of: usize) -> usize {
-        while leader[of] != of {
-            leader[of] = leader[leader[of]];
-            of = leader[of];
+///
+/// Each edge's episodes are waves first, and two edges' waves are walked side by side: what is compared grows with the number of
+/// waves, not with their pairs.
+pub fn together(connections: &Connections, episodes: &[Episode]) -> Vec<Vec<Episode>> {
+    let waves = waves(episodes);
+    // Episodes are found edge by edge, so each edge's waves stand together.
+    let of_edge = |edge: usize| {
+        let begin = waves.partition_point(|w| w.edge < edge);
+        begin..begin + waves[begin..].partition_point(|w| w.edge == edge)
+    };
+    let mut leaders = Leaders((0..waves.len()).collect());
+    for mine in waves.chunk_by(|a, b| a.edge == b.edge) {
+        let edge = mine[0].edge;
+        // The connection holds both ways: each pair is walked once.
+        for &other in connections.near(edge).iter().filter(|other| **other > edge) {
+            leaders.unite_near(&waves, of_edge(edge), of_edge(other));
         }
-        of
     }
-    let mut near: Vec<Vec<usize>> = vec![Vec::new(); observed.edges.len()];
-    for (a, b) in observed.connected {
-        near[*a].push(*b);
-        near[*b].push(*a);
+    let mut storms: BTreeMap<usize, Vec<Episode>> = BTreeMap::new();
+    for (at, wave) in waves.iter().enumerate() {
+        storms.entry(leaders.of(at)).or_default().extend(&episodes[wave.episodes.clone()]);
     }
-    let mut of_edge: Vec<Vec<usize>> = vec![Vec::new(); observed.edges.len()];
+    storms.into_values().collect()
+}
+
+/// Episodes of one edge that belong together by themselves.
+#[derive(Debug)]
+struct Wave {
+    edge: usize,
+    start: u32,
+    end: u32,
+    episodes: Range<usize>,
+}
+
+fn waves(episodes: &[Episode]) -> Vec<Wave> {
+    let mut waves: Vec<Wave> = Vec::new();
     for (at, episode) in episodes.iter().enumerate() {
-        of_edge[episode.edge].push(at);
+        match waves.last_mut().filter(|w| w.edge == episode.edge && episode.start - w.end <= GAP_MAX) {
+            Some(wave) => (wave.end, wave.episodes.end) = (episode.end, at + 1),
+            None => waves.push(Wave {
+                edge: episode.edge,
+                start: episode.start,
+                end: episode.end,
+                episodes: at..at + 1,
+            }),
+        }
     }
-    for (at, episode) in episodes.iter().enumerate() {
-        for edge in near[episode.edge].iter().chain([&episode.edge]) {
-            for &other in &of_edge[*edge] {
-                let other_episode = &episodes[other];
-                let apart =
-                    episode.start.max(other_episode.start).saturating_sub(episode.end.min(other_episode.end));
-                if apart <= GAP_MAX {
-                    let (a, b) = (lead(&mut leader, at), lead(&mut leader, other));
-                    leader[a.max(b)] = a.min(b);
-                }
+    waves
+}
+
+/// The first wave of each storm stands for it.
+#[derive(Debug)]
+struct Leaders(Vec<usize>);
+
+impl Leaders {
+    fn of(&mut self, mut wave: usize) -> usize {
+        while self.0[wave] != wave {
+            self.0[wave] = self.0[self.0[wave]];
+            wave = self.0[wave];
+        }
+        wave
+    }
+
+    fn unite(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.of(a), self.of(b));
+        self.0[a.max(b)] = a.min(b);
+    }
+
+    /// A pause within a wave is no longer than what may lie between two waves of a storm, so a wave is near another where the
+    /// spans of both are.
+    fn unite_near(&mut self, waves: &[Wave], one: Range<usize>, other: Range<usize>) {
+        let (mut a, mut b) = (one.start, other.start);
+        while a < one.end && b < other.end {
+            let (x, y) = (&waves[a], &waves[b]);
+            if x.start.max(y.start).saturating_sub(x.end.min(y.end)) <= GAP_MAX {
+                self.unite(a, b);
             }
+            // What ends first has met all that it can meet.
+            if x.end <= y.end { a += 1 } else { b += 1 }
         }
     }
-    let mut storms: Vec<(usize, Vec<Episode>)> = Vec::new();
-    for (at, episode) in episodes.iter().enumerate() {
-        let of = lead(&mut leader, at);
-        match storms.iter_mut().find(|(leader, _)| *leader == of) {
-            Some((_, members)) => members.push(*episode),
-            None => storms.push((of, vec![*episode])),
-        }
-    }
-    storms.into_iter().map(|(_, members)| members).collect()
 }

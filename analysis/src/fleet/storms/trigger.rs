@@ -1,5 +1,6 @@
 //! What set a storm off: of the edges that its requests go through, the deepest of those that failed first.
 
+use super::connections::Connections;
 use super::{Counts, EdgeSeries, Observed, StormEdge};
 
 /// Windows before the storm in which its cause is looked for: retries follow failures, with backoff between.
@@ -42,9 +43,14 @@ pub struct Trigger {
     pub kind: Kind,
 }
 
-pub fn find(observed: &Observed<'_>, edges: &[StormEdge], start: u32, end: u32) -> Option<Trigger> {
+pub fn find(
+    observed: &Observed<'_>,
+    connections: &Connections,
+    edges: &[StormEdge],
+    (start, end): (u32, u32),
+) -> Option<Trigger> {
     let from = start.saturating_sub(BEFORE);
-    let failing = reachable(observed, edges).into_iter().filter_map(|edge| {
+    let failing = reachable(connections, edges).into_iter().filter_map(|edge| {
         let series = &observed.edges[edge];
         let usual = failed_share(&series.sum(from.saturating_sub(5 * BEFORE), from));
         let fails = |c: &Counts| c.failed >= FAILED_MIN && failed_share(c) >= usual + FAILED_SHARE_MIN;
@@ -61,15 +67,9 @@ pub fn find(observed: &Observed<'_>, edges: &[StormEdge], start: u32, end: u32) 
 }
 
 /// The storm's edges and all that are connected with one of them.
-fn reachable(observed: &Observed<'_>, edges: &[StormEdge]) -> Vec<usize> {
+fn reachable(connections: &Connections, edges: &[StormEdge]) -> Vec<usize> {
     let mut found: Vec<usize> = edges.iter().map(|e| e.edge).collect();
-    for (a, b) in observed.connected {
-        for (one, other) in [(a, b), (b, a)] {
-            if edges.iter().any(|e| e.edge == *one) {
-                found.push(*other);
-            }
-        }
-    }
+    found.extend(edges.iter().flat_map(|e| connections.near(e.edge)));
     found.sort_unstable();
     found.dedup();
     found

@@ -87,7 +87,8 @@ impl Edges {
                 Some((*of, *other, count(row, "traces")))
             })
             .collect();
-        let own = |edge: usize| pairs.iter().find(|p| p.0 == edge && p.1 == edge).map_or(0, |p| p.2);
+        let own: BTreeMap<usize, u64> = pairs.iter().filter(|p| p.0 == p.1).map(|p| (p.0, p.2)).collect();
+        let own = |edge: usize| own.get(&edge).copied().unwrap_or(0);
         let enough =
             |p: &&(usize, usize, u64)| p.0 != p.1 && p.2 as f64 >= (share * own(p.0) as f64).max(1.0);
         pairs.iter().filter(enough).map(|p| (p.0, p.1)).collect()
