@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use plimsoll_schemas::objective::{Objective, built_in};
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{DurationNs, UnixNanos};
-use plimsoll_store::Snapshot;
+use plimsoll_store::{DataFile, Snapshot};
 
 use crate::analyses::Analysis;
 use crate::analyses::judged::runs_within_sql;
@@ -96,6 +96,7 @@ impl Rollup {
         now.retain(&digests, |digest| held.get(digest).cloned().unwrap_or_default());
         now.uncover(&changed);
         (now.through, now.settled) = (view.snapshot.wal_seq, Some(view.snapshot.settled));
+        now.is_final = nothing_settles_at(state, &view.snapshot);
         let mut coverage = self.cover(now);
 
         let mut left = due(&view.snapshot);
@@ -264,6 +265,15 @@ FROM (SELECT DISTINCT tenant, objective, start_unix_nano FROM {}
     }
 }
 
+/// Whether no pass of settling to come can have the snapshot's sequence: all that it shows is settled there.
+fn nothing_settles_at(state: &QueryState, snapshot: &Snapshot) -> bool {
+    if state.store().unsettled_from().is_some() {
+        return false;
+    }
+    let now = state.store().snapshot();
+    now.wal_seq == snapshot.wal_seq && now.settled == snapshot.settled
+}
+
 /// By what runs are judged now.
 fn judges(state: &QueryState) -> BTreeMap<Digest, Objective> {
     let objectives = state.objectives().current();
@@ -278,15 +288,21 @@ fn due(snapshot: &Snapshot) -> Minutes {
     let mut ranges = Vec::new();
     for table in [Table::StageRuns, Table::Traces].map(|t| snapshot.table(t)) {
         for file in table.files.iter() {
+            let (start, end) = minutes_of(file);
             // What clients sent under an impossible time lies in some day's file, and is left to single runs.
             let day = i64::from(file.day) * DAY_MINUTES;
-            let (start, end) = file.time_range;
-            let minutes = (start.0.div_euclid(MINUTE_NS), end.0.div_euclid(MINUTE_NS) + 1);
-            ranges.push((minutes.0.max(day), minutes.1.min(day + DAY_MINUTES)));
+            let is_whole = end - start <= DAY_MINUTES;
+            ranges.push(if is_whole { (start, end) } else { (start.max(day), end.min(day + DAY_MINUTES)) });
         }
     }
     let ripe = (time::now().0 - RIPE_NS).div_euclid(MINUTE_NS);
     ranges.into_iter().collect::<Minutes>().hours().intersection(&Minutes::of(0, ripe))
+}
+
+/// From the minute of the first row to after that of the last.
+fn minutes_of(file: &DataFile) -> (i64, i64) {
+    let (start, end) = file.time_range;
+    (start.0.div_euclid(MINUTE_NS), end.0.div_euclid(MINUTE_NS) + 1)
 }
 
 /// The minutes that are in a covered hour, or in one that is not complete: for the others the hour is missing.
@@ -299,9 +315,12 @@ fn unhoured(rolled: &Rolled) -> Minutes {
 fn newest(snapshot: &Snapshot, left: &Minutes) -> Option<Minutes> {
     let (hour, minutes) = left.last_hour()?;
     let day = hour.div_euclid(DAY_MINUTES) * DAY_MINUTES;
-    let of_day = i32::try_from(day / DAY_MINUTES).unwrap_or(0);
     let files = snapshot.table(Table::StageRuns).files.iter();
-    let runs: u64 = files.filter(|f| f.day == of_day).map(|f| f.rows).sum();
+    let of_day = files.filter(|file| {
+        let (start, end) = minutes_of(file);
+        start < day + DAY_MINUTES && end > day
+    });
+    let runs: u64 = of_day.map(|file| file.rows).sum();
     if runs > RUNS_AT_ONCE {
         return Some(minutes);
     }

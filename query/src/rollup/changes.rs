@@ -17,7 +17,7 @@ use crate::tables::every_revision;
 pub async fn since(state: &QueryState, view: &View, coverage: &Coverage) -> Result<Minutes, QueryError> {
     let mut starts = Vec::new();
     if coverage.settled != Some(view.snapshot.settled) {
-        starts.extend(settled(state, view, coverage.through).await?);
+        starts.extend(settled(state, view, coverage).await?);
     }
     let verdicts = view.snapshot.table(Table::Verdicts);
     let newest = verdicts.files.iter().map(|file| file.wal_seq_max).max();
@@ -36,11 +36,11 @@ pub async fn since(state: &QueryState, view: &View, coverage: &Coverage) -> Resu
     Ok(minutes.map(|minute| (minute, minute + 1)).collect())
 }
 
-/// Where runs settled, and where those of traces that settled again used to be. A pass of settling that was accounted
-/// for may have the same sequence.
-async fn settled(state: &QueryState, view: &View, through: u64) -> Result<Vec<String>, QueryError> {
+/// Where runs settled, and where those of traces that settled again used to be. A pass of settling may have the sequence
+/// of one that was accounted for.
+async fn settled(state: &QueryState, view: &View, coverage: &Coverage) -> Result<Vec<String>, QueryError> {
     let tables = [Table::StageRuns, Table::Traces].map(every_revision);
-    let newer = format!("revision >= {through}");
+    let newer = format!("revision {} {}", if coverage.is_final { ">" } else { ">=" }, coverage.through);
     let mut starts: Vec<String> =
         tables.iter().map(|t| format!("SELECT start_unix_nano FROM {t} WHERE {newer}")).collect();
     let again = format!("SELECT DISTINCT tenant, trace_id FROM {} WHERE {newer} AND resettled", tables[1]);

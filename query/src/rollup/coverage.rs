@@ -12,7 +12,7 @@ use plimsoll_store::StoreError;
 use plimsoll_store::files::{OsFiles, replace};
 use serde::{Deserialize, Serialize};
 
-use super::minutes::{MINUTE_NS, Minutes};
+use super::minutes::Minutes;
 
 const FILE: &str = "rolled.json";
 /// Stretches of an answer that are read from single runs; where they would be more, what lies between near ones is too.
@@ -40,6 +40,8 @@ pub fn digest(objective: &Objective) -> Digest {
 pub struct Coverage {
     /// The log's sequence up to which changes are accounted for.
     pub through: u64,
+    /// Whether no pass of settling can have that sequence any more.
+    pub is_final: bool,
     /// And the passes of settling; not known of another process'.
     #[serde(skip)]
     pub settled: Option<u64>,
@@ -173,6 +175,7 @@ mod tests {
     use plimsoll_schemas::objective::built_in;
     use proptest::prelude::*;
 
+    use super::super::minutes::MINUTE_NS;
     use super::*;
 
     proptest! {

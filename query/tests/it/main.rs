@@ -8,6 +8,7 @@ mod goodput;
 mod load;
 mod paths;
 mod plans;
+mod rollups;
 mod search;
 mod settling;
 mod storms;

@@ -10,7 +10,7 @@ use crate::error::QueryError;
 use crate::filter::{self, Over};
 use crate::rollup::coverage::{Cover, Coverage, Digest, digest};
 use crate::rollup::minutes::{HOUR_NS, MINUTE_NS};
-use crate::rollup::{relation, sampled};
+use crate::rollup::{counted, relation, sampled};
 
 /// Windows over which the burn of the error budget is stated, up to the end of the range.
 const BURN_WINDOWS: [(&str, i64); 5] = [
@@ -37,12 +37,12 @@ pub struct Statements<'a> {
 
 /// What the counts are taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Source {
     Runs,
     Cells,
 }
 
-impl From {
+impl Source {
     fn table(self) -> &'static str {
         match self {
             Self::Runs => "runs",
@@ -50,8 +50,11 @@ impl From {
         }
     }
 
-    fn all(self) -> String {
-        self.when("true")
+    fn all(self) -> &'static str {
+        match self {
+            Self::Runs => "count(*)",
+            Self::Cells => "sum(runs)",
+        }
     }
 
     /// All of which a condition on their time holds.
@@ -62,17 +65,17 @@ impl From {
         }
     }
 
-    /// One of a cell's counts; in `runs` a column of the same name says which runs count, but for two.
+    /// One of a cell's counts.
     fn count(self, count: &str) -> String {
-        self.count_when(count, "true")
+        match self {
+            Self::Runs => format!("count(*) FILTER (WHERE {})", counted(count)),
+            Self::Cells => format!("sum({count})"),
+        }
     }
 
     fn count_when(self, count: &str, condition: &str) -> String {
         match self {
-            Self::Runs => {
-                let is = crate::rollup::counted(count);
-                format!("count(*) FILTER (WHERE {is} AND {condition})")
-            }
+            Self::Runs => format!("count(*) FILTER (WHERE {} AND {condition})", counted(count)),
             Self::Cells => format!("coalesce(sum({count}) FILTER (WHERE {condition}), 0)"),
         }
     }
@@ -134,9 +137,9 @@ impl<'a> Statements<'a> {
   {wrong} AS green_but_wrong, {wrong_share} AS green_but_wrong_share{outcomes},
   {p99} AS p99_ns{samples}",
             unjudged = from.count("unjudged"),
-            judged_share = share(&judged, &offered),
-            low = share(&good_low, &offered),
-            high = share(&good_high, &offered),
+            judged_share = share(&judged, offered),
+            low = share(&good_low, offered),
+            high = share(&good_high, offered),
             late = from.count("late"),
             ok = from.outcome(Outcome::Ok),
             wrong_share = share(&wrong, &judged),
@@ -228,17 +231,17 @@ GROUP BY stage ORDER BY requests DESC, stage",
         self.asked.point(column)
     }
 
-    fn over_range(&self, by_hour: bool) -> Result<(String, From), QueryError> {
+    fn over_range(&self, by_hour: bool) -> Result<(String, Source), QueryError> {
         let bounds = [self.asked.range.start.0, self.asked.range.end.0];
         if self.is_aligned() {
             return self.over(&bounds, by_hour, &self.point("start_unix_nano"));
         }
-        Ok((self.runs(bounds[0])?, From::Runs))
+        Ok((self.runs(bounds[0])?, Source::Runs))
     }
 
     /// Common table expressions of what runs count between the first bound and the last; `at` keeps single runs apart.
-    fn over(&self, bounds: &[i64], by_hour: bool, at: &str) -> Result<(String, From), QueryError> {
-        let Some(coverage) = self.coverage else { return Ok((self.runs(bounds[0])?, From::Runs)) };
+    fn over(&self, bounds: &[i64], by_hour: bool, at: &str) -> Result<(String, Source), QueryError> {
+        let Some(coverage) = self.coverage else { return Ok((self.runs(bounds[0])?, Source::Runs)) };
         let mut digests: Vec<Digest> = self.objectives.iter().map(digest).collect();
         digests.sort_unstable();
         digests.dedup();
@@ -249,8 +252,8 @@ GROUP BY stage ORDER BY requests DESC, stage",
             runs: [all.runs, part.runs].concat(),
         });
         match all.filter(Cover::is_rolled) {
-            Some(cover) => Ok((relation::cells_sql(self.objectives, self.asked, &cover, at)?, From::Cells)),
-            None => Ok((self.runs(bounds[0])?, From::Runs)),
+            Some(cover) => Ok((relation::cells_sql(self.objectives, self.asked, &cover, at)?, Source::Cells)),
+            None => Ok((self.runs(bounds[0])?, Source::Runs)),
         }
     }
 
@@ -260,7 +263,7 @@ GROUP BY stage ORDER BY requests DESC, stage",
     }
 
     /// `what` of each objective's runs, by the grouping columns.
-    fn grouped(&self, with: &str, from: From, what: &str, also_by: &str, end: &str) -> String {
+    fn grouped(&self, with: &str, from: Source, what: &str, also_by: &str, end: &str) -> String {
         let keys = self.asked.keys();
         let by: String = self.asked.by.iter().map(|k| format!(", {}", k.column())).collect();
         format!(
