@@ -91,9 +91,8 @@ impl Rollup {
         }
         let changed = if coverage.is_empty() { Minutes::default() } else { since(state, &view, &coverage).await? };
         let mut now = (*coverage).clone();
-        let held = pass.held.clone().unwrap_or_default();
         let digests: Vec<Digest> = judges.keys().cloned().collect();
-        now.retain(&digests, |digest| held.get(digest).cloned().unwrap_or_default());
+        now.retain(&digests);
         now.uncover(&changed);
         (now.through, now.settled) = (view.snapshot.wal_seq, Some(view.snapshot.settled));
         now.is_final = nothing_settles_at(state, &view.snapshot);
@@ -144,11 +143,7 @@ FROM {} GROUP BY 1, 2",
                 *of = stretches.into_iter().collect();
             }
         }
-        let mut coverage = Coverage::load(&self.home);
-        // A lake from before, or one whose rollups were taken away.
-        if held.is_empty() {
-            coverage = Coverage::default();
-        }
+        let coverage = Coverage::load(&self.home).without_lost(&held);
         pass.held = Some(held);
         Ok(coverage)
     }

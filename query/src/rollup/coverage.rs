@@ -95,14 +95,22 @@ impl Coverage {
         self.of.entry(digest.to_owned()).or_default()
     }
 
-    /// Lets go of what nobody judges by any more, and of what is not in `held`.
-    pub fn retain(&mut self, digests: &[Digest], held: impl Fn(&str) -> Rolled) {
+    /// Lets go of what nobody judges by any more.
+    pub fn retain(&mut self, digests: &[Digest]) {
         self.of.retain(|digest, _| digests.contains(digest));
-        for (digest, rolled) in &mut self.of {
-            let held = held(digest);
-            rolled.minutes = rolled.minutes.intersection(&held.minutes);
-            rolled.hours = rolled.hours.intersection(&held.hours);
-        }
+    }
+
+    /// Lets go of tables that hold nothing: somebody took them away. Of single stretches nothing can be told, many of
+    /// them have no runs.
+    pub fn without_lost(mut self, held: &BTreeMap<Digest, Rolled>) -> Self {
+        self.of.retain(|digest, rolled| {
+            let held = held.get(digest);
+            let is_there = |part: fn(&Rolled) -> &Minutes| {
+                part(rolled).is_empty() || held.is_some_and(|held| !part(held).is_empty())
+            };
+            is_there(|rolled| &rolled.minutes) && is_there(|rolled| &rolled.hours)
+        });
+        self
     }
 
     /// Lets go of minutes in which something changed.
