@@ -89,7 +89,8 @@ impl Rollup {
         } else {
             self.save(&view.snapshot, &coverage, pass)?;
         }
-        let changed = if coverage.is_empty() { Minutes::default() } else { since(state, &view, &coverage).await? };
+        let changed =
+            if coverage.is_empty() { Minutes::default() } else { since(state, &view, &coverage).await? };
         let mut now = (*coverage).clone();
         let digests: Vec<Digest> = judges.keys().cloned().collect();
         now.retain(&digests);

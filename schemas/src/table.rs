@@ -474,8 +474,7 @@ fn attempts() -> Vec<Field> {
 }
 
 /// Counts of a rollup's cell besides those by outcome; what each counts is said where goodput is defined.
-pub const CELL_COUNTS: [&str; 6] =
-    ["good_low", "good_high", "judged", "unjudged", "late", "green_but_wrong"];
+pub const CELL_COUNTS: [&str; 6] = ["good_low", "good_high", "judged", "unjudged", "late", "green_but_wrong"];
 /// Kinds of runs of which a cell names the slowest trace.
 pub const CELL_SAMPLES: [&str; 5] = ["good", "late", "failed", "green_but_wrong", "unjudged"];
 /// Histograms of a cell: HdrHistogram's V2 encoding, of nanoseconds.

@@ -16,8 +16,8 @@ use crate::error::QueryError;
 use crate::rollup::coverage::{ALL_RUNS, Coverage, within};
 use crate::rollup::{self, relation};
 use crate::state::QueryState;
-use statements::Statements;
 use crate::time;
+use statements::Statements;
 
 pub static DEFINITION: Definition = Definition {
     name: "goodput",
@@ -27,14 +27,14 @@ pub static DEFINITION: Definition = Definition {
     parameters: &[
         Parameter { name: "objective", value: "NAME", help: "Only this objective" },
         Parameter {
-            name: "requests",
-            value: "BOOL",
-            help: "Whether to judge requests by all their stages; unless said, only where few runs are in the range",
-        },
-        Parameter {
             name: "document",
             value: "FILE",
             help: "OpenSLO documents in place of those in force: what they would have said of this range",
+        },
+        Parameter {
+            name: "requests",
+            value: "BOOL",
+            help: "Whether to judge requests by all their stages; unless said, only where few runs are in the range",
         },
     ],
     rows: "rows",
@@ -66,7 +66,8 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
     let series = state.objects(view, &series_sql).await?;
     let burns = state.objects(view, &burn_sql).await?;
     let offered: f64 = groups.iter().filter_map(|group| number(group, "offered")).sum();
-    let requests = if requests_too(asked, offered)? { requests(state, view, &statements).await? } else { Value::Null };
+    let requests =
+        if requests_too(asked, offered)? { requests(state, view, &statements).await? } else { Value::Null };
     let watermark = state.objects(view, "SELECT max(ingest_unix_nano) AS at FROM verdicts").await?;
     let rows = groups.into_iter().map(|group| row(asked, group, &series, &burns)).collect();
     let watermark = watermark.first().and_then(|r| r.get("at")).cloned().unwrap_or_default();
@@ -85,11 +86,7 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
 }
 
 /// What of the rollups an answer to this may read at this instant.
-async fn coverage(
-    state: &QueryState,
-    view: &View,
-    asked: &Analysis,
-) -> Result<Option<Coverage>, QueryError> {
+async fn coverage(state: &QueryState, view: &View, asked: &Analysis) -> Result<Option<Coverage>, QueryError> {
     if view.rolled.is_empty() || !relation::tells(asked) {
         return Ok(None);
     }
@@ -110,11 +107,7 @@ fn requests_too(asked: &Analysis, offered: f64) -> Result<bool, QueryError> {
     }
 }
 
-async fn requests(
-    state: &QueryState,
-    view: &View,
-    statements: &Statements<'_>,
-) -> Result<Value, QueryError> {
+async fn requests(state: &QueryState, view: &View, statements: &Statements<'_>) -> Result<Value, QueryError> {
     let mut requests = match statements.requests()? {
         Some(sql) => state.objects(view, &sql).await?.into_iter().next().unwrap_or_default(),
         None => Map::new(),

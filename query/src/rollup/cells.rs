@@ -39,16 +39,22 @@ pub fn sampled() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// What is counted of `runs` (see `analyses::judged`).
 pub fn of_runs() -> String {
-    let outcomes =
-        Outcome::ALL.iter().map(|o| format!("count(*) FILTER (WHERE outcome = '{0}') AS outcome_{0}", o.as_str()));
+    let outcomes = Outcome::ALL
+        .iter()
+        .map(|o| format!("count(*) FILTER (WHERE outcome = '{0}') AS outcome_{0}", o.as_str()));
     let counts = CELL_COUNTS.iter().map(|c| format!("count(*) FILTER (WHERE {}) AS {c}", counted(c)));
-    let histograms = CELL_HISTOGRAMS.iter().map(|h| format!("hdr_histogram({}) AS {h}", h.replace("_hdr", "_ns")));
+    let histograms =
+        CELL_HISTOGRAMS.iter().map(|h| format!("hdr_histogram({}) AS {h}", h.replace("_hdr", "_ns")));
     let samples = sampled().map(|(kind, which)| {
         format!(
             "first_value(trace_id ORDER BY duration_ns DESC, trace_id) FILTER (WHERE {which}) AS sample_{kind}"
         )
     });
-    listed("count(*) AS runs", "max(duration_ns) AS duration_max_ns", [outcomes.collect(), counts.collect(), histograms.collect(), samples.collect()])
+    listed(
+        "count(*) AS runs",
+        "max(duration_ns) AS duration_max_ns",
+        [outcomes.collect(), counts.collect(), histograms.collect(), samples.collect()],
+    )
 }
 
 /// What cells count together.
@@ -60,7 +66,11 @@ pub fn of_cells() -> String {
     let samples = CELL_SAMPLES.iter().map(|kind| {
         format!("first_value(sample_{kind} ORDER BY duration_max_ns DESC) FILTER (WHERE sample_{kind} IS NOT NULL) AS sample_{kind}")
     });
-    listed("sum(runs) AS runs", "max(duration_max_ns) AS duration_max_ns", [sums(outcomes), sums(counts), histograms.collect(), samples.collect()])
+    listed(
+        "sum(runs) AS runs",
+        "max(duration_max_ns) AS duration_max_ns",
+        [sums(outcomes), sums(counts), histograms.collect(), samples.collect()],
+    )
 }
 
 /// Nothing.
@@ -99,7 +109,8 @@ pub fn rows(
             ("revision", _) => Arc::new(arrow::array::Int64Array::from_value(revision, n)),
             ("rerolled", _) => Arc::new(arrow::array::BooleanArray::from(vec![rerolled; n])),
             ("start_time", _) => {
-                let starts = batch.column_by_name("start_unix_nano").map(|c| c.as_primitive::<Int64Type>().values());
+                let starts =
+                    batch.column_by_name("start_unix_nano").map(|c| c.as_primitive::<Int64Type>().values());
                 let micros = starts.into_iter().flatten().map(|ns| ns / 1_000);
                 Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
             }
@@ -108,6 +119,7 @@ pub fn rows(
             (_, None) => arrow::array::new_null_array(to, n),
         })
     };
-    let columns = schema.fields().iter().map(|f| column(f.name(), f.data_type())).collect::<Result<Vec<_>, _>>()?;
+    let columns =
+        schema.fields().iter().map(|f| column(f.name(), f.data_type())).collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema, columns).map_err(|e| datafusion::error::DataFusionError::from(e).into())
 }

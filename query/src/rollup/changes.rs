@@ -46,7 +46,8 @@ async fn settled(state: &QueryState, view: &View, coverage: &Coverage) -> Result
     let again = format!("SELECT DISTINCT tenant, trace_id FROM {} WHERE {newer} AND resettled", tables[1]);
     let any = state.objects(view, &format!("SELECT count(*) AS n FROM ({again})")).await?;
     if count(&any, "n") > 0 {
-        starts.extend(tables.iter().map(|t| of(t, &again, "r.tenant = w.tenant AND r.trace_id = w.trace_id")));
+        starts
+            .extend(tables.iter().map(|t| of(t, &again, "r.tenant = w.tenant AND r.trace_id = w.trace_id")));
     }
     Ok(starts)
 }

@@ -19,8 +19,8 @@ impl Minutes {
 
     /// Those that lie wholly within a stretch of time.
     pub fn within(start_unix_nano: i64, end_unix_nano: i64) -> Self {
-        let start = start_unix_nano.div_euclid(MINUTE_NS)
-            + i64::from(start_unix_nano.rem_euclid(MINUTE_NS) > 0);
+        let start =
+            start_unix_nano.div_euclid(MINUTE_NS) + i64::from(start_unix_nano.rem_euclid(MINUTE_NS) > 0);
         Self::of(start, end_unix_nano.div_euclid(MINUTE_NS))
     }
 

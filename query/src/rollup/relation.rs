@@ -49,14 +49,17 @@ pub fn cells_sql(
         .map(|(ordinal, digest)| format!("({ordinal}, {})", quote(digest)))
         .collect();
     let filter = filter::sql(&asked.filter, Over::Cells)?;
-    let columns = |of: &str| cells::SLICE.split(", ").map(|c| format!("{of}.{c}")).collect::<Vec<_>>().join(", ");
+    let columns =
+        |of: &str| cells::SLICE.split(", ").map(|c| format!("{of}.{c}")).collect::<Vec<_>>().join(", ");
     let objective = "o.ordinal, o.objective, o.for_stage, o.target";
     let mut read = |view: &str, judged_view: &str, minutes: &Minutes| {
         if minutes.is_empty() {
             return;
         }
         let (when, what, slice) = (within(minutes.stretches()), cells::names(), columns("c"));
-        let select = |from: &str| format!("SELECT {objective}, {slice}, c.start_unix_nano AS at, {what}\n  FROM {from}");
+        let select = |from: &str| {
+            format!("SELECT {objective}, {slice}, c.start_unix_nano AS at, {what}\n  FROM {from}")
+        };
         if !plain.is_empty() {
             parts.push(select(&format!(
                 "(SELECT * FROM {view} WHERE {when}{filter}) c JOIN objectives o ON c.stage = o.for_stage WHERE o.ordinal IN ({})",

@@ -98,7 +98,9 @@ impl Source {
     fn sample(self, kind: &str, which: &str) -> String {
         match self {
             Self::Runs => format!("sample_ids(trace_id, duration_ns) FILTER (WHERE {which})"),
-            Self::Cells => format!("sample_ids(sample_{kind}, duration_max_ns) FILTER (WHERE sample_{kind} IS NOT NULL)"),
+            Self::Cells => {
+                format!("sample_ids(sample_{kind}, duration_max_ns) FILTER (WHERE sample_{kind} IS NOT NULL)")
+            }
         }
     }
 
@@ -111,19 +113,17 @@ impl Source {
 }
 
 impl<'a> Statements<'a> {
-    pub fn new(
-        objectives: &'a [Objective],
-        asked: &'a Analysis,
-        coverage: Option<&'a Coverage>,
-    ) -> Self {
+    pub fn new(objectives: &'a [Objective], asked: &'a Analysis, coverage: Option<&'a Coverage>) -> Self {
         Self { objectives, asked, coverage }
     }
 
     /// The statement behind the rows.
     pub fn groups(&self) -> Result<String, QueryError> {
         let (with, from) = self.over_range(true)?;
-        let outcomes: String =
-            Outcome::ALL.iter().map(|o| format!(", {} AS outcome_{}", from.outcome(*o), o.as_str())).collect();
+        let outcomes: String = Outcome::ALL
+            .iter()
+            .map(|o| format!(", {} AS outcome_{}", from.outcome(*o), o.as_str()))
+            .collect();
         let samples: String = sampled()
             .map(|(kind, which)| format!(",\n  {} AS sample_{kind}", from.sample(kind, which)))
             .collect();
