@@ -1,13 +1,14 @@
 //! How long does the analysis of one trace take? It is part of what a span costs at ingest.
 //!
 //! One agent request of 20 spans: planning, an inference on a vLLM server, a tool that is retried over MCP, and a queue.
+//! Then 100,000 spans: a session of 5,000 such requests, one after the other, and siblings without end.
 //! `cargo bench -p plimsoll-analysis`. The best of the rounds is the answer: the others measure the machine.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use plimsoll_analysis::analyse;
-use plimsoll_schemas::{Attr, Rules};
+use plimsoll_schemas::{Attr, DurationNs, Rules, SpanId};
 
 use testing::{Build, TestSpan, span};
 
@@ -15,21 +16,54 @@ use testing::{Build, TestSpan, span};
 #[path = "../src/testing.rs"]
 mod testing;
 
-const ROUNDS: u32 = 40;
-const TRACES_PER_ROUND: u32 = 250;
+const LARGE: usize = 100_000;
 
 fn main() {
-    let spans = request();
+    let request = request();
+    println!("one request, {} spans: {:.2} µs", request.len(), best(&request, 40, 250) * 1e6);
+    let session = session(&request);
+    println!("a session, {} spans: {:.1} ms", session.len(), best(&session, 10, 1) * 1e3);
+    let siblings = siblings();
+    println!("siblings, {} spans: {:.1} ms", siblings.len(), best(&siblings, 10, 1) * 1e3);
+}
+
+/// Seconds a trace, in the best of the rounds.
+fn best(spans: &[TestSpan], rounds: u32, traces_per_round: u32) -> f64 {
     let rules = Rules::default();
-    let round = || {
+    let round = |_| {
         let begin = Instant::now();
-        for _ in 0..TRACES_PER_ROUND {
-            black_box(analyse(black_box(&spans), &rules));
+        for _ in 0..traces_per_round {
+            black_box(analyse(black_box(spans), &rules));
         }
-        begin.elapsed() / TRACES_PER_ROUND
+        begin.elapsed() / traces_per_round
     };
-    let best = (0..ROUNDS).map(|_| round()).min().unwrap_or_default();
-    println!("{} spans: {:.2} µs", spans.len(), best.as_secs_f64() * 1e6);
+    (0..rounds).map(round).min().unwrap_or_default().as_secs_f64()
+}
+
+/// The request again and again, under one root.
+fn session(request: &[TestSpan]) -> Vec<TestSpan> {
+    let length = request[0].duration;
+    let requests = LARGE / request.len();
+    let again = |n: usize| {
+        request.iter().map(move |s| {
+            let of =
+                |id: SpanId| testing::id(u64::from_be_bytes(*id.bytes()) + 1 + (n * request.len()) as u64);
+            let mut span = s.clone();
+            span.start = s.start + DurationNs(length.0 * n as i64);
+            span.span_id = of(s.span_id);
+            span.parent_span_id = Some(s.parent_span_id.map_or(testing::id(1), of));
+            span
+        })
+    };
+    let root = span(1, 0, length.0 * requests as i64).on("agent");
+    std::iter::once(root).chain((0..requests).flat_map(again)).take(LARGE).collect()
+}
+
+fn siblings() -> Vec<TestSpan> {
+    let root = span(1, 0, 10 * LARGE as i64);
+    std::iter::once(root)
+        .chain((2..=LARGE as u64).map(|n| span(n, 10 * n as i64, 10 * n as i64 + 7).child_of(1).client()))
+        .collect()
 }
 
 fn request() -> Vec<TestSpan> {

@@ -1,6 +1,6 @@
 //! Which calls are attempts of one logical call, by the strongest evidence there is:
 //!
-//! 1. HTTP resend counts and Envoy's retry count;
+//! 1. HTTP resend counts, proxies' among them;
 //! 2. gRPC's previous attempts;
 //! 3. delivery counters of brokers and Celery;
 //! 4. markers of agent frameworks;
@@ -26,6 +26,7 @@ use crate::calls::{Call, Calls};
 use crate::emitter;
 use crate::lists::Lists;
 use crate::model::{Attempt, AttemptGroup, GroupSource};
+use crate::present::AttrSet;
 use crate::trace::Trace;
 pub(crate) use backoffs::{Backoffs, backoffs};
 use identity::Identity;
@@ -63,12 +64,8 @@ pub(crate) fn group<'a>(trace: &Trace<'_, 'a>, calls: &Calls<'a>, outcomes: &[Ou
         source: vec![None; n],
         framework_markers: framework_markers(trace),
     };
-    let mut identities: Vec<(Identity<'a>, usize)> =
-        calls.list.iter().enumerate().map(|(c, call)| (Identity::of(trace, call), c)).collect();
-    identities.sort_unstable();
-    for same in identities.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
-        chains.link(same);
-    }
+    let identities: Vec<Identity<'a>> = calls.list.iter().map(|call| Identity::of(trace, call)).collect();
+    identity::shared(&identities, |identity, calls| chains.link(identity.is_one_call(), calls));
 
     let order: Vec<usize> = (0..n).collect();
     let logical = Lists::new(n, &order, |c| Some(chains.first[c]));
@@ -114,12 +111,11 @@ struct Chains<'t, 's, 'a> {
 
 impl<'a> Chains<'_, '_, 'a> {
     /// Links calls of one identity, which come by start.
-    fn link(&mut self, same: &[(Identity<'a>, usize)]) {
-        let is_one_call = same[0].0.is_one_call();
+    fn link(&mut self, is_one_call: bool, same: &[usize]) {
         // Chains whose last attempt failed retryably, by its end; an entry may be outdated.
         let mut open: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
         let mut previous: Option<usize> = None;
-        for &(_, c) in same {
+        for &c in same {
             let call = &self.calls.list[c];
             let start = self.trace.times[call.span].start;
             let evidence = marker(self.trace, call).or_else(|| {
@@ -178,12 +174,22 @@ fn framework_markers(trace: &Trace<'_, '_>) -> Vec<(usize, i64)> {
     markers
 }
 
+const MARKERS: AttrSet = AttrSet::of(&[
+    Attr::HttpResendCount,
+    Attr::PreviousRpcAttempts,
+    Attr::PubSubDeliveryAttempt,
+    Attr::ServiceBusDeliveryCount,
+    Attr::CeleryRetries,
+]);
+
 /// The explicit word of a span that it is not the first attempt.
 fn marker(trace: &Trace<'_, '_>, call: &Call<'_>) -> Option<GroupSource> {
+    if !trace.has[call.span].meets(MARKERS) {
+        return None;
+    }
     let span = &trace.spans[call.span];
     let above = |attr, first: i64| span.int(attr).is_some_and(|n| n > first);
-    let envoy = || span.str(Attr::EnvoyRetryCount).and_then(|n| n.parse::<i64>().ok()).is_some_and(|n| n > 0);
-    if above(Attr::HttpResendCount, 0) || envoy() {
+    if above(Attr::HttpResendCount, 0) {
         Some(GroupSource::HttpResendCount)
     } else if above(Attr::PreviousRpcAttempts, 0) {
         Some(GroupSource::GrpcPreviousAttempts)

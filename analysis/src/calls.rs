@@ -12,12 +12,11 @@ use plimsoll_schemas::stage::{is_model_call, is_tool_call};
 use plimsoll_schemas::{Attr, Span, SpanKind};
 
 use crate::model::Edge;
+use crate::present::AttrSet;
 use crate::trace::Trace;
 
 const EXECUTE_TOOL: &str = "execute_tool";
 const EMBEDDINGS: &str = "embeddings";
-/// Google ADK's span over parallel tool calls, which have spans of their own.
-const MERGED_TOOLS: &str = "(merged tools)";
 
 /// One attempt to have something done elsewhere.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +29,7 @@ pub(crate) struct Call<'a> {
 }
 
 /// What is called, as far as the calling span says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Target<'a> {
     pub callee: Option<&'a str>,
     pub operation: &'a str,
@@ -43,27 +42,28 @@ pub(crate) struct Calls<'a> {
 }
 
 pub(crate) fn find<'a>(trace: &Trace<'_, 'a>) -> Calls<'a> {
-    let targets: Vec<Option<Target<'a>>> = trace
-        .spans
-        .iter()
-        .zip(&trace.flags)
-        .map(|(s, f)| if f.duplicate_id { None } else { target(s) })
-        .collect();
-    let mut top: Vec<usize> = (0..trace.len()).collect();
+    let mut calls: Vec<Option<Call<'a>>> = vec![None; trace.len()];
     let mut wraps = vec![false; trace.len()];
-    for &i in &trace.tree.order {
-        let (Some(own), Some(parent)) = (targets[i], trace.parent(i)) else { continue };
-        let is_same = targets[parent] == Some(own) || shares_response(&trace.spans[i], &trace.spans[parent]);
-        if is_same && targets[parent].is_some() && !is_delivery(&trace.spans[i]) {
-            top[i] = top[parent];
-            wraps[parent] = true;
+    for &span in &trace.tree.order {
+        let sent = &trace.spans[span];
+        let is_delivery = is_delivery(sent);
+        let target = if is_delivery { Some(delivered(sent)) } else { target(sent) };
+        let Some(target) = target.filter(|_| !trace.flags[span].duplicate_id) else { continue };
+        let around = trace.parent(span).and_then(|parent| calls[parent]).filter(|around| {
+            !is_delivery && (around.target == target || shares_response(sent, &trace.spans[around.span]))
+        });
+        if let Some(around) = around {
+            wraps[around.span] = true;
         }
+        calls[span] = Some(Call { span, top: around.map_or(span, |call| call.top), target, is_delivery });
     }
-    let list = trace.by_start.iter().filter_map(|&i| {
-        let target = targets[i].filter(|_| !wraps[i])?;
-        Some(Call { span: i, top: top[i], target, is_delivery: is_delivery(&trace.spans[i]) })
-    });
-    Calls { list: list.collect() }
+    let mut list = Vec::with_capacity(trace.len());
+    list.extend(trace.by_start.iter().filter_map(|i| calls[*i].filter(|_| !wraps[*i])));
+    Calls { list }
+}
+
+fn delivered<'a>(span: &Span<'a>) -> Target<'a> {
+    Target { callee: Some(span.service), operation: span.name }
 }
 
 /// Two libraries may name one model call differently, but its response has one id.
@@ -73,9 +73,6 @@ fn shares_response(a: &Span<'_>, b: &Span<'_>) -> bool {
 }
 
 fn target<'a>(span: &Span<'a>) -> Option<Target<'a>> {
-    if is_delivery(span) {
-        return Some(Target { callee: Some(span.service), operation: span.name });
-    }
     let target = |callee, operation| Some(Target { callee, operation });
     match span.kind {
         SpanKind::Server | SpanKind::Consumer => None,
@@ -86,7 +83,7 @@ fn target<'a>(span: &Span<'a>) -> Option<Target<'a>> {
         kind => {
             let operation = span.str(Attr::GenAiOperationName);
             if is_tool_call(span) {
-                return target(tool(span), EXECUTE_TOOL).filter(|t| t.callee != Some(MERGED_TOOLS));
+                return target(span.str(Attr::GenAiToolName), EXECUTE_TOOL);
             }
             if let Some(operation) = inference(span) {
                 return target(model(span), operation);
@@ -115,19 +112,11 @@ fn is_delivery(span: &Span<'_>) -> bool {
     }
 }
 
-fn tool<'a>(span: &Span<'a>) -> Option<&'a str> {
-    let named = span.str(Attr::GenAiToolName).or_else(|| span.str(Attr::ToolName));
-    // `tools/call search`, `MCP send tools/call search`, `execute_tool search`.
-    named.or_else(|| {
-        span.name.rsplit_once("tools/call ").or(span.name.split_once("execute_tool ")).map(|(_, tool)| tool)
-    })
-}
-
 fn inference<'a>(span: &Span<'a>) -> Option<&'a str> {
     let operation = span.str(Attr::GenAiOperationName);
     if is_model_call(span) {
         Some(operation.unwrap_or("chat"))
-    } else if operation == Some(EMBEDDINGS) || span.str(Attr::OpenInferenceKind) == Some("EMBEDDING") {
+    } else if operation == Some(EMBEDDINGS) {
         Some(EMBEDDINGS)
     } else {
         None
@@ -135,7 +124,7 @@ fn inference<'a>(span: &Span<'a>) -> Option<&'a str> {
 }
 
 fn model<'a>(span: &Span<'a>) -> Option<&'a str> {
-    [Attr::GenAiRequestModel, Attr::LlmModelName, Attr::GenAiResponseModel, Attr::ServerAddress]
+    [Attr::GenAiRequestModel, Attr::GenAiResponseModel, Attr::ServerAddress]
         .into_iter()
         .find_map(|attr| span.str(attr))
 }
@@ -148,7 +137,6 @@ fn address<'a>(span: &Span<'a>) -> Option<&'a str> {
         Attr::ServerAddress,
         Attr::MessagingDestinationName,
         Attr::DbSystemName,
-        Attr::DbSystem,
     ]
     .into_iter()
     .find_map(|attr| span.str(attr))
@@ -172,6 +160,11 @@ impl<'a> Call<'a> {
                 .map(|(child, _)| trace.spans[child].service)
         });
         Edge { caller: span.service, callee: callee.unwrap_or(span.name), operation: self.target.operation }
+    }
+
+    /// Which attributes [`Call::str`] finds.
+    pub fn has(&self, trace: &Trace<'_, 'a>) -> AttrSet {
+        trace.has[self.span].or(trace.has[self.top])
     }
 
     /// An attribute of the call, on whichever of its spans has it.

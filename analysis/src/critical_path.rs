@@ -16,6 +16,9 @@ use crate::decompose::Partition;
 use crate::model::PathPart;
 use crate::trace::{Interval, Trace};
 
+/// An ordinary depth of a trace: room for it is made at once.
+const DEPTH: usize = 16;
+
 pub(crate) fn walk<'a>(
     trace: &Trace<'_, 'a>,
     cover: &Cover,
@@ -23,17 +26,25 @@ pub(crate) fn walk<'a>(
     stages: &[&'a str],
 ) -> Vec<PathPart<'a>> {
     let Some(&root) = trace.tree.roots.first() else { return Vec::new() };
-    let mut walk = Walk { trace, cover, partitions, stages, candidates: Vec::new(), backwards: Vec::new() };
-    let mut stack = vec![walk.enter(root, trace.times[root])];
+    let mut walk = Walk {
+        trace,
+        cover,
+        partitions,
+        stages,
+        candidates: Vec::with_capacity(trace.len()),
+        backwards: Vec::with_capacity(2 * trace.len()),
+    };
+    let mut stack = Vec::with_capacity(DEPTH);
+    stack.push(walk.enter(root, trace.times[root]));
     while let Some(frame) = stack.last_mut() {
         match walk.next_child(frame) {
             Some((child, on_path)) => {
-                walk.own(frame.span, Interval { start: on_path.end, end: frame.until });
+                walk.own(frame, on_path.end);
                 frame.until = on_path.start;
                 stack.push(walk.enter(child, on_path));
             }
             None => {
-                walk.own(frame.span, Interval { start: frame.from, end: frame.until });
+                walk.own(frame, frame.from);
                 walk.candidates.truncate(frame.candidates);
                 stack.pop();
             }
@@ -50,6 +61,8 @@ struct Frame {
     until: i64,
     /// Where its candidates begin on the shared stack.
     candidates: usize,
+    /// How many of its segments may begin before `until`.
+    segments: usize,
 }
 
 struct Walk<'t, 's, 'a> {
@@ -69,10 +82,14 @@ impl Walk<'_, '_, '_> {
         self.candidates.extend(
             awaited.map(|c| (*c, self.cover.interval(*c).clip(on_path))).filter(|(_, time)| time.len() > 0),
         );
-        // Stable over the order by start and id, and popped from the end: the longest first, then the first by id.
-        self.candidates[begin..].reverse();
-        self.candidates[begin..].sort_by_key(|(_, time)| (time.end, std::cmp::Reverse(time.start)));
-        Frame { span, from: on_path.start, until: on_path.end, candidates: begin }
+        let candidates = &mut self.candidates[begin..];
+        if !candidates.is_sorted_by(|a, b| a.1.end < b.1.end) {
+            // Stable over the order by start and id, and popped from the end: the longest first, then the first by id.
+            candidates.reverse();
+            candidates.sort_by_key(|(_, time)| (time.end, std::cmp::Reverse(time.start)));
+        }
+        let segments = self.partitions[span].segments.len();
+        Frame { span, from: on_path.start, until: on_path.end, candidates: begin, segments }
     }
 
     fn next_child(&mut self, frame: &Frame) -> Option<(usize, Interval)> {
@@ -85,21 +102,28 @@ impl Walk<'_, '_, '_> {
         None
     }
 
-    /// The stretch belongs to the span itself, in its own classes.
-    fn own(&mut self, span: usize, stretch: Interval) {
-        let (segments, residual) = (&self.partitions[span].segments, self.partitions[span].residual);
-        let start = self.trace.times[span].start;
-        let below = segments.partition_point(|s| start + s.offset.0 < stretch.end);
-        for segment in segments[..below].iter().rev() {
-            let from = start + segment.offset.0;
-            let part = Interval { start: from, end: from + segment.duration.0 }.clip(stretch);
-            if part.len() == 0 {
-                break;
+    /// The time from `from` to where the walk is belongs to the span itself, in its own classes.
+    fn own(&mut self, frame: &mut Frame, from: i64) {
+        let (span, mut until) = (frame.span, frame.until);
+        let (start, partition) = (self.trace.times[span].start, &self.partitions[span]);
+        while until > from.max(start) && frame.segments > 0 {
+            let segment = partition.segments[frame.segments - 1];
+            let begin = start + segment.offset.0;
+            if begin < until {
+                let class = match segment.class {
+                    TimeClass::Blocked => partition.residual,
+                    class => class,
+                };
+                let part = Interval { start: begin.max(from), end: until };
+                self.push(span, class, part);
+                until = part.start;
             }
-            self.push(span, if segment.class == TimeClass::Blocked { residual } else { segment.class }, part);
+            if begin >= until {
+                frame.segments -= 1;
+            }
         }
         // An awaited handoff holds the request up before the span that it leads to begins.
-        self.push(span, TimeClass::Queue, Interval { start: stretch.start, end: stretch.end.min(start) });
+        self.push(span, TimeClass::Queue, Interval { start: from, end: until.min(start) });
     }
 
     fn push(&mut self, span: usize, class: TimeClass, part: Interval) {

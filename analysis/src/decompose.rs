@@ -29,14 +29,17 @@ pub(crate) struct Partition {
     pub clipped: i64,
 }
 
+/// Children of an ordinary span: room for them is made at once.
+const CHILDREN: usize = 16;
+
 pub(crate) fn decompose(
     trace: &Trace<'_, '_>,
     waits: &[Wait],
     cover: &Cover,
     backoffs: &Backoffs,
 ) -> Vec<Partition> {
-    let mut layers = Layers::default();
-    let mut claims = Vec::new();
+    let mut layers = Layers::new();
+    let mut claims = Vec::with_capacity(CHILDREN);
     let received = received(trace);
     (0..trace.len())
         .map(|i| {
@@ -48,7 +51,9 @@ pub(crate) fn decompose(
             layers.take(TimeClass::Blocked, &claims);
             layers.take(TimeClass::Backoff, backoffs.of(i));
             layers.take(TimeClass::Queue, waits[i].marked.as_slice());
-            layers.take(TimeClass::Transit, &far.transit(trace.times[i]));
+            if let Some(served) = far.served {
+                layers.take(TimeClass::Transit, &around(served, trace.times[i]));
+            }
             let clipped = take_breakdown(&mut layers, &waits[i], trace.times[i], first_child);
             let (segments, time) = layers.finish(residual);
             Partition { segments, time, residual, clipped }
@@ -71,7 +76,9 @@ fn cover_claims(trace: &Trace<'_, '_>, cover: &Cover, i: usize, claims: &mut Vec
     let own = trace.times[i];
     let awaited = cover.awaited(i);
     claims.extend(awaited.iter().map(|c| cover.interval(*c).clip(own)).filter(|c| c.len() > 0));
-    union(claims);
+    if claims.len() > 1 {
+        union(claims);
+    }
 }
 
 /// Merges what overlaps or touches.
@@ -131,11 +138,12 @@ impl FarSide {
         }
         Self { is_dark, served }
     }
+}
 
-    fn transit(&self, own: Interval) -> [Interval; 2] {
-        let served = self.served.map_or(own, |served| served.clip(own));
-        [Interval { start: own.start, end: served.start }, Interval { start: served.end, end: own.end }]
-    }
+/// What of a call lies before and after the time in which it was served.
+fn around(served: Interval, call: Interval) -> [Interval; 2] {
+    let served = served.clip(call);
+    [Interval { start: call.start, end: served.start }, Interval { start: served.end, end: call.end }]
 }
 
 /// Producers whose messages were seen to arrive by link alone, sorted. Consumers of batches hang from elsewhere.

@@ -32,6 +32,11 @@ impl Lists {
         Self { starts, items }
     }
 
+    /// How many owners there are, those of nothing included.
+    pub fn len(&self) -> usize {
+        self.starts.len().saturating_sub(2)
+    }
+
     pub fn of(&self, owner: usize) -> &[usize] {
         &self.items[self.starts[owner]..self.starts[owner + 1]]
     }

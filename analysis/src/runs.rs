@@ -6,13 +6,14 @@
 //! the far side that those attempts reached. A run lasts from its first enqueue or start to its last end, and its
 //! outcome is that of the attempt whose result counted.
 
+mod contexts;
 mod partition;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use plimsoll_schemas::{DurationNs, Outcome, SpanKind, UnixNanos};
+use plimsoll_schemas::{DurationNs, Outcome, QueueSource, SpanKind, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::Calls;
@@ -44,90 +45,101 @@ pub(crate) struct Evidence<'t, 's, 'a> {
 pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
     let trace = of.trace;
     let units = Units::new(of);
-    let tokens = tokens::of_leaves(trace);
-
     let entries = Entries::new(of, &units);
-    let mut path = vec![ClassTimes::default(); entries.runs];
-    for part in of.critical_path {
-        path[entries.run_of[part.span]].add(part.class, part.duration);
-    }
-    let mut contexts = Contexts::new(of, &entries);
     let members = Lists::new(entries.runs, &trace.tree.order, |i| Some(entries.run_of[i]));
-    let mut sweep = Sweep::default();
-    let mut runs: Vec<StageRun<'a>> = (0..entries.runs)
-        .map(|run| {
-            let members = members.of(run);
-            let is_entry = |i: &&usize| entries.is_entry[**i];
-            let said = || members.iter().copied().filter(|i| !entries.is_copy[*i]);
-            let first =
-                *members.iter().filter(is_entry).min_by_key(|i| order(trace, **i)).unwrap_or(&members[0]);
-            let start = members.iter().map(|i| begin(of, *i)).min().unwrap_or(0);
-            let end = members.iter().map(|i| trace.times[*i].end).max().unwrap_or(start);
-            let attempts = match units.group_of[first] {
-                Some(group) => of.attempts.groups[group].attempts.len(),
-                None => members.iter().filter(is_entry).count(),
-            };
-            let mut sum = Tokens::default();
-            members.iter().for_each(|i| sum.add(&tokens[*i]));
-            StageRun {
-                stage: of.stages[first],
-                root: first,
-                members: members.iter().copied().filter(|i| *i != first).collect(),
-                is_request: trace.tree.roots.first().is_some_and(|root| entries.run_of[*root] == run),
-                start: UnixNanos(start),
-                duration: DurationNs(end - start),
-                outcome: of.outcomes[units
-                    .decisive(trace, members.iter().copied().filter(|i| entries.is_entry[*i]))
-                    .unwrap_or(first)],
-                time: sweep.partition(of, said(), Interval { start, end }, attempts > 1),
-                queue_source: members.iter().filter_map(|i| of.waits[*i].source).min(),
-                context: contexts.take(run),
-                path: path[run],
-                attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-                errors: said().map(|i| u32::from(of.outcomes[i] != Outcome::Ok)).sum(),
-                slice: of.slices.of_run(first, members),
-                envelope: of.envelopes.of_run(first, members),
-                tokens: sum,
-            }
-        })
-        .collect();
-    runs.sort_by_cached_key(|run| (run.start, order(trace, run.root)));
-    runs
-}
-
-/// Stages of a context at most: what lies deeper has the context of what called it.
-const CONTEXT_STAGES_MAX: usize = 12;
-
-/// By run, the stages through which it was called.
-struct Contexts(Vec<String>);
-
-impl Contexts {
-    fn new(of: &Evidence<'_, '_, '_>, entries: &Entries) -> Self {
-        let mut contexts: Vec<Option<(String, usize)>> = vec![None; entries.runs];
-        // Parents before children.
-        for &i in &of.trace.tree.order {
-            let run = entries.run_of[i];
-            if contexts[run].is_some() {
-                continue;
-            }
-            let caller = of.trace.parent(i).and_then(|p| contexts[entries.run_of[p]].as_ref());
-            contexts[run] = Some(match caller {
-                None => (of.stages[i].to_owned(), 1),
-                Some((caller, depth)) if *depth >= CONTEXT_STAGES_MAX => (caller.clone(), *depth),
-                Some((caller, depth)) => (format!("{caller} > {}", of.stages[i]), depth + 1),
-            });
+    let mut sums: Vec<Sum> =
+        (0..entries.runs).map(|run| Sum::new(of, &entries, &units, members.of(run))).collect();
+    for (span, tokens) in tokens::of_leaves(trace) {
+        sums[entries.run_of[span]].tokens.add(&tokens);
+    }
+    for part in of.critical_path {
+        sums[entries.run_of[part.span]].path.add(part.class, part.duration);
+    }
+    let mut contexts = contexts::of_runs(of, &entries.run_of, &members);
+    let request = trace.tree.roots.first().map(|root| entries.run_of[*root]);
+    let mut sweep = Sweep::new();
+    let mut by_start: Vec<_> =
+        sums.iter().enumerate().map(|(run, sum)| (sum.start, order(trace, sum.first), run)).collect();
+    by_start.sort_unstable();
+    let run = |(start, _, run): (i64, _, usize)| {
+        let (sum, members) = (&sums[run], members.of(run));
+        let attempts = match units.group_of[sum.first] {
+            Some(group) => of.attempts.groups[group].attempts.len(),
+            None => sum.entries,
+        };
+        let said = members.iter().copied().filter(|i| !entries.is_copy[*i]);
+        let mut others = Vec::with_capacity(members.len() - 1);
+        others.extend(members.iter().copied().filter(|i| *i != sum.first));
+        StageRun {
+            stage: of.stages[sum.first],
+            root: sum.first,
+            members: others,
+            is_request: request == Some(run),
+            start: UnixNanos(start),
+            duration: DurationNs(sum.end - start),
+            outcome: of.outcomes[sum.decisive],
+            time: sweep.partition(of, said, Interval { start, end: sum.end }, attempts > 1),
+            queue_source: sum.queue_source,
+            context: std::mem::take(&mut contexts[run]),
+            path: sum.path,
+            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+            errors: sum.errors,
+            slice: of.slices.of_run(sum.first, members),
+            envelope: of.envelopes.of_run(sum.first, members),
+            tokens: sum.tokens,
         }
-        Self(contexts.into_iter().map(|context| context.unwrap_or_default().0).collect())
-    }
-
-    fn take(&mut self, run: usize) -> String {
-        std::mem::take(&mut self.0[run])
-    }
+    };
+    by_start.into_iter().map(run).collect()
 }
 
-/// The first enqueue or start.
-fn begin(of: &Evidence<'_, '_, '_>, i: usize) -> i64 {
-    of.trace.times[i].start.saturating_sub(of.waits[i].before)
+/// What the members of one run add up to.
+#[derive(Debug)]
+struct Sum {
+    /// The entry that came first.
+    first: usize,
+    /// The entry whose outcome is the run's.
+    decisive: usize,
+    entries: usize,
+    /// The first enqueue or start.
+    start: i64,
+    end: i64,
+    queue_source: Option<QueueSource>,
+    errors: u32,
+    tokens: Tokens,
+    path: ClassTimes,
+}
+
+impl Sum {
+    fn new(of: &Evidence<'_, '_, '_>, entries: &Entries, units: &Units, members: &[usize]) -> Self {
+        let trace = of.trace;
+        // The first of the members in walking order is that by which the run came about: an entry.
+        let mut sum = Self {
+            first: members[0],
+            decisive: members[0],
+            entries: 0,
+            start: i64::MAX,
+            end: i64::MIN,
+            queue_source: None,
+            errors: 0,
+            tokens: Tokens::default(),
+            path: ClassTimes::default(),
+        };
+        for &i in members {
+            let (time, wait) = (trace.times[i], &of.waits[i]);
+            sum.start = sum.start.min(time.start.saturating_sub(wait.before));
+            sum.end = sum.end.max(time.end);
+            sum.queue_source = sum.queue_source.into_iter().chain(wait.source).min();
+            sum.errors += u32::from(of.outcomes[i] != Outcome::Ok && !entries.is_copy[i]);
+            if entries.is_entry[i] {
+                sum.entries += 1;
+                if i != members[0] {
+                    sum.first = std::cmp::min_by_key(sum.first, i, |i| order(trace, *i));
+                    sum.decisive = std::cmp::max_by_key(sum.decisive, i, |i| units.decides(trace, *i));
+                }
+            }
+        }
+        sum
+    }
 }
 
 /// By time, then by id: the same for every order of the input.
@@ -160,12 +172,10 @@ impl Units {
         units
     }
 
-    /// The entry whose outcome is the run's.
-    fn decisive(&self, trace: &Trace<'_, '_>, entries: impl Iterator<Item = usize>) -> Option<usize> {
-        entries.max_by_key(|i| {
-            let used = self.is_used[*i] || trace.parent(*i).is_some_and(|p| self.is_used[p]);
-            (used, trace.times[*i].end, order(trace, *i))
-        })
+    /// Of a run's entries the one with the largest says how the run ended.
+    fn decides(&self, trace: &Trace<'_, '_>, entry: usize) -> impl Ord {
+        let used = self.is_used[entry] || trace.parent(entry).is_some_and(|p| self.is_used[p]);
+        (used, trace.times[entry].end, order(trace, entry))
     }
 }
 

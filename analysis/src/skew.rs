@@ -25,16 +25,18 @@ pub(crate) fn correct(
     for &child in &tree.order {
         let Some(parent) = tree.parent[child] else { continue };
         let parent_shift = flags[parent].skew.map_or(0, |d| d.0);
+        let is_call = (spans[parent].kind, spans[child].kind) == (SpanKind::Client, SpanKind::Server);
+        if !is_call && parent_shift == 0 {
+            continue;
+        }
         let crosses_clocks = match (host(&spans[child]), host(&spans[parent])) {
             (Some(child), Some(parent)) => child != parent,
             _ => false,
         };
-        let shift = if !crosses_clocks {
-            parent_shift
-        } else if (spans[parent].kind, spans[child].kind) == (SpanKind::Client, SpanKind::Server) {
-            fit(times[child], times[parent])
-        } else {
-            0
+        let shift = match (crosses_clocks, is_call) {
+            (false, _) => parent_shift,
+            (true, true) => fit(times[child], times[parent]),
+            (true, false) => 0,
         };
         if shift != 0 {
             let shifted = times[child].shift(shift);

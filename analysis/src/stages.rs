@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use plimsoll_schemas::{Rules, Span, SpanKind, stage};
+use plimsoll_schemas::{Rules, Span, SpanKind, emitters, stage};
 
 use crate::trace::Trace;
 
@@ -32,5 +32,6 @@ fn evident<'a>(span: &Span<'a>, rules: &'a Rules) -> Option<&'a str> {
 }
 
 fn is_handed_over(span: &Span<'_>, parent: &Span<'_>) -> bool {
-    span.kind == SpanKind::Consumer && span.service != parent.service
+    span.service != parent.service
+        && (span.kind == SpanKind::Consumer || emitters::is_awaited(parent.name, span.name))
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::present::AttrSet;
 use crate::trace::Trace;
 
-const KEYS: AttrSet = AttrSet::of(&TASK).or(AttrSet::of(&[Attr::OpenInferenceMetadata]));
+const KEYS: AttrSet = AttrSet::of(&[TASK, Attr::OpenInferenceMetadata]);
 
 /// The root's, else that of the first span by start that names one.
 pub(crate) fn resolve<'a>(trace: &Trace<'_, 'a>) -> Option<Cow<'a, str>> {
@@ -21,7 +21,7 @@ pub(crate) fn resolve<'a>(trace: &Trace<'_, 'a>) -> Option<Cow<'a, str>> {
 }
 
 fn of<'a>(span: &Span<'a>) -> Option<Cow<'a, str>> {
-    TASK.iter().find_map(|attr| span.str(*attr)).map(Cow::Borrowed).or_else(|| in_metadata(span))
+    span.str(TASK).map(Cow::Borrowed).or_else(|| in_metadata(span))
 }
 
 fn in_metadata<'a>(span: &Span<'a>) -> Option<Cow<'a, str>> {
@@ -46,8 +46,8 @@ mod tests {
         let root = || span(1, 0, 100);
         let child = |n: u64| span(n, n as i64, 50).child_of(1);
         check(&[root(), child(2)], None);
-        check(&[root(), child(3).with(Attr::TaskId, "b"), child(2).with(Attr::GenAiTaskId, "a")], Some("a"));
-        check(&[root().with(Attr::TaskId, "c").with(Attr::PlimsollTaskId, "d"), child(2)], Some("d"));
+        check(&[root(), child(3).with(TASK, "b"), child(2).with(TASK, "a")], Some("a"));
+        check(&[root().with(TASK, "c"), child(2).with(TASK, "d")], Some("c"));
         let metadata = |text: &'static str| [root().with(Attr::OpenInferenceMetadata, text)];
         check(&metadata(r#"{"task_id": 13, "note": "x"}"#), Some("13"));
         check(&metadata(r#"{"task_id": {"a": 1}}"#), None);

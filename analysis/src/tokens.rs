@@ -12,37 +12,48 @@ use crate::model::Tokens;
 use crate::present::AttrSet;
 use crate::trace::Trace;
 
-/// By span; what is counted elsewhere is unknown here.
-pub(crate) fn of_leaves(trace: &Trace<'_, '_>) -> Vec<Tokens> {
+/// The spans whose numbers count, in walking order, and the numbers.
+pub(crate) fn of_leaves(trace: &Trace<'_, '_>) -> Vec<(usize, Tokens)> {
+    let mut leaves = Vec::new();
     if !trace.has_anywhere.meets(USAGE) {
-        return vec![Tokens::default(); trace.len()];
+        return leaves;
     }
-    let mut tokens: Vec<Tokens> = (0..trace.len()).map(|i| reported(trace, i)).collect();
     let mut below = vec![Reported::default(); trace.len()];
-    let mut responses: Vec<(&str, usize, usize)> = Vec::new();
-    for (rank, &i) in trace.tree.order.iter().enumerate().rev() {
-        let own = Reported::of(&tokens[i]);
-        let covered = below[i];
-        drop_covered(&mut tokens[i], covered);
+    for &i in trace.tree.order.iter().rev() {
+        let mut tokens = reported(trace, i);
+        let (own, covered) = (Reported::of(&tokens), below[i]);
         if let Some(parent) = trace.parent(i) {
             below[parent] = below[parent].or(own).or(covered);
         }
-        if tokens[i] != Tokens::default()
-            && let Some(response) = trace.spans[i].str(Attr::GenAiResponseId)
-        {
-            responses.push((response, rank, i));
+        drop_covered(&mut tokens, covered);
+        if tokens != Tokens::default() {
+            leaves.push((i, tokens));
         }
     }
+    leaves.reverse();
+    once_per_response(trace, &mut leaves);
+    leaves
+}
+
+/// Of several with one response id, the first that reports a number has it.
+fn once_per_response(trace: &Trace<'_, '_>, leaves: &mut [(usize, Tokens)]) {
+    if !trace.has_anywhere.meets(AttrSet::of(&[Attr::GenAiResponseId])) {
+        return;
+    }
+    let response = |(at, leaf): (usize, &(usize, Tokens))| {
+        trace.spans[leaf.0].str(Attr::GenAiResponseId).map(|response| (response, at))
+    };
+    let mut responses: Vec<(&str, usize)> = leaves.iter().enumerate().filter_map(response).collect();
     responses.sort_unstable();
     for same in responses.chunk_by(|a, b| a.0 == b.0) {
         let mut seen = Reported::default();
-        for (_, _, i) in same {
-            let own = Reported::of(&tokens[*i]);
-            drop_covered(&mut tokens[*i], seen);
+        for (_, at) in same {
+            let tokens = &mut leaves[*at].1;
+            let own = Reported::of(tokens);
+            drop_covered(tokens, seen);
             seen = seen.or(own);
         }
     }
-    tokens
 }
 
 /// Which of the numbers are known.
@@ -77,21 +88,18 @@ fn drop_covered(tokens: &mut Tokens, covered: Reported) {
     tokens.cost_usd = tokens.cost_usd.filter(|_| !covered.cost);
 }
 
-const INPUT: [Attr; 3] =
-    [Attr::GenAiUsageInputTokens, Attr::GenAiUsagePromptTokens, Attr::LlmTokenCountPrompt];
-const OUTPUT: [Attr; 3] =
-    [Attr::GenAiUsageOutputTokens, Attr::GenAiUsageCompletionTokens, Attr::LlmTokenCountCompletion];
-const USAGE: AttrSet = AttrSet::of(&INPUT).or(AttrSet::of(&OUTPUT)).or(AttrSet::of(&[Attr::GenAiUsageCost]));
+const USAGE: AttrSet =
+    AttrSet::of(&[Attr::GenAiUsageInputTokens, Attr::GenAiUsageOutputTokens, Attr::GenAiUsageCost]);
 
 fn reported(trace: &Trace<'_, '_>, i: usize) -> Tokens {
     let span = &trace.spans[i];
     if !trace.has[i].meets(USAGE) || trace.flags[i].duplicate_id || is_tool_call(span) {
         return Tokens::default();
     }
-    let first = |attrs: [Attr; 3]| attrs.into_iter().find_map(|attr| span.int(attr)).filter(|n| *n >= 0);
+    let count = |attr| span.int(attr).filter(|n| *n >= 0);
     Tokens {
-        input: first(INPUT),
-        output: first(OUTPUT),
+        input: count(Attr::GenAiUsageInputTokens),
+        output: count(Attr::GenAiUsageOutputTokens),
         cost_usd: span.double(Attr::GenAiUsageCost).filter(|cost| cost.is_finite() && *cost >= 0.0),
     }
 }

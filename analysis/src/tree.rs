@@ -167,7 +167,8 @@ impl Tree {
         let roots: Vec<usize> = by_start.iter().copied().filter(|i| parent[*i].is_none()).collect();
         let mut order = Vec::with_capacity(n);
         let mut depth = vec![0; n];
-        let mut stack: Vec<usize> = roots.iter().rev().copied().collect();
+        let mut stack = Vec::with_capacity(n);
+        stack.extend(roots.iter().rev());
         while let Some(i) = stack.pop() {
             order.push(i);
             for &child in children.of(i).iter().rev() {

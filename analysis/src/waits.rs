@@ -9,7 +9,7 @@
 //!
 //! The strongest names the source; none at all is unknown, which is not zero.
 
-use plimsoll_schemas::{Attr, DurationNs, QueueSource, Span, SpanKind, TimeClass, UnixNanos};
+use plimsoll_schemas::{Attr, DurationNs, QueueSource, Span, SpanKind, TimeClass, UnixNanos, emitters};
 
 use crate::attempts::Attempts;
 use crate::emitter::{self, Breakdown};
@@ -42,7 +42,7 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
         wait.source = Some(QueueSource::Attribute);
     } else if wait.class == Some(TimeClass::Queue) {
         wait.source = Some(QueueSource::Interval);
-    } else if let Some(marked) = marked(trace, i, emitter::QUEUE_EVENTS) {
+    } else if let Some(marked) = marked(trace, i, emitters::queue_events()) {
         wait.source = Some(QueueSource::Interval);
         wait.marked = Some(marked);
     }
@@ -52,12 +52,12 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     {
         let start = trace.times[i].start;
         wait.source = wait.source.or(Some(source));
-        wait.before = start.saturating_sub(sent).saturating_sub(delay).max(0);
+        wait.before = start.saturating_sub(sent.saturating_add(delay)).max(0);
         // A worker that begins before the declared delay is over is early, not on another clock.
         wait.negative = sent > start;
     }
     if wait.source.is_none()
-        && let Some(marked) = marked(trace, i, emitter::PROXY_EVENTS)
+        && let Some(marked) = marked(trace, i, emitters::proxy_events())
     {
         wait.source = Some(QueueSource::Proxy);
         wait.marked = Some(marked);
@@ -70,12 +70,19 @@ fn sent(trace: &Trace<'_, '_>, i: usize) -> Option<(QueueSource, i64, i64)> {
     let span = &trace.spans[i];
     match enqueued(span) {
         Some(at) => Some((QueueSource::Enqueued, at, 0)),
-        None => Some((QueueSource::Handoff, handed_over(trace, i)?, declared_delay(span))),
+        None => {
+            let sent = handed_over(trace, i)?;
+            Some((QueueSource::Handoff, sent, declared_delay(span, sent)))
+        }
     }
 }
 
 /// Between two events of the span; Triton's second one may be on a child.
-fn marked(trace: &Trace<'_, '_>, i: usize, pairs: &[(&str, &str)]) -> Option<Interval> {
+fn marked(
+    trace: &Trace<'_, '_>,
+    i: usize,
+    mut pairs: impl Iterator<Item = (&'static str, &'static str)>,
+) -> Option<Interval> {
     if trace.spans[i].events.is_empty() {
         return None;
     }
@@ -84,7 +91,7 @@ fn marked(trace: &Trace<'_, '_>, i: usize, pairs: &[(&str, &str)]) -> Option<Int
         let events = trace.spans[i].events.iter().filter(|e| e.name == name);
         events.map(|e| shifted(i, e.time)).filter(|at| *at >= after).min()
     };
-    pairs.iter().find_map(|(from, to)| {
+    pairs.find_map(|(from, to)| {
         let start = first(i, from, i64::MIN)?;
         let children = trace.tree.children.of(i).iter();
         let end = first(i, to, start).or_else(|| children.filter_map(|c| first(*c, to, start)).min())?;
@@ -114,8 +121,11 @@ fn handed_over(trace: &Trace<'_, '_>, i: usize) -> Option<i64> {
     producer.map(|p| trace.times[p].end)
 }
 
-fn declared_delay(span: &Span<'_>) -> i64 {
-    span.double(Attr::CeleryCountdown).and_then(DurationNs::from_seconds).map_or(0, |d| d.0)
+/// Until when the sender asked not to begin, after `sent`.
+fn declared_delay(span: &Span<'_>, sent: i64) -> i64 {
+    let countdown = || span.double(Attr::CeleryCountdown).and_then(DurationNs::from_seconds).map(|d| d.0);
+    let until = span.int(Attr::NotBefore).map(|at| at.saturating_sub(sent).max(0));
+    until.or_else(countdown).unwrap_or(0)
 }
 
 fn sends(span: &Span<'_>) -> bool {

@@ -1,7 +1,8 @@
 //! Which attributes are columns of their own ("promoted"): the semantic conventions that analyses read,
 //! and those that compress far better apart than mixed in one map.
 //!
-//! A value whose type differs from the column's stays in the map with its own type; nothing is coerced.
+//! A value whose type differs from the column's stays in the map with its own type. What else says the same as a column is
+//! in [`crate::emitters`].
 
 use std::sync::LazyLock;
 
@@ -76,10 +77,7 @@ attributes! {
     PlimsollTokenizerDigest Span Keyword "plimsoll.tokenizer_digest" "plimsoll_tokenizer_digest",
     PlimsollConcurrency Span Int "plimsoll.concurrency" "plimsoll_concurrency",
     OpenAiSystemFingerprint Span Keyword "openai.response.system_fingerprint" "openai_response_system_fingerprint",
-    OpenAiSystemFingerprintOld Span Keyword "gen_ai.openai.response.system_fingerprint" "gen_ai_openai_response_system_fingerprint",
     PlimsollTaskId Span Text "plimsoll.task.id" "plimsoll_task_id",
-    TaskId Span Text "task.id" "task_id_attribute",
-    GenAiTaskId Span Text "gen_ai.task.id" "gen_ai_task_id",
     OpenInferenceMetadata Span Text "metadata" "openinference_metadata",
     // GenAI.
     GenAiOperationName Span Keyword "gen_ai.operation.name" "gen_ai_operation_name",
@@ -91,6 +89,7 @@ attributes! {
     GenAiConversationId Span Text "gen_ai.conversation.id" "gen_ai_conversation_id",
     GenAiAgentName Span Keyword "gen_ai.agent.name" "gen_ai_agent_name",
     GenAiAgentId Span Keyword "gen_ai.agent.id" "gen_ai_agent_id",
+    GenAiWorkflowName Span Keyword "gen_ai.workflow.name" "gen_ai_workflow_name",
     GenAiToolName Span Keyword "gen_ai.tool.name" "gen_ai_tool_name",
     GenAiToolType Span Keyword "gen_ai.tool.type" "gen_ai_tool_type",
     GenAiToolCallId Span Text "gen_ai.tool.call.id" "gen_ai_tool_call_id",
@@ -102,6 +101,9 @@ attributes! {
     GenAiUsagePromptTokens Span Int "gen_ai.usage.prompt_tokens" "gen_ai_usage_prompt_tokens",
     GenAiUsageCompletionTokens Span Int "gen_ai.usage.completion_tokens" "gen_ai_usage_completion_tokens",
     GenAiUsageCacheReadInputTokens Span Int "gen_ai.usage.cache_read.input_tokens" "gen_ai_usage_cache_read_input_tokens",
+    GenAiUsageCacheCreationInputTokens Span Int "gen_ai.usage.cache_creation.input_tokens" "gen_ai_usage_cache_creation_input_tokens",
+    GenAiUsageReasoningOutputTokens Span Int "gen_ai.usage.reasoning.output_tokens" "gen_ai_usage_reasoning_output_tokens",
+    GenAiResponseTimeToFirstChunk Span Double "gen_ai.response.time_to_first_chunk" "gen_ai_response_time_to_first_chunk",
     GenAiUsageCost Span Double "gen_ai.usage.cost" "gen_ai_usage_cost",
     // Model servers (vLLM, SGLang): seconds.
     TimeInQueue Span Double "gen_ai.latency.time_in_queue" "gen_ai_latency_time_in_queue",
@@ -140,7 +142,6 @@ attributes! {
     RpcGrpcStatusCode Span Int "rpc.grpc.status_code" "rpc_grpc_status_code",
     RpcResponseStatusCode Span Keyword "rpc.response.status_code" "rpc_response_status_code",
     PreviousRpcAttempts Span Int "previous-rpc-attempts" "previous_rpc_attempts",
-    EnvoyRetryCount Span Keyword "retry.count" "retry_count",
     PeerService Span Keyword "peer.service" "peer_service",
     ServerAddress Span Keyword "server.address" "server_address",
     ServerPort Span Int "server.port" "server_port",
@@ -157,6 +158,7 @@ attributes! {
     EventHubsEnqueuedTime Span Int "messaging.eventhubs.message.enqueued_time" "messaging_eventhubs_message_enqueued_time",
     CeleryRetries Span Int "celery.retries" "celery_retries",
     CeleryCountdown Span Double "celery.countdown" "celery_countdown",
+    NotBefore Span Int "plimsoll.not_before_unix_nano" "plimsoll_not_before_unix_nano",
     TemporalActivityId Span Text "temporalActivityID" "temporal_activity_id",
     TemporalWorkflowId Span Text "temporalWorkflowID" "temporal_workflow_id",
     // Sessions, idempotency, policy.

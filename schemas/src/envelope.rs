@@ -50,7 +50,6 @@ impl EnvelopeKey {
                 Attr::PlimsollRuntime,
                 Attr::ResourceRuntime,
                 Attr::OpenAiSystemFingerprint,
-                Attr::OpenAiSystemFingerprintOld,
                 Attr::ContainerImageId,
             ],
             Self::ModelDigest => &[Attr::PlimsollModelDigest, Attr::ResourceModelDigest],

@@ -6,6 +6,7 @@
 pub mod attr;
 pub mod class;
 pub mod comparison;
+pub mod emitters;
 pub mod envelope;
 pub mod id;
 pub mod objective;

@@ -66,8 +66,8 @@ impl Outcome {
     /// What the span itself says, by its HTTP status, its RPC status, its `error.type`, then its status code.
     /// `None`: it failed, and nothing on it says why.
     pub fn stated(span: &Span<'_>) -> Option<Self> {
-        let http = span.int(Attr::HttpStatusCode).or_else(|| span.int(Attr::HttpStatusCodeOld));
-        let by_code = http
+        let by_code = span
+            .int(Attr::HttpStatusCode)
             .and_then(Self::of_http)
             .or_else(|| span.int(Attr::RpcGrpcStatusCode).and_then(Self::of_grpc))
             .or_else(|| span.str(Attr::RpcResponseStatusCode).and_then(Self::of_words));
@@ -174,6 +174,7 @@ const RULES: &[(&str, Outcome)] = &[
     ("queue_full", Outcome::Overload),
     ("queue full", Outcome::Overload),
     ("shed", Outcome::Overload),
+    ("overflow", Outcome::Overload),
     ("throttl", Outcome::Overload),
     ("connection", Outcome::Dependency),
     ("connect", Outcome::Dependency),

@@ -29,9 +29,7 @@ impl SliceKey {
             Self::WorkloadClass => {
                 &[Attr::PlimsollWorkloadClass, Attr::WorkloadClass, Attr::ResourceWorkloadClass]
             }
-            Self::Model => {
-                &[Attr::GenAiRequestModel, Attr::GenAiResponseModel, Attr::LlmModelName, Attr::ResourceModel]
-            }
+            Self::Model => &[Attr::GenAiRequestModel, Attr::GenAiResponseModel, Attr::ResourceModel],
             Self::Hardware => &[Attr::PlimsollHardware, Attr::HwModel, Attr::HostType],
         }
     }

@@ -153,10 +153,12 @@ impl<'a> Span<'a> {
         self.start + self.duration.max(DurationNs::ZERO)
     }
 
+    #[inline]
     pub fn get(&self, attr: Attr) -> Option<Value<'a>> {
         self.attributes.get(attr)
     }
 
+    #[inline]
     pub fn str(&self, attr: Attr) -> Option<&'a str> {
         match self.get(attr) {
             Some(Value::Str(s)) if !s.is_empty() => Some(s),
@@ -164,6 +166,7 @@ impl<'a> Span<'a> {
         }
     }
 
+    #[inline]
     pub fn int(&self, attr: Attr) -> Option<i64> {
         match self.get(attr) {
             Some(Value::Int(n)) => Some(n),
@@ -171,6 +174,7 @@ impl<'a> Span<'a> {
         }
     }
 
+    #[inline]
     pub fn double(&self, attr: Attr) -> Option<f64> {
         match self.get(attr) {
             Some(Value::Double(x)) => Some(x),
@@ -179,6 +183,7 @@ impl<'a> Span<'a> {
         }
     }
 
+    #[inline]
     pub fn bool(&self, attr: Attr) -> Option<bool> {
         match self.get(attr) {
             Some(Value::Bool(b)) => Some(b),

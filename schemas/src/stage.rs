@@ -77,6 +77,8 @@ pub fn built_in<'a>(span: &Span<'a>) -> Option<&'a str> {
     let mcp = span.str(Attr::McpMethodName);
     match span.str(Attr::GenAiOperationName) {
         Some("plan") => return Some("plan"),
+        // A link of a chain is part of whatever called for it.
+        Some("invoke_workflow") if span.parent_span_id.is_some() && is_link(span) => {}
         Some("invoke_agent" | "create_agent" | "invoke_workflow") => {
             let planner = span.str(Attr::GenAiAgentName).is_some_and(|name| name.starts_with("plan"));
             return Some(if planner { "plan" } else { "agent" });
@@ -98,8 +100,7 @@ pub fn built_in<'a>(span: &Span<'a>) -> Option<&'a str> {
         return Some("inference");
     }
     match span.str(Attr::OpenInferenceKind) {
-        Some("AGENT") => return Some("agent"),
-        Some("RETRIEVER" | "EMBEDDING" | "RERANKER") => return Some("retrieval"),
+        Some("RERANKER") => return Some("retrieval"),
         Some("GUARDRAIL") => return Some("authorize"),
         _ => {}
     }
@@ -112,24 +113,24 @@ pub fn built_in<'a>(span: &Span<'a>) -> Option<&'a str> {
     NAMES.iter().find(|(prefix, _)| span.name.starts_with(prefix)).map(|(_, stage)| *stage)
 }
 
-/// Whether the span is the execution of a tool, by any of the conventions in use.
+/// Whether the span is the execution of a tool.
 pub fn is_tool_call(span: &Span<'_>) -> bool {
-    match (span.str(Attr::GenAiOperationName), span.str(Attr::McpMethodName)) {
-        (Some("execute_tool"), _) | (_, Some("tools/call")) => true,
-        // pydantic-ai names the tool, but no operation.
-        (None, None) if span.str(Attr::GenAiToolName).is_some() => true,
-        _ => span.str(Attr::OpenInferenceKind) == Some("TOOL"),
-    }
+    span.str(Attr::GenAiOperationName) == Some("execute_tool")
+        || span.str(Attr::McpMethodName) == Some("tools/call")
 }
 
-/// Whether the span is a model at work on a prompt, by any of the conventions in use.
+/// Whether the span is a model at work on a prompt.
 pub fn is_model_call(span: &Span<'_>) -> bool {
     match span.str(Attr::GenAiOperationName) {
         Some(operation) => matches!(operation, "chat" | "generate_content" | "text_completion"),
-        None if span.str(Attr::OpenInferenceKind) == Some("LLM") => true,
-        // The Vercel AI SDK names no operation. A request's model alone proves nothing: agents carry it too.
+        // A request's model alone proves nothing: agents carry it too.
         None => span.str(Attr::GenAiRequestModel).is_some() && span.str(Attr::GenAiResponseModel).is_some(),
     }
+}
+
+/// Whether it is one of the steps that LangChain calls a chain.
+fn is_link(span: &Span<'_>) -> bool {
+    span.str(Attr::OpenInferenceKind) == Some("CHAIN")
 }
 
 /// Evidence by the span's name alone, where no convention has an attribute for it.
@@ -138,6 +139,8 @@ const NAMES: &[(&str, &str)] = &[
     ("authorize", "authorize"),
     ("record", "record"),
     ("resume", "record"),
+    // vLLM, where it reports its phases as spans and no numbers.
+    ("llm_request", "inference"),
 ];
 
 #[cfg(test)]
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn every_dialect_has_its_stage() {
+    fn every_operation_has_its_stage() {
         use Attr::*;
         check("semconv agent", &[(GenAiOperationName, "invoke_agent")], Some("agent"));
         check("planner", &[(GenAiOperationName, "invoke_agent"), (GenAiAgentName, "planner")], Some("plan"));
@@ -183,9 +186,8 @@ mod tests {
         check("embeddings", &[(GenAiOperationName, "embeddings")], Some("retrieval"));
         check("mcp call", &[(McpMethodName, "tools/call")], Some("execute"));
         check("mcp list", &[(McpMethodName, "tools/list")], Some("gateway"));
-        check("openinference", &[(OpenInferenceKind, "TOOL")], Some("execute"));
-        check("pydantic-ai", &[(GenAiToolName, "joke")], Some("execute"));
-        check("vercel", &[(GenAiRequestModel, "m"), (GenAiResponseModel, "m")], Some("inference"));
+        check("reranker", &[(OpenInferenceKind, "RERANKER")], Some("retrieval"));
+        check("no operation", &[(GenAiRequestModel, "m"), (GenAiResponseModel, "m")], Some("inference"));
         check("agent with a model", &[(GenAiRequestModel, "m")], None);
         check("policy", &[(PolicyDecision, "allow")], Some("authorize"));
         check("authn", &[(AuthMethod, "oidc")], Some("authenticate"));

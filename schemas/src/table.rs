@@ -279,6 +279,8 @@ fn spans() -> Vec<Field> {
     fields.extend([
         map("attributes"),
         word("attribute_types", true),
+        // Which of the attribute columns were filled from other words of the emitter's (see `emitters`), by name, with commas.
+        word("normalized_attributes", true),
         map("resource_attributes"),
         word("resource_attribute_types", true),
         map("scope_attributes"),

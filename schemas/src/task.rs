@@ -2,8 +2,8 @@
 
 use crate::attr::Attr;
 
-/// Attributes that name it, strongest first; of the root, else of the first span by start that has one.
-pub const TASK: [Attr; 3] = [Attr::PlimsollTaskId, Attr::TaskId, Attr::GenAiTaskId];
+/// The attribute that names it: of the root, else of the first span by start that has one.
+pub const TASK: Attr = Attr::PlimsollTaskId;
 
 /// OpenInference has no attribute for it: there it is a member of `metadata`, which is a JSON object.
 pub const TASK_IN_METADATA: [&str; 3] = ["plimsoll.task.id", "task.id", "task_id"];

@@ -7,6 +7,7 @@ mod browser;
 mod compare;
 mod crash;
 mod fixture;
+mod frameworks;
 mod harness;
 mod import;
 mod lake;

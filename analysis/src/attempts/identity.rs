@@ -1,12 +1,16 @@
 //! What two calls must share to be attempts of one.
 
+use std::hash::BuildHasher;
+
 use plimsoll_schemas::{Attr, SpanId};
+use rustc_hash::FxBuildHasher;
 
 use crate::calls::{Call, Target};
+use crate::present::AttrSet;
 use crate::trace::Trace;
 
 /// Calls that differ in it are never attempts of one logical call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Identity<'a> {
     /// The caller says by a key that it is one thing, wherever it calls from.
     Key { target: Target<'a>, key: &'a str },
@@ -23,9 +27,27 @@ pub(crate) enum Identity<'a> {
     },
 }
 
+/// What any identity is made of, besides the place and the target.
+const TELLING: AttrSet = AttrSet::of(&[
+    Attr::IdempotencyKey,
+    Attr::HttpIdempotencyKey,
+    Attr::TemporalActivityId,
+    Attr::MessagingMessageId,
+    Attr::GenAiToolCallId,
+    Attr::UrlPath,
+    Attr::GenAiToolCallArguments,
+]);
+
 impl<'a> Identity<'a> {
     pub fn of(trace: &Trace<'_, 'a>, call: &Call<'a>) -> Self {
         let span = &trace.spans[call.span];
+        let top = &trace.spans[call.top];
+        let parent = trace.parent(call.top).map(|p| trace.spans[p].span_id);
+        // Attempts whose parent is missing are still siblings by its id; roots are nobody's.
+        let parent = parent.or(top.parent_span_id).unwrap_or(top.span_id);
+        if !call.has(trace).meets(TELLING) {
+            return Self::Sibling { parent, target: call.target, request: None, path: None, arguments: None };
+        }
         if let Some(key) = key(trace, call) {
             return Self::Key { target: call.target, key };
         }
@@ -34,12 +56,9 @@ impl<'a> Identity<'a> {
         {
             return Self::Activity { workflow: span.str(Attr::TemporalWorkflowId), activity };
         }
-        let top = &trace.spans[call.top];
-        let parent = trace.parent(call.top).map(|p| trace.spans[p].span_id);
         let message = if call.is_delivery { span.str(Attr::MessagingMessageId) } else { None };
         Self::Sibling {
-            // Attempts whose parent is missing are still siblings by its id; roots are nobody's.
-            parent: parent.or(top.parent_span_id).unwrap_or(top.span_id),
+            parent,
             target: call.target,
             request: message.or_else(|| call.str(trace, Attr::GenAiToolCallId)),
             path: span.str(Attr::UrlPath),
@@ -50,6 +69,24 @@ impl<'a> Identity<'a> {
     /// Whether it alone makes calls one logical call, however they ended and whether or not they overlap.
     pub fn is_one_call(&self) -> bool {
         !matches!(self, Self::Sibling { .. })
+    }
+}
+
+/// Tells the numbers of those that have one identity, in order, where there are two or more.
+pub(crate) fn shared<'a>(identities: &[Identity<'a>], mut tell: impl FnMut(&Identity<'a>, &[usize])) {
+    // By hash first: most are alone with theirs, and then nothing is compared.
+    let hashes = identities.iter().map(|identity| FxBuildHasher.hash_one(identity));
+    let mut sorted: Vec<(u64, usize)> = hashes.zip(0..).collect();
+    sorted.sort_unstable_by(|a, b| {
+        let by_hash = a.0.cmp(&b.0);
+        by_hash.then_with(|| identities[a.1].cmp(&identities[b.1])).then(a.1.cmp(&b.1))
+    });
+    let is_same = |a: &(u64, usize), b: &(u64, usize)| a.0 == b.0 && identities[a.1] == identities[b.1];
+    let mut same = Vec::new();
+    for chunk in sorted.chunk_by(is_same).filter(|chunk| chunk.len() > 1) {
+        same.clear();
+        same.extend(chunk.iter().map(|(_, number)| *number));
+        tell(&identities[same[0]], &same);
     }
 }
 

@@ -10,6 +10,7 @@ use plimsoll_schemas::{Attr, Outcome};
 use super::{Attempts, tries};
 use crate::calls::Calls;
 use crate::model::GroupSource;
+use crate::present::AttrSet;
 use crate::trace::Trace;
 
 pub(super) fn repeat<'a>(
@@ -18,6 +19,9 @@ pub(super) fn repeat<'a>(
     outcomes: &[Outcome],
     attempts: &mut Attempts<'a>,
 ) {
+    if !trace.has_anywhere.meets(AttrSet::of(&[Attr::GenAiToolCallArguments])) {
+        return;
+    }
     let mut asked: Vec<(&str, &str, usize)> = Vec::new();
     for (c, call) in calls.list.iter().enumerate() {
         let is_first = !attempts.logical.of(c).is_empty();

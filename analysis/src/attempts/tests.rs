@@ -89,8 +89,6 @@ fn another_path_another_tool_call_or_another_parent_is_another_call() {
 fn counters_say_so_themselves() {
     let resent = call(3, 30, 40, 200).with(Attr::HttpResendCount, 1_i64);
     check(&[root(), call(2, 10, 20, 200), resent], &["http_resend_count: 2- +10 3"]);
-    let envoy = call(3, 30, 40, 200).with(Attr::EnvoyRetryCount, "1");
-    check(&[root(), call(2, 10, 20, 503), envoy], &["http_resend_count: 2- +10 3"]);
     let grpc = call(3, 15, 40, 200).with(Attr::PreviousRpcAttempts, 1_i64);
     check(&[root(), call(2, 10, 20, 503), grpc], &["grpc_previous_attempts: 2- 3h"]);
     let delivery = |n, start: i64, count: i64| {
@@ -136,7 +134,7 @@ fn an_activity_is_tried_until_it_succeeds() {
 fn a_call_within_a_call_counts_once() {
     let mcp = |n, start: i64, parent| {
         let call = span(n, start, start + 10).child_of(parent).client().named("MCP send tools/call search");
-        call.with(Attr::McpMethodName, "tools/call")
+        call.with(Attr::McpMethodName, "tools/call").with(Attr::GenAiToolName, "search")
     };
     // Retried inside the wrapper.
     let tool = span(2, 10, 100).child_of(1).tool("search");

@@ -6,97 +6,94 @@ use crate::model::{ClassTimes, Segment};
 use crate::trace::Interval;
 
 /// Scratch space, used for one span after another. Every layer is one merge over sorted lists.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Layers {
-    whole: i64,
-    /// What nothing claimed so far: disjoint and in order.
-    free: Vec<Interval>,
-    rest: Vec<Interval>,
-    taken: Vec<(Interval, TimeClass)>,
+    /// The span's time in order and without gaps. What nothing claimed so far has no class.
+    pieces: Vec<Piece>,
+    next: Vec<Piece>,
 }
 
+type Piece = (Interval, Option<TimeClass>);
+
+/// Pieces of an ordinary span: room for them is made at once.
+const PIECES: usize = 16;
+
 impl Layers {
+    pub fn new() -> Self {
+        Self { pieces: Vec::with_capacity(PIECES), next: Vec::with_capacity(PIECES) }
+    }
+
     pub fn begin(&mut self, span: Interval) {
-        self.whole = span.start;
-        self.free.clear();
-        self.taken.clear();
+        self.pieces.clear();
         if span.len() > 0 {
-            self.free.push(span);
+            self.pieces.push((span, None));
         }
     }
 
     /// Gives `class` what is still free of the claims, which are disjoint and in order. Returns how much that was.
+    #[inline]
     pub fn take(&mut self, class: TimeClass, claims: &[Interval]) -> i64 {
-        if claims.is_empty() {
-            return 0;
-        }
-        self.rest.clear();
+        if claims.is_empty() { 0 } else { self.lay(class, claims) }
+    }
+
+    fn lay(&mut self, class: TimeClass, mut claims: &[Interval]) -> i64 {
+        self.next.clear();
         let mut taken = 0;
-        let mut next = 0;
-        for free in &self.free {
-            let mut at = free.start;
-            while let Some(claim) = claims.get(next).filter(|claim| claim.start < free.end) {
-                let got = Interval { start: claim.start.max(at), end: claim.end.min(free.end) };
+        for &(piece, owner) in &self.pieces {
+            let mut at = piece.start;
+            while let (None, [claim, later @ ..]) = (owner, claims)
+                && claim.start < piece.end
+            {
+                let got = claim.clip(Interval { start: at, end: piece.end });
                 if got.len() > 0 {
-                    if got.start > at {
-                        self.rest.push(Interval { start: at, end: got.start });
-                    }
-                    self.taken.push((got, class));
+                    keep(&mut self.next, at, got.start, None);
+                    self.next.push((got, Some(class)));
                     taken += got.len();
                     at = got.end;
                 }
-                if claim.end > free.end {
+                if claim.end > piece.end {
                     break;
                 }
-                next += 1;
+                claims = later;
             }
-            if at < free.end {
-                self.rest.push(Interval { start: at, end: free.end });
-            }
+            keep(&mut self.next, at, piece.end, owner);
         }
-        std::mem::swap(&mut self.free, &mut self.rest);
+        std::mem::swap(&mut self.pieces, &mut self.next);
         taken
     }
 
     /// Gives `class` the first `budget` nanoseconds that are free.
     pub fn take_first(&mut self, class: TimeClass, mut budget: i64) {
-        let mut used = 0;
-        for free in &mut self.free {
-            let got = Interval { start: free.start, end: free.start + free.len().min(budget) };
-            if got.len() > 0 {
-                self.taken.push((got, class));
-            }
-            budget -= got.len();
-            free.start = got.end;
-            if free.len() > 0 {
-                break;
-            }
-            used += 1;
+        self.next.clear();
+        for &(piece, owner) in &self.pieces {
+            let got = if owner.is_none() { piece.len().min(budget) } else { 0 };
+            keep(&mut self.next, piece.start, piece.start + got, Some(class));
+            keep(&mut self.next, piece.start + got, piece.end, owner);
+            budget -= got;
         }
-        self.free.drain(..used);
+        std::mem::swap(&mut self.pieces, &mut self.next);
     }
 
     /// The partition, the remainder being of class `residual`.
-    pub fn finish(&mut self, residual: TimeClass) -> (Vec<Segment>, ClassTimes) {
-        self.taken.extend(self.free.drain(..).map(|free| (free, residual)));
-        self.taken.sort_unstable_by_key(|(interval, _)| interval.start);
-        self.taken.dedup_by(|next, last| {
-            let continues = next.1 == last.1;
-            if continues {
-                last.0.end = next.0.end;
-            }
-            continues
-        });
+    pub fn finish(&self, residual: TimeClass) -> (Vec<Segment>, ClassTimes) {
         let mut times = ClassTimes::default();
-        let segments = self
-            .taken
-            .iter()
-            .map(|(interval, class)| {
-                let duration = DurationNs(interval.len());
-                times.add(*class, duration);
-                Segment { class: *class, offset: DurationNs(interval.start - self.whole), duration }
-            })
-            .collect();
+        let mut segments: Vec<Segment> = Vec::with_capacity(self.pieces.len());
+        let begin = self.pieces.first().map_or(0, |(first, _)| first.start);
+        for (piece, owner) in &self.pieces {
+            let class = owner.unwrap_or(residual);
+            let duration = DurationNs(piece.len());
+            times.add(class, duration);
+            match segments.last_mut() {
+                Some(last) if last.class == class => last.duration += duration,
+                _ => segments.push(Segment { class, offset: DurationNs(piece.start - begin), duration }),
+            }
+        }
         (segments, times)
+    }
+}
+
+fn keep(pieces: &mut Vec<Piece>, start: i64, end: i64, owner: Option<TimeClass>) {
+    if start < end {
+        pieces.push((Interval { start, end }, owner));
     }
 }

@@ -10,8 +10,10 @@ use super::Evidence;
 use crate::model::ClassTimes;
 use crate::trace::Interval;
 
+const CLASSES: usize = TimeClass::ALL.len();
+
 /// What the run is doing while several of its spans do different things: the first of these.
-const PRECEDENCE: [TimeClass; TimeClass::ALL.len()] = [
+const PRECEDENCE: [TimeClass; CLASSES] = [
     TimeClass::Compute,
     TimeClass::Load,
     TimeClass::Transit,
@@ -21,14 +23,35 @@ const PRECEDENCE: [TimeClass; TimeClass::ALL.len()] = [
     TimeClass::Blocked,
 ];
 
+/// The place of each class in [`PRECEDENCE`].
+const RANK: [u8; CLASSES] = {
+    let mut ranks = [0; CLASSES];
+    let mut rank = 0;
+    while rank < CLASSES {
+        ranks[PRECEDENCE[rank] as usize] = rank as u8;
+        rank += 1;
+    }
+    ranks
+};
+
+/// The rank of a span that has not begun, or has ended.
+const ABSENT: u8 = CLASSES as u8;
+
 /// Scratch space, used for one run after another.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sweep {
-    /// When something of a class begins (+1) or ends (-1).
-    changes: Vec<(i64, i32, TimeClass)>,
+    /// When a member goes over from one class to another, by their ranks.
+    changes: Vec<(i64, u8, u8)>,
 }
 
+/// Changes of an ordinary run: room for them is made at once.
+const CHANGES: usize = 64;
+
 impl Sweep {
+    pub fn new() -> Self {
+        Self { changes: Vec::with_capacity(CHANGES) }
+    }
+
     /// Sums to the length of `whole`, which begins with the first member's wait and ends with the last member's end.
     pub fn partition(
         &mut self,
@@ -46,35 +69,38 @@ impl Sweep {
         self.changes.clear();
         for i in first.into_iter().chain(second).chain(members) {
             let span = of.trace.times[i];
+            let mut doing = ABSENT;
+            let mut change = |time, to| self.changes.push((time, std::mem::replace(&mut doing, to), to));
             let enqueued = span.start.saturating_sub(of.waits[i].before);
-            self.add(TimeClass::Queue, Interval { start: enqueued, end: span.start });
-            for segment in &of.partitions[i].segments {
-                let from = span.start + segment.offset.0;
-                self.add(segment.class, Interval { start: from, end: from + segment.duration.0 });
+            if enqueued < span.start {
+                change(enqueued, RANK[TimeClass::Queue as usize]);
             }
+            for segment in &of.partitions[i].segments {
+                change(span.start + segment.offset.0, RANK[segment.class as usize]);
+            }
+            change(span.end, ABSENT);
         }
-        self.changes.sort_unstable();
+        self.changes.sort_unstable_by_key(|change| change.0);
         self.sum(whole, if is_retried { TimeClass::Backoff } else { TimeClass::Unattributed })
-    }
-
-    fn add(&mut self, class: TimeClass, interval: Interval) {
-        if interval.len() > 0 {
-            self.changes.push((interval.start, 1, class));
-            self.changes.push((interval.end, -1, class));
-        }
     }
 
     fn sum(&self, whole: Interval, gap: TimeClass) -> ClassTimes {
         let mut times = ClassTimes::default();
-        let mut active = [0_i32; TimeClass::ALL.len()];
+        // How many members are at each class, and as bits at which there is any.
+        let (mut members, mut active) = ([0_i32; CLASSES + 1], 0_u32);
         let mut at = whole.start;
-        for &(time, change, class) in &self.changes {
+        for &(time, from, to) in &self.changes {
             if time > at {
-                let doing = PRECEDENCE.into_iter().find(|c| active[*c as usize] > 0).unwrap_or(gap);
-                times.add(doing, DurationNs(time - at));
+                let doing = PRECEDENCE.get(active.trailing_zeros() as usize).unwrap_or(&gap);
+                times.add(*doing, DurationNs(time - at));
                 at = time;
             }
-            active[class as usize] += change;
+            members[usize::from(to)] += 1;
+            active |= 1 << to;
+            members[usize::from(from)] -= 1;
+            if members[usize::from(from)] == 0 {
+                active &= !(1 << from);
+            }
         }
         // What is left holds spans without any length.
         times.add(gap, DurationNs(whole.end - at));

@@ -39,7 +39,7 @@ fn where_the_root_does_not_know_the_first_that_does_has_it() {
         &[
             root(),
             inference(3, 30).with(Attr::GenAiRequestModel, "m3"),
-            inference(2, 10).with(Attr::LlmModelName, "m2"),
+            inference(2, 10).with(Attr::GenAiRequestModel, "m2"),
         ],
         Some("m2"),
         &[Some("m2"), Some("m2"), Some("m3")],

@@ -1,9 +1,11 @@
-//! Real traces of ten agent frameworks (Langfuse's test data, MIT), each in its own dialect: what is found in them
-//! without any configuration. Where nothing is found the framework's names are no columns yet; that is stated too.
+//! Real traces of ten agent frameworks (Langfuse's test data, MIT), each in its own dialect: what is found in their raw
+//! attributes without any configuration. Where nothing is found (LangGraph by Langfuse's callbacks) there are none: what only
+//! Langfuse knows is for `import` to say.
 
 use std::path::{Path, PathBuf};
 
 use plimsoll_analysis::analyse;
+use plimsoll_schemas::emitters::{self, About, Said};
 use plimsoll_schemas::{Attr, AttrType, DurationNs, Rules, Span, UnixNanos, Value};
 use serde_json::Value as Json;
 
@@ -51,30 +53,30 @@ fn every_framework_in_its_dialect() {
     check("microsoft-agent-2025-12-17", 2, 1, (293, 106));
     check("openai-agents-2025-09-30", 2, 1, (140, 44));
     check("pydantic-ai-tools-2025-12-04", 4, 3, (1315, 209));
-    check("vercel-aisdk-2025-11-17", 1, 0, (62, 85));
+    check("vercel-aisdk-2025-11-17", 1, 1, (62, 85));
 }
 
 /// One observation, with its attributes as text.
 struct Read<'j> {
     json: &'j Json,
     service: String,
-    attributes: Vec<(Attr, String)>,
+    scope: String,
+    attributes: Vec<(String, String)>,
 }
 
 impl<'j> Read<'j> {
     fn new(json: &'j Json) -> Self {
         let metadata = unpacked(&json["metadata"]);
         let resource = unpacked(&metadata["resourceAttributes"]);
-        let mut attributes: Vec<(Attr, String)> = match unpacked(&metadata["attributes"]) {
-            Json::Object(map) => {
-                map.iter().filter_map(|(name, value)| Some((Attr::span(name)?, text(value)))).collect()
-            }
+        let attributes = match unpacked(&metadata["attributes"]) {
+            Json::Object(map) => map.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
             _ => Vec::new(),
         };
-        attributes.sort();
-        Self { json, service: text(&resource["service.name"]), attributes }
+        let scope = text(&unpacked(&metadata["scope"])["name"]);
+        Self { json, service: text(&resource["service.name"]), scope, attributes }
     }
 
+    /// The span as the doors make it.
     fn span(&self) -> Span<'_> {
         let id = |field: &str| self.json[field].as_str().and_then(|id| id.parse().ok());
         let mut span: Span<'_> = testing::span(1, 0, 0);
@@ -84,16 +86,30 @@ impl<'j> Read<'j> {
         span.duration = DurationNs(nanos(&self.json["endTime"]) - span.start.0);
         span.name = self.json["name"].as_str().expect("a name");
         span.service = &self.service;
-        let typed = self.attributes.iter().filter_map(|(attr, text)| {
-            let value = match attr.info().kind {
-                AttrType::Keyword | AttrType::Text => Value::Str(text),
-                AttrType::Int => Value::Int(text.parse().ok()?),
-                AttrType::Double => Value::Double(text.parse().ok()?),
-                AttrType::Bool => Value::Bool(text.parse().ok()?),
-            };
-            Some((*attr, value))
+        let mut said = Said::default();
+        for (name, text) in &self.attributes {
+            let Some(key) = emitters::key(name) else { continue };
+            let operation = key.column == Some(Attr::GenAiOperationName);
+            let kept = key.column.filter(|_| !operation);
+            if let Some(attr) = kept {
+                let value = match attr.info().kind {
+                    AttrType::Keyword | AttrType::Text => Some(Value::Str(text)),
+                    AttrType::Int => text.parse().ok().map(Value::Int),
+                    AttrType::Double => text.parse().ok().map(Value::Double),
+                    AttrType::Bool => text.parse().ok().map(Value::Bool),
+                };
+                span.attributes.extend(value.map(|value| (attr, value)));
+            }
+            said.note(key, Value::Str(text), kept.is_some());
+        }
+        let about = About { scope: &self.scope, name: span.name };
+        said.resolve(about, |attr, value| {
+            let is_free = span.attributes.get(attr).is_none();
+            if is_free {
+                span.attributes.insert(attr, value);
+            }
+            is_free
         });
-        span.attributes = typed.collect();
         span
     }
 }

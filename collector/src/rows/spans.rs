@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::DataType;
+use plimsoll_schemas::emitters::{self, About, Said};
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Attr, SpanId, SpanKind, StatusCode, TraceId, UnixNanos};
+use plimsoll_schemas::{Attr, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value};
 use plimsoll_store::{DecodeError, Decoded, RecordMeta};
 use rustc_hash::FxHashSet;
 
@@ -59,6 +60,9 @@ struct Rows<'a> {
     flags: Vec<Option<i32>>,
     promoted: Promoted<'a>,
     attributes: Remainder,
+    /// What the emitter said in other words, and which columns came of it.
+    said: Said<'a>,
+    normalized: Keyword<'a>,
     resource_attributes: Remainder,
     scope_attributes: Remainder,
     resource_schema_url: Keyword<'a>,
@@ -93,6 +97,8 @@ impl<'a> Rows<'a> {
             flags: Vec::with_capacity(spans),
             promoted: Promoted::with_capacity(spans),
             attributes: Remainder::default(),
+            said: Said::default(),
+            normalized: Keyword::default(),
             resource_attributes: Remainder::default(),
             scope_attributes: Remainder::default(),
             resource_schema_url: Keyword::default(),
@@ -276,6 +282,13 @@ impl<'a> Rows<'a> {
         let [mut dropped, mut dropped_events, mut dropped_links] = span.dropped;
         let mut listed = Listed::default();
         dropped += self.span_attributes(span, row, &mut listed)?;
+        let name = std::str::from_utf8(span.name).unwrap_or_default();
+        let scope_name = match &scope.name {
+            Cow::Borrowed(name) => name,
+            Cow::Owned(_) => "",
+        };
+        self.normalize(row, About { scope: scope_name, name });
+        self.attributes.end();
         let mut evaluations = Vec::new();
         dropped_events += self.events.push(&span.events, &mut self.notes, &mut evaluations)?;
         let target =
@@ -312,6 +325,7 @@ impl<'a> Rows<'a> {
         listed: &mut Listed<'a>,
     ) -> Result<u32, WireError> {
         let mut dropped = 0;
+        let mut has_operation = false;
         for (i, entry) in span.attributes.iter().enumerate() {
             let (key, value) = key_value(entry)?;
             if i >= ATTRIBUTES_MAX {
@@ -319,10 +333,26 @@ impl<'a> Rows<'a> {
                 continue;
             }
             let key = text(key, &mut self.notes);
-            if let Some(attr) = Attr::span(&key)
-                && self.promoted.put(row, attr, value, &mut self.notes)
-            {
-                continue;
+            if let Some(known) = emitters::key(&key) {
+                let own = known.column.filter(|attr| *attr != Attr::GenAiOperationName);
+                let is_kept = own.is_some_and(|attr| self.promoted.put(row, attr, value, &mut self.notes));
+                if !known.says.is_empty()
+                    && let Some(value) = said(value)
+                {
+                    let is_operation = known.column == Some(Attr::GenAiOperationName);
+                    let is_word = matches!(value, Value::Str(word) if !word.is_empty());
+                    // Its column waits for what the span as a whole amounts to; a second one is kept as it is.
+                    if is_operation && is_word && !std::mem::replace(&mut has_operation, true) {
+                        self.said.note(known, value, is_kept);
+                        continue;
+                    }
+                    if !is_operation {
+                        self.said.note(known, value, is_kept);
+                    }
+                }
+                if is_kept {
+                    continue;
+                }
             }
             listed.note(&key, value);
             match value.text(&mut self.notes)? {
@@ -332,8 +362,29 @@ impl<'a> Rows<'a> {
                 }
             }
         }
-        self.attributes.end();
         Ok(dropped)
+    }
+
+    /// Puts what the span says in other words than the conventions' into the conventions' columns.
+    fn normalize(&mut self, row: usize, about: About<'a>) {
+        let mut said = std::mem::take(&mut self.said);
+        let (promoted, notes) = (&mut self.promoted, &mut self.notes);
+        let aside = said.resolve(about, |attr, value| {
+            let value = match value {
+                Value::Str(text) => Any::Str(text.as_bytes()),
+                Value::Int(n) => Any::Int(n),
+                Value::Double(x) => Any::Double(x),
+                Value::Bool(b) => Any::Bool(b),
+            };
+            promoted.put(row, attr, value, notes)
+        });
+        if let Some(operation) = aside {
+            self.attributes.entry(Attr::GenAiOperationName.info().name, operation, 's');
+        }
+        let added: Vec<&str> = said.added().iter().map(|attr| attr.info().name).collect();
+        self.normalized.push((!added.is_empty()).then(|| added.join(",").into()));
+        said.clear();
+        self.said = said;
     }
 
     fn finish(mut self, meta: &RecordMeta) -> Result<Decoded, DecodeError> {
@@ -376,9 +427,11 @@ impl<'a> Rows<'a> {
         columns.extend((0..5).map(|_| nulls.of(&keyword)));
         columns.extend([nulls.of(&DataType::Int64), nulls.of(&keyword), nulls.of(&DataType::Int32)]);
         columns.extend(self.promoted.finish(rows, &mut nulls));
+        let mut normalized = Some(self.normalized.finish(rows));
         for remainder in [self.attributes, self.resource_attributes, self.scope_attributes] {
             let (map, types) = remainder.finish();
             columns.extend([map, as_keyword(&types)]);
+            columns.extend(normalized.take());
         }
         columns.extend([self.resource_schema_url.finish(rows), self.scope_schema_url.finish(rows)]);
         columns.extend([self.events.finish(), self.links.finish()]);
@@ -403,6 +456,17 @@ fn session_of(span: &SpanFields<'_>) -> Option<String> {
     sessions.into_iter().find_map(|(_, value)| match value {
         Any::Str(id) if !id.is_empty() => Some(text(id, &mut Notes::default()).into_owned()),
         _ => None,
+    })
+}
+
+/// A value from which something may be read; lists and maps are read by nobody.
+fn said(value: Any<'_>) -> Option<Value<'_>> {
+    Some(match value {
+        Any::Str(text) => Value::Str(std::str::from_utf8(text).ok()?),
+        Any::Int(n) => Value::Int(n),
+        Any::Double(x) => Value::Double(x),
+        Any::Bool(b) => Value::Bool(b),
+        _ => return None,
     })
 }
 

@@ -130,8 +130,11 @@ fn of_observation(json: &Value, trace: Option<&Value>, sink: &mut Sink<'_>) -> R
     sink(Item::Spans(build::resource_spans(&resource, (&scope_name, &scope_version), vec![span.finish()])))
 }
 
-/// Langfuse keeps attributes as text: what reads as a number under a name that counts is one again.
+/// Langfuse keeps attributes as text, but takes JSON apart: what reads as a number is one again, and an object is text.
 fn typed(value: Value) -> Value {
+    if value.is_object() {
+        return value.to_string().into();
+    }
     let Value::String(text) = &value else { return value };
     if text.len() > 24 || !text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
         return value;
@@ -150,32 +153,12 @@ fn is_written_so(number: &serde_json::Number, text: &str) -> bool {
 
 /// What only Langfuse knows, where the attributes are silent.
 fn fill_in(span: &mut Span, json: &Value, metadata: Map<String, Value>) {
-    let kind = get(json, &["type"]).unwrap_or("SPAN");
-    span.fill("langfuse.observation.type", kind.to_lowercase());
-    let says_operation = [
-        "gen_ai.operation.name",
-        "openinference.span.kind",
-        "traceloop.span.kind",
-        "mcp.method.name",
-        "ai.operationId",
-    ]
-    .iter()
-    .any(|key| span.attributes.contains_key(*key));
-    let operation = match kind {
-        "GENERATION" => Some("chat"),
-        "EMBEDDING" => Some("embeddings"),
-        "TOOL" => Some("execute_tool"),
-        "AGENT" => Some("invoke_agent"),
-        "RETRIEVER" => Some("retrieval"),
-        _ => None,
+    let kind = match get(json, &["type"]).unwrap_or("SPAN") {
+        // LangChain hands a tool its `inputs` as such; older exports have no kind for it.
+        "SPAN" if metadata.contains_key("langgraph_node") && metadata.contains_key("inputs") => "TOOL",
+        kind => kind,
     };
-    if let (false, Some(operation)) = (says_operation, operation) {
-        span.set("gen_ai.operation.name", operation);
-        if operation == "execute_tool" {
-            let name = span.name.clone();
-            span.fill("gen_ai.tool.name", name);
-        }
-    }
+    span.fill("langfuse.observation.type", kind.to_lowercase());
     if kind == "GENERATION" || kind == "EMBEDDING" {
         if let Some(model) = get(json, &["model"]) {
             let known = ["gen_ai.request.model", "gen_ai.response.model", "llm.model_name"];
@@ -240,8 +223,7 @@ fn say_content(span: &mut Span, json: &Value, kind: &str) {
         Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         other => Some(other.to_string()),
     };
-    let is_tool =
-        kind == "TOOL" || span.attributes.get("gen_ai.operation.name") == Some(&"execute_tool".into());
+    let is_tool = kind == "TOOL";
     if let Some(input) = content(&json["input"]) {
         if is_tool && !ARGUMENTS.iter().any(|key| span.attributes.contains_key(*key)) {
             span.set("gen_ai.tool.call.arguments", input);

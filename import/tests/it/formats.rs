@@ -123,7 +123,7 @@ fn langfuse_keeps_raw_attributes_and_fills_in_the_rest() {
     for (key, value) in [
         ("gen_ai.usage.input_tokens", json!("12")),
         ("build", json!("007")),
-        ("gen_ai.operation.name", json!("chat")),
+        ("langfuse.observation.type", json!("generation")),
         ("gen_ai.request.model", json!("gpt-x")),
         ("session.id", json!("s-1")),
         ("langfuse.metadata.thread", json!("t-1")),
@@ -133,7 +133,7 @@ fn langfuse_keeps_raw_attributes_and_fills_in_the_rest() {
     assert_eq!(attribute(llm, "gen_ai.usage.output_tokens"), None, "its own words on usage stand alone");
     assert_eq!(llm["status"]["message"], "rate limit");
     let (tool, _) = &got.spans[1];
-    assert_eq!(attribute(tool, "gen_ai.tool.name"), Some(&json!("search")));
+    assert_eq!(attribute(tool, "langfuse.observation.type"), Some(&json!("tool")));
     assert_eq!(tool["endTimeUnixNano"], tool["startTimeUnixNano"]);
     let [helpful, tone] = got.verdicts.as_slice() else { panic!("{:?}", got.verdicts) };
     assert_eq!(

@@ -87,10 +87,11 @@ fn span(spans: &[Span<'_>], analysis: &TraceAnalysis<'_>, index: usize) -> Value
         "attempt": of.attempt.map(|(_, ordinal)| ordinal),
         "group_id": of.attempt.and_then(|(g, _)| group_id(&analysis.groups[g], spans)).map(|id| id.to_string()),
         "flags": flags(of), "depth": of.depth,
+        "operation": span.str(Attr::GenAiOperationName), "provider": span.str(Attr::GenAiProviderName),
         "model": span.str(Attr::GenAiRequestModel).or_else(|| span.str(Attr::GenAiResponseModel)),
-        "tool": span.str(Attr::GenAiToolName).or_else(|| span.str(Attr::ToolName)),
-        "input_tokens": span.int(Attr::GenAiUsageInputTokens).or_else(|| span.int(Attr::GenAiUsagePromptTokens)),
-        "output_tokens": span.int(Attr::GenAiUsageOutputTokens).or_else(|| span.int(Attr::GenAiUsageCompletionTokens)),
+        "agent": span.str(Attr::GenAiAgentName), "tool": span.str(Attr::GenAiToolName),
+        "input_tokens": span.int(Attr::GenAiUsageInputTokens),
+        "output_tokens": span.int(Attr::GenAiUsageOutputTokens),
         "events": span.events.len(), "links": span.links.len(),
     });
     for class in TimeClass::ALL {

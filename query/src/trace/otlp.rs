@@ -155,7 +155,10 @@ impl Columns<'_> {
 
     fn promoted(&self, scope: Scope, row: usize, out: &mut Vec<Value>) -> Result<(), QueryError> {
         use plimsoll_schemas::AttrType;
-        for attr in Attr::ALL.iter().filter(|a| a.info().scope == scope) {
+        let normalized = self.text("normalized_attributes", row)?.unwrap_or_default();
+        // A document has what was sent; what it amounts to is the analysis's.
+        let sent = |name: &str| scope == Scope::Resource || normalized.split(',').all(|other| other != name);
+        for attr in Attr::ALL.iter().filter(|a| a.info().scope == scope && sent(a.info().name)) {
             let info = attr.info();
             let array = self.array(info.column)?;
             if array.is_null(row) {

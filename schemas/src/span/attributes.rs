@@ -28,8 +28,15 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// Inlined as far as the bit, which is most often the answer.
+    #[inline]
     pub fn get(&self, attr: Attr) -> Option<Value<'a>> {
-        self.has(attr).then(|| self.list[self.rank(attr)].1)
+        if self.has(attr) { Some(self.at(attr)) } else { None }
+    }
+
+    /// Of an attribute that is there.
+    fn at(&self, attr: Attr) -> Value<'a> {
+        self.list[self.rank(attr)].1
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &(Attr, Value<'a>)> {
@@ -37,10 +44,12 @@ impl<'a> Attributes<'a> {
     }
 
     /// Which are there, by their numbers.
+    #[inline]
     pub fn present(&self) -> u128 {
         self.present
     }
 
+    #[inline]
     fn has(&self, attr: Attr) -> bool {
         self.present & bit(attr) != 0
     }

@@ -43,11 +43,11 @@ GROUP BY c.tool ORDER BY traces DESC, c.tool"
             editions: format!(
                 "WITH verdict_of AS (SELECT tenant, trace_id, bool_and(pass) AS passed FROM latest_verdicts WHERE pass IS NOT NULL GROUP BY tenant, trace_id),
 served AS (
-  SELECT tenant, trace_id, coalesce(gen_ai_tool_name, tool_name) AS tool, coalesce(mcp_server_name, service_name) AS server,
+  SELECT tenant, trace_id, gen_ai_tool_name AS tool, coalesce(mcp_server_name, service_name) AS server,
     mcp_server_version AS version, mcp_tool_schema_digest AS schema_digest, mcp_auth_kind AS auth_kind, start_unix_nano,
     status_code = 'error' OR error_type IS NOT NULL AS failed
   FROM spans
-  WHERE coalesce(gen_ai_tool_name, tool_name) IS NOT NULL AND (kind = 'server' OR mcp_server_name IS NOT NULL) AND {spans}
+  WHERE gen_ai_tool_name IS NOT NULL AND (kind = 'server' OR mcp_server_name IS NOT NULL) AND {spans}
 )
 SELECT tool, server, version, schema_digest, auth_kind, count(*) AS calls, count(*) FILTER (WHERE failed) AS failed,
   count(*) FILTER (WHERE passed IS NOT NULL) AS judged, count(*) FILTER (WHERE NOT passed) AS judged_wrong,
@@ -77,8 +77,8 @@ FROM (
   count(DISTINCT trace_id) FILTER (WHERE definitions > 0) AS requests, sum(definitions) AS characters,
   sum(input_tokens) FILTER (WHERE definitions > 0) AS input_tokens
 FROM (SELECT trace_id, length(coalesce(attr(attributes, 'gen_ai.tool.definitions'), attr(attributes, 'llm.tools'))) AS definitions,
-    coalesce(gen_ai_usage_input_tokens, gen_ai_usage_prompt_tokens, llm_token_count_prompt) AS input_tokens
-  FROM spans WHERE (gen_ai_operation_name = 'chat' OR openinference_span_kind = 'LLM') AND {spans})"
+    gen_ai_usage_input_tokens AS input_tokens
+  FROM spans WHERE gen_ai_operation_name IN ('chat', 'generate_content', 'text_completion') AND {spans})"
             ),
         }
     }
