@@ -124,24 +124,23 @@ impl Rollup {
     /// The first pass: what the last process left, as far as the tables hold it.
     async fn begin(&self, state: &QueryState, view: &View, pass: &mut Pass) -> Result<Coverage, QueryError> {
         let mut held: BTreeMap<Digest, Rolled> = BTreeMap::new();
-        for (table, width) in [(Table::StageMinutes, MINUTE_NS), (Table::StageHours, HOUR_NS)] {
+        for table in [Table::StageMinutes, Table::StageHours] {
+            // By the hour for minutes too: more than there are do no harm, and years of them are few.
             let sql = format!(
-                "SELECT coalesce(objective, '') AS objective, start_unix_nano / {width} AS at, max(revision) AS revision
+                "SELECT coalesce(objective, '') AS objective, start_unix_nano / {HOUR_NS} AS hour, max(revision) AS revision
 FROM {} GROUP BY 1, 2",
                 every_revision(table)
             );
-            let mut stretches: BTreeMap<Digest, Vec<(i64, i64)>> = BTreeMap::new();
+            let mut hours: BTreeMap<Digest, Vec<(i64, i64)>> = BTreeMap::new();
             for row in state.objects(view, &sql).await? {
                 let number = |column: &str| row.get(column).and_then(serde_json::Value::as_i64).unwrap_or(0);
                 let digest = row.get("objective").and_then(|o| o.as_str()).unwrap_or_default();
-                let (at, wide) = (number("at"), width / MINUTE_NS);
-                stretches.entry(digest.to_owned()).or_default().push((at * wide, (at + 1) * wide));
+                let start = number("hour") * HOUR_MINUTES;
+                hours.entry(digest.to_owned()).or_default().push((start, start + HOUR_MINUTES));
                 pass.revision = pass.revision.max(number("revision"));
             }
-            for (digest, stretches) in stretches {
-                let rolled = held.entry(digest).or_default();
-                let of = if width == HOUR_NS { &mut rolled.hours } else { &mut rolled.minutes };
-                *of = stretches.into_iter().collect();
+            for (digest, hours) in hours {
+                *held.entry(digest).or_default().of_mut(table) = hours.into_iter().collect();
             }
         }
         let coverage = Coverage::load(&self.home).without_lost(&held);
@@ -178,8 +177,7 @@ FROM {} GROUP BY 1, 2",
             self.replace(state, view, Table::StageMinutes, &missing, stretch, &[sql], pass).await?;
         }
         for digest in &missing {
-            let rolled = coverage.rolled_mut(digest);
-            rolled.minutes = rolled.minutes.union(stretch);
+            coverage.rolled_mut(digest).add(Table::StageMinutes, stretch);
         }
         let hours: Vec<(&Digest, Minutes)> = judges
             .keys()
@@ -199,8 +197,7 @@ FROM {} GROUP BY 1, 2",
             self.replace(state, &view, Table::StageHours, &of, &all, &sql, pass).await?;
         }
         for (digest, hours) in hours {
-            let rolled = coverage.rolled_mut(digest);
-            rolled.hours = rolled.hours.union(&hours);
+            coverage.rolled_mut(digest).add(Table::StageHours, &hours);
         }
         Ok(())
     }
@@ -218,14 +215,10 @@ FROM {} GROUP BY 1, 2",
         pass: &mut Pass,
     ) -> Result<(), QueryError> {
         let held = pass.held.get_or_insert_default();
-        let part = |rolled: &Rolled| match table {
-            Table::StageHours => rolled.hours.clone(),
-            _ => rolled.minutes.clone(),
-        };
         let before = digests
             .iter()
             .filter_map(|digest| held.get(*digest))
-            .fold(Minutes::default(), |all, rolled| all.union(&part(rolled)))
+            .fold(Minutes::default(), |all, rolled| all.union(rolled.of(table)))
             .intersection(stretch);
         // Unlike any before, also where nothing was logged in between.
         pass.revision = (pass.revision + 1).max(i64::try_from(view.snapshot.wal_seq).unwrap_or(i64::MAX));
@@ -244,11 +237,7 @@ FROM (SELECT DISTINCT tenant, objective, start_unix_nano FROM {}
         }
         // First: a failure half-way leaves rows behind.
         for digest in digests {
-            let rolled = held.entry((*digest).clone()).or_default();
-            match table {
-                Table::StageHours => rolled.hours = rolled.hours.union(stretch),
-                _ => rolled.minutes = rolled.minutes.union(stretch),
-            }
+            held.entry((*digest).clone()).or_default().add(table, stretch);
         }
         for sql in statements {
             for batch in state.ours(view, sql).await?.batches {

@@ -155,8 +155,12 @@ async fn roll_up(state: Weak<Inner>) {
         tokio::time::sleep(every).await;
         let Some(inner) = state.upgrade() else { return };
         let state = QueryState { inner };
+        let mut began = Instant::now();
         let mut rolled = state.roll_up().await;
         while rolled.as_ref().is_ok_and(|stretches| *stretches == STRETCHES_PER_PASS) {
+            // A backlog takes half of the time, so that it leaves room for others.
+            tokio::time::sleep(began.elapsed()).await;
+            began = Instant::now();
             rolled = state.roll_up().await;
         }
         if let Err(error) = rolled {

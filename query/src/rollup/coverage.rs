@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use plimsoll_schemas::objective::Objective;
+use plimsoll_schemas::table::Table;
 use plimsoll_store::StoreError;
 use plimsoll_store::files::{OsFiles, replace};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,21 @@ pub struct Rolled {
     pub minutes: Minutes,
     /// Whole hours.
     pub hours: Minutes,
+}
+
+impl Rolled {
+    pub fn of(&self, table: Table) -> &Minutes {
+        if table == Table::StageHours { &self.hours } else { &self.minutes }
+    }
+
+    pub fn of_mut(&mut self, table: Table) -> &mut Minutes {
+        if table == Table::StageHours { &mut self.hours } else { &mut self.minutes }
+    }
+
+    pub fn add(&mut self, table: Table, stretch: &Minutes) {
+        let of = self.of_mut(table);
+        *of = of.union(stretch);
+    }
 }
 
 /// From where an answer over a stretch of time is read.
@@ -105,10 +121,9 @@ impl Coverage {
     pub fn without_lost(mut self, held: &BTreeMap<Digest, Rolled>) -> Self {
         self.of.retain(|digest, rolled| {
             let held = held.get(digest);
-            let is_there = |part: fn(&Rolled) -> &Minutes| {
-                part(rolled).is_empty() || held.is_some_and(|held| !part(held).is_empty())
-            };
-            is_there(|rolled| &rolled.minutes) && is_there(|rolled| &rolled.hours)
+            [Table::StageMinutes, Table::StageHours].into_iter().all(|table| {
+                rolled.of(table).is_empty() || held.is_some_and(|held| !held.of(table).is_empty())
+            })
         });
         self
     }

@@ -51,22 +51,18 @@ impl Minutes {
 
     /// The minutes of every hour of which a minute is in the set.
     pub fn hours(&self) -> Self {
-        let up = |minute: i64| -(-minute).div_euclid(HOUR_MINUTES) * HOUR_MINUTES;
-        let down = |minute: i64| minute.div_euclid(HOUR_MINUTES) * HOUR_MINUTES;
-        Self::from_iter(self.0.iter().map(|(start, end)| (down(*start), up(*end))))
+        Self::from_iter(self.0.iter().map(|(start, end)| (hour_of(*start), hour_from(*end))))
     }
 
     /// The minutes of every hour that is in the set as a whole.
     pub fn whole_hours(&self) -> Self {
-        let up = |minute: i64| -(-minute).div_euclid(HOUR_MINUTES) * HOUR_MINUTES;
-        let down = |minute: i64| minute.div_euclid(HOUR_MINUTES) * HOUR_MINUTES;
-        Self::from_iter(self.0.iter().map(|(start, end)| (up(*start), down(*end))))
+        Self::from_iter(self.0.iter().map(|(start, end)| (hour_from(*start), hour_of(*end))))
     }
 
     /// The minutes of the set in the last hour that has any; and when that hour starts.
     pub fn last_hour(&self) -> Option<(i64, Self)> {
         let (_, end) = self.0.last()?;
-        let hour = (end - 1).div_euclid(HOUR_MINUTES) * HOUR_MINUTES;
+        let hour = hour_of(end - 1);
         Some((hour, self.intersection(&Self::of(hour, hour + HOUR_MINUTES))))
     }
 
@@ -91,6 +87,16 @@ impl Minutes {
         }
         Self::from_iter(ranges)
     }
+}
+
+/// The first minute of its hour.
+fn hour_of(minute: i64) -> i64 {
+    minute.div_euclid(HOUR_MINUTES) * HOUR_MINUTES
+}
+
+/// The first minute of an hour from there on.
+fn hour_from(minute: i64) -> i64 {
+    hour_of(minute + HOUR_MINUTES - 1)
 }
 
 impl FromIterator<(i64, i64)> for Minutes {

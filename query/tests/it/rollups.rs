@@ -214,8 +214,8 @@ async fn history(seed: u64) {
     let mut history = History { dice: Dice(seed), traces: Vec::new() };
     let mut fleet = Fleet::empty(OBJECTIVES).await;
     let mut rolled = 0;
-    for _ in 0..5 {
-        for _ in 0..6 {
+    for _ in 0..4 {
+        for _ in 0..8 {
             history.request(&fleet).await;
         }
         history.more(&fleet).await;
