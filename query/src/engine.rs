@@ -31,6 +31,7 @@ use crate::error::QueryError;
 use crate::functions;
 use crate::guard;
 use crate::options::QueryOptions;
+use crate::rollup::coverage::Coverage;
 use crate::tables::catalog::{Computed, Lake};
 use crate::tables::{CATALOG, LakeSchema, SCHEMA};
 
@@ -44,6 +45,8 @@ const BATCHES_AHEAD: usize = 2;
 pub struct View {
     pub snapshot: Arc<Snapshot>,
     pub tenant: Option<Tenant>,
+    /// What of the rollups may be read; taken before the snapshot.
+    pub rolled: Arc<Coverage>,
     /// The log's sequence from which on spans of traces may lie that did not settle.
     pub unsettled_from: Option<u64>,
 }
@@ -197,6 +200,12 @@ impl Engine {
             drop((snapshot, permit));
         });
         Rows::open(receiver, task).await
+    }
+
+    /// Does work of this crate's own among the queries.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), QueryError> {
+        self.runtime()?.spawn(work);
+        Ok(())
     }
 
     fn runtime(&self) -> Result<&Runtime, QueryError> {

@@ -8,6 +8,7 @@ use plimsoll_schemas::objective::Objective;
 use super::{Analysis, GroupKey};
 use crate::error::QueryError;
 use crate::filter::{self, Over, quote};
+use crate::rollup::coverage::within;
 
 /// What a run is told apart by: one run may be spoken of by several objectives.
 const RUN: &str = "ordinal, tenant, trace_id, root_span_id";
@@ -21,7 +22,15 @@ pub fn runs_sql(
     asked: &Analysis,
     from_unix_nano: i64,
 ) -> Result<Option<String>, QueryError> {
-    let within = format!("start_unix_nano >= {from_unix_nano} AND start_unix_nano < {}", asked.range.end.0);
+    runs_within_sql(objectives, asked, &within([(from_unix_nano, asked.range.end.0)]))
+}
+
+/// The same of the runs of which a condition on `start_unix_nano` holds.
+pub fn runs_within_sql(
+    objectives: &[Objective],
+    asked: &Analysis,
+    within: &str,
+) -> Result<Option<String>, QueryError> {
     let mut stages: Vec<String> = objectives.iter().filter_map(|o| o.stage.as_deref().map(quote)).collect();
     stages.sort_unstable();
     stages.dedup();
@@ -34,7 +43,7 @@ pub fn runs_sql(
         let filter = filter::sql(&asked.filter, Over::StageRuns)?;
         tables.push(format!(
             "stage_candidates AS (
-  SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, span_ids, response_ids, start_unix_nano, duration_ns
+  SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, span_ids, response_ids, start_unix_nano, duration_ns, queue_ns, compute_ns
   FROM stage_runs JOIN objectives ON stage = for_stage
   WHERE stage IN ({}) AND {within}{chosen}{filter}
 )",
@@ -55,7 +64,7 @@ pub fn runs_sql(
         let filter = filter::sql(&asked.filter, Over::Traces)?;
         tables.push(format!(
             "request_candidates AS (
-  SELECT {objective}, {KEYS}, 'request' AS stage, root_service AS service, trace_id, root_span_id, session_id, start_unix_nano, duration_ns
+  SELECT {objective}, {KEYS}, 'request' AS stage, root_service AS service, trace_id, root_span_id, session_id, start_unix_nano, duration_ns, path_queue_ns AS queue_ns, path_compute_ns AS compute_ns
   FROM traces JOIN objectives ON for_stage = 'request'
   WHERE {within}{chosen}{filter}
 )"
@@ -77,7 +86,7 @@ pub fn runs_sql(
     }
     let of = |table: &&str| {
         format!(
-            "SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, start_unix_nano, duration_ns FROM {table}"
+            "SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, start_unix_nano, duration_ns, queue_ns, compute_ns FROM {table}"
         )
     };
     let candidates: Vec<String> = candidates.iter().map(of).collect();
@@ -134,7 +143,7 @@ fn on_ids(id: &str, ids: &str, candidates: &str, condition: &str) -> String {
 }
 
 /// The objectives as a relation.
-fn values(objectives: &[Objective]) -> String {
+pub fn values(objectives: &[Objective]) -> String {
     let rows: Vec<String> = objectives
         .iter()
         .enumerate()

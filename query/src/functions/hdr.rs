@@ -1,10 +1,14 @@
 //! `hdr_quantile(value, q)`: a quantile by an HDR histogram, exact to three significant digits, in bounded memory.
+//! Of histograms instead of values it is the quantile of all that they counted.
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+mod histogram;
+pub mod merge;
+
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, TypeSignature, Volatility};
 use datafusion::physical_expr::expressions::Literal;
 use hdrhistogram::Histogram;
 
@@ -19,7 +23,9 @@ pub struct HdrQuantile {
 
 impl Default for HdrQuantile {
     fn default() -> Self {
-        let signature = Signature::exact(vec![DataType::Int64, DataType::Float64], Volatility::Immutable);
+        let of = |what| TypeSignature::Exact(vec![what, DataType::Float64]);
+        let signature =
+            Signature::one_of(vec![of(DataType::Int64), of(DataType::Binary)], Volatility::Immutable);
         Self { signature }
     }
 }
@@ -127,8 +133,13 @@ fn record(histogram: &mut Histogram<u64>, value: u64, count: u64) -> Result<()> 
 
 impl Accumulator for Quantile {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let values: &Int64Array = values[0].as_primitive::<Int64Type>();
-        for value in values.iter().flatten() {
+        if let Some(histograms) = values[0].as_binary_opt::<i32>() {
+            for bytes in histograms.iter().flatten() {
+                histogram::decode(bytes, |value, count| self.sketch.add(value, count))?;
+            }
+            return Ok(());
+        }
+        for value in values[0].as_primitive::<Int64Type>().iter().flatten() {
             // Durations and counts are not negative; a clock that ran backwards counts as zero.
             self.sketch.add(u64::try_from(value).unwrap_or(0), 1)?;
         }
@@ -162,8 +173,10 @@ impl Accumulator for Quantile {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use arrow::array::Int64Array;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn accumulator(q: f64) -> Quantile {
         Quantile { q, sketch: Sketch::Plain(Vec::new()) }
