@@ -43,7 +43,7 @@ pub fn runs_within_sql(
         let filter = filter::sql(&asked.filter, Over::StageRuns)?;
         tables.push(format!(
             "stage_candidates AS (
-  SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, span_ids, response_ids, start_unix_nano, duration_ns, queue_ns, compute_ns
+  SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, span_ids, response_ids, start_unix_nano, duration_ns, deadline_unix_nano, queue_ns, compute_ns
   FROM stage_runs JOIN objectives ON stage = for_stage
   WHERE stage IN ({}) AND {within}{chosen}{filter}
 )",
@@ -64,7 +64,7 @@ pub fn runs_within_sql(
         let filter = filter::sql(&asked.filter, Over::Traces)?;
         tables.push(format!(
             "request_candidates AS (
-  SELECT {objective}, {KEYS}, 'request' AS stage, root_service AS service, trace_id, root_span_id, session_id, start_unix_nano, duration_ns, path_queue_ns AS queue_ns, path_compute_ns AS compute_ns
+  SELECT {objective}, {KEYS}, 'request' AS stage, root_service AS service, trace_id, root_span_id, session_id, start_unix_nano, duration_ns, deadline_unix_nano, path_queue_ns AS queue_ns, path_compute_ns AS compute_ns
   FROM traces JOIN objectives ON for_stage = 'request'
   WHERE {within}{chosen}{filter}
 )"
@@ -86,7 +86,7 @@ pub fn runs_within_sql(
     }
     let of = |table: &&str| {
         format!(
-            "SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, start_unix_nano, duration_ns, queue_ns, compute_ns FROM {table}"
+            "SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, start_unix_nano, duration_ns, deadline_unix_nano, queue_ns, compute_ns FROM {table}"
         )
     };
     let candidates: Vec<String> = candidates.iter().map(of).collect();
@@ -110,7 +110,9 @@ quality AS (
   FROM (SELECT *, {} AS is_named FROM metrics_of) GROUP BY {RUN}
 ),
 facts AS (
-  SELECT c.*, c.outcome = 'ok' AS is_ok, c.threshold_ns IS NULL OR c.duration_ns <= c.threshold_ns AS in_time,
+  SELECT c.*, c.outcome = 'ok' AS is_ok, 
+    (c.threshold_ns IS NULL OR c.duration_ns <= c.threshold_ns)
+      AND (c.deadline_unix_nano IS NULL OR c.start_unix_nano + c.duration_ns <= c.deadline_unix_nano) AS in_time,
     coalesce(q.named, 0) >= c.metrics AS is_decided, q.root_span_id IS NOT NULL AS has_verdict,
     coalesce(q.failed_named, false) AS failed_named, coalesce(q.failed_any, false) AS failed_any
   FROM candidates c LEFT JOIN quality q
