@@ -34,6 +34,7 @@ mod tree;
 mod violations;
 mod waits;
 
+pub use attempts::canonical_json;
 pub use model::*;
 
 use plimsoll_schemas::{DurationNs, Rules, Span};
