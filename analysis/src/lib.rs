@@ -22,6 +22,7 @@ mod outcomes;
 mod present;
 mod runs;
 mod skew;
+pub mod slack;
 mod slices;
 mod stages;
 mod task;
@@ -33,6 +34,7 @@ mod tree;
 mod violations;
 mod waits;
 
+pub use attempts::canonical_json;
 pub use model::*;
 
 use plimsoll_schemas::{DurationNs, Rules, Span};

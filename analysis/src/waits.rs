@@ -28,7 +28,7 @@ pub(crate) struct Wait {
     pub marked: Option<Interval>,
     /// The class of all the span's own time.
     pub class: Option<TimeClass>,
-    /// The parent only asked for it: whoever called the parent waits for it.
+    /// See [`asked_by`].
     pub is_activity: bool,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn find(trace: &Trace<'_, '_>, attempts: &Attempts<'_>) -> Vec<Wait> 
 
 fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     let span = &trace.spans[i];
-    let asked_by = trace.parent(i).filter(|p| emitter::is_awaited_activity(span, &trace.spans[*p]));
+    let asked_by = asked_by(trace, i);
     let mut wait = Wait {
         breakdown: emitter::breakdown(span),
         class: emitter::class_of(span),
@@ -70,6 +70,11 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
         wait.marked = Some(marked);
     }
     wait
+}
+
+/// The parent, if it ended when it had asked for the span: whoever called the parent waits for it.
+pub(crate) fn asked_by(trace: &Trace<'_, '_>, i: usize) -> Option<usize> {
+    trace.parent(i).filter(|p| emitter::is_awaited_activity(&trace.spans[i], &trace.spans[*p]))
 }
 
 /// How it is known when the span's work was sent, when that was, and the delay that was declared.
@@ -114,17 +119,14 @@ fn enqueued(span: &Span<'_>) -> Option<i64> {
 
 /// The end of the span's producer.
 fn handed_over(trace: &Trace<'_, '_>, i: usize, asked_by: Option<usize>) -> Option<i64> {
-    let producer = if asked_by.is_some() {
-        asked_by
+    if let Some(asked_by) = asked_by {
+        Some(trace.times[asked_by].end)
     } else if trace.spans[i].kind == SpanKind::Consumer {
-        trace
-            .parent(i)
-            .filter(|p| !trace.tree.by_link[i] && sends(&trace.spans[*p]))
-            .or_else(|| linked_producer(trace, i))
+        let sender = trace.parent(i).filter(|p| !trace.tree.by_link[i] && trace.spans[*p].sends());
+        sender.map(|p| trace.times[p].end).or_else(|| linked_producer(trace, i))
     } else {
         None
-    };
-    producer.map(|p| trace.times[p].end)
+    }
 }
 
 /// Until when the sender asked not to begin, after `sent`.
@@ -134,21 +136,11 @@ fn declared_delay(span: &Span<'_>, sent: i64) -> i64 {
     until.or_else(countdown).unwrap_or(0)
 }
 
-fn sends(span: &Span<'_>) -> bool {
-    match span.kind {
-        SpanKind::Producer => true,
-        // Instrumentations of blocking sends use it.
-        SpanKind::Client => {
-            matches!(span.str(Attr::MessagingOperationType), Some("send" | "publish" | "create"))
-        }
-        _ => false,
-    }
-}
-
-/// Of a batch's producers the one that ended first: its message waited longest.
-fn linked_producer(trace: &Trace<'_, '_>, i: usize) -> Option<usize> {
-    let linked = trace.spans[i].links.iter().filter_map(|link| trace.ids.find(link.span_id));
-    linked
-        .filter(|p| *p != i && sends(&trace.spans[*p]))
-        .min_by_key(|p| (trace.times[*p].end, trace.spans[*p].span_id))
+/// Of a batch's producers the one that ended first, since its message waited longest; those of other traces among them.
+fn linked_producer(trace: &Trace<'_, '_>, i: usize) -> Option<i64> {
+    let ends = trace.spans[i].links.iter().filter_map(|link| match trace.ids.find(link.span_id) {
+        Some(p) => (p != i && trace.spans[p].sends()).then_some(trace.times[p].end),
+        None => link.sent.map(|at| at.0),
+    });
+    ends.min()
 }

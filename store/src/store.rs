@@ -7,6 +7,7 @@ mod lookup;
 mod merge;
 mod open;
 mod pending;
+mod senders;
 mod settle;
 mod state;
 
@@ -28,6 +29,7 @@ use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
 use crate::wal::{Entry, WalError, WalWriter};
 use counters::Counters;
+pub use senders::Senders;
 use settle::Settling;
 use state::State;
 
@@ -145,6 +147,12 @@ impl Store {
         trace_id: TraceId,
     ) -> Result<Vec<arrow::record_batch::RecordBatch>, StoreError> {
         self.inner.trace(tenant.cloned(), trace_id).await
+    }
+
+    /// When the senders of other traces handed over what consumers among these spans took, as far as they are here.
+    pub async fn senders(&self, spans: Vec<arrow::record_batch::RecordBatch>) -> Result<Senders, StoreError> {
+        let inner = self.inner.clone();
+        blocking(move || inner.senders_of(&spans)).await
     }
 
     /// The lowest log sequence of any trace that did not settle yet.

@@ -38,7 +38,7 @@ pub(super) fn repeat<'a>(
     for of_tool in asked.chunk_by(|a, b| a.0 == b.0).filter(|calls| calls.len() > 1) {
         // A text that comes again is read once.
         let texts = of_tool.chunk_by(|a, b| a.1 == b.1);
-        let mut texts: Vec<_> = texts.map(|calls| (canonical(calls[0].1), calls)).collect();
+        let mut texts: Vec<_> = texts.map(|calls| (canonical_json(calls[0].1), calls)).collect();
         texts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for same in texts.chunk_by(|a, b| a.0 == b.0) {
             let mut calls: Vec<usize> =
@@ -56,7 +56,7 @@ pub(super) fn repeat<'a>(
 }
 
 /// JSON without its accidents: the order of keys and white space. Other text stands for itself.
-fn canonical(arguments: &str) -> Cow<'_, str> {
+pub fn canonical_json(arguments: &str) -> Cow<'_, str> {
     match serde_json::from_str::<serde_json::Value>(arguments) {
         Ok(mut value) => {
             value.sort_all_objects();
