@@ -17,7 +17,7 @@ use plimsoll_schemas::{DurationNs, Span};
 use crate::cover::Cover;
 use crate::model::TraceAnalysis;
 use crate::trace::{Interval, Trace};
-use crate::waits::Wait;
+use crate::waits::{self, Wait};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlackAndDrag {
@@ -28,8 +28,12 @@ pub struct SlackAndDrag {
 /// Of each of the spans from which the analysis came; None for those that the request does not await. O(n log n).
 pub fn of(spans: &[Span<'_>], analysis: &TraceAnalysis<'_>) -> Vec<Option<SlackAndDrag>> {
     let trace = Trace::new(spans);
-    let waits: Vec<Wait> =
-        analysis.spans.iter().map(|s| Wait { before: s.queue_before.0, ..Wait::default() }).collect();
+    let wait = |i: usize| Wait {
+        before: analysis.spans[i].queue_before.0,
+        is_activity: waits::asked_by(&trace, i).is_some(),
+        ..Wait::default()
+    };
+    let waits: Vec<Wait> = (0..spans.len()).map(wait).collect();
     let cover = Cover::new(&trace, &waits);
     let mut known: Vec<Option<Known>> = vec![None; trace.len()];
     if let Some(&root) = trace.tree.roots.first() {
