@@ -30,6 +30,7 @@ use crate::present::AttrSet;
 use crate::trace::Trace;
 pub(crate) use backoffs::{Backoffs, backoffs};
 use identity::Identity;
+pub use semantic::canonical_json;
 
 #[derive(Debug)]
 pub(crate) struct Attempts<'a> {

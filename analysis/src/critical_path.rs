@@ -12,8 +12,7 @@ mod tests;
 use plimsoll_schemas::{DurationNs, TimeClass, UnixNanos};
 
 use crate::cover::Cover;
-use crate::decompose::Partition;
-use crate::model::PathPart;
+use crate::model::{PathPart, SpanAnalysis};
 use crate::trace::{Interval, Trace};
 
 /// An ordinary depth of a trace: room for it is made at once.
@@ -22,15 +21,13 @@ const DEPTH: usize = 16;
 pub(crate) fn walk<'a>(
     trace: &Trace<'_, 'a>,
     cover: &Cover,
-    partitions: &[Partition],
-    stages: &[&'a str],
+    spans: &[SpanAnalysis<'a>],
 ) -> Vec<PathPart<'a>> {
     let Some(&root) = trace.tree.roots.first() else { return Vec::new() };
     let mut walk = Walk {
         trace,
         cover,
-        partitions,
-        stages,
+        spans,
         candidates: Vec::with_capacity(trace.len()),
         backwards: Vec::with_capacity(2 * trace.len()),
     };
@@ -68,8 +65,7 @@ struct Frame {
 struct Walk<'t, 's, 'a> {
     trace: &'t Trace<'s, 'a>,
     cover: &'t Cover,
-    partitions: &'t [Partition],
-    stages: &'t [&'a str],
+    spans: &'t [SpanAnalysis<'a>],
     /// Of all frames, the top frame's last: those that finish last are at the end.
     candidates: Vec<(usize, Interval)>,
     backwards: Vec<PathPart<'a>>,
@@ -88,7 +84,7 @@ impl Walk<'_, '_, '_> {
             candidates.reverse();
             candidates.sort_by_key(|(_, time)| (time.end, std::cmp::Reverse(time.start)));
         }
-        let segments = self.partitions[span].segments.len();
+        let segments = self.spans[span].segments.len();
         Frame { span, from: on_path.start, until: on_path.end, candidates: begin, segments }
     }
 
@@ -105,13 +101,13 @@ impl Walk<'_, '_, '_> {
     /// The time from `from` to where the walk is belongs to the span itself, in its own classes.
     fn own(&mut self, frame: &mut Frame, from: i64) {
         let (span, mut until) = (frame.span, frame.until);
-        let (start, partition) = (self.trace.times[span].start, &self.partitions[span]);
+        let (start, answer) = (self.trace.times[span].start, &self.spans[span]);
         while until > from.max(start) && frame.segments > 0 {
-            let segment = partition.segments[frame.segments - 1];
+            let segment = answer.segments[frame.segments - 1];
             let begin = start + segment.offset.0;
             if begin < until {
                 let class = match segment.class {
-                    TimeClass::Blocked => partition.residual,
+                    TimeClass::Blocked => answer.residual,
                     class => class,
                 };
                 let part = Interval { start: begin.max(from), end: until };
@@ -136,7 +132,9 @@ impl Walk<'_, '_, '_> {
                 last.start = start;
                 last.duration += duration;
             }
-            _ => self.backwards.push(PathPart { span, stage: self.stages[span], class, start, duration }),
+            _ => {
+                self.backwards.push(PathPart { span, stage: self.spans[span].stage, class, start, duration })
+            }
         }
     }
 }

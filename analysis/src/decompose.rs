@@ -32,33 +32,46 @@ pub(crate) struct Partition {
 /// Children of an ordinary span: room for them is made at once.
 const CHILDREN: usize = 16;
 
-pub(crate) fn decompose(
-    trace: &Trace<'_, '_>,
-    waits: &[Wait],
-    cover: &Cover,
-    backoffs: &Backoffs,
-) -> Vec<Partition> {
-    let mut layers = Layers::new();
-    let mut claims = Vec::with_capacity(CHILDREN);
-    let received = received(trace);
-    (0..trace.len())
-        .map(|i| {
-            let far = FarSide::of(trace, i, received.binary_search(&i).is_ok());
-            let residual = residual(&waits[i], &far);
-            layers.begin(trace.times[i]);
-            cover_claims(trace, cover, i, &mut claims);
-            let first_child = claims.first().map_or(trace.times[i].end, |c: &Interval| c.start);
-            layers.take(TimeClass::Blocked, &claims);
-            layers.take(TimeClass::Backoff, backoffs.of(i));
-            layers.take(TimeClass::Queue, waits[i].marked.as_slice());
-            if let Some(served) = far.served {
-                layers.take(TimeClass::Transit, &around(served, trace.times[i]));
-            }
-            let clipped = take_breakdown(&mut layers, &waits[i], trace.times[i], first_child);
-            let (segments, time) = layers.finish(residual);
-            Partition { segments, time, residual, clipped }
-        })
-        .collect()
+/// Takes one span after another; the scratch space is theirs in common.
+#[derive(Debug)]
+pub(crate) struct Decomposer<'t, 's, 'a> {
+    trace: &'t Trace<'s, 'a>,
+    waits: &'t [Wait],
+    cover: &'t Cover,
+    backoffs: &'t Backoffs,
+    received: Vec<usize>,
+    layers: Layers,
+    claims: Vec<Interval>,
+}
+
+impl<'t, 's, 'a> Decomposer<'t, 's, 'a> {
+    pub fn new(
+        trace: &'t Trace<'s, 'a>,
+        waits: &'t [Wait],
+        cover: &'t Cover,
+        backoffs: &'t Backoffs,
+    ) -> Self {
+        let claims = Vec::with_capacity(CHILDREN);
+        Self { trace, waits, cover, backoffs, received: received(trace), layers: Layers::new(), claims }
+    }
+
+    pub fn span(&mut self, i: usize) -> Partition {
+        let (own, wait, layers) = (self.trace.times[i], &self.waits[i], &mut self.layers);
+        let far = FarSide::of(self.trace, i, self.received.binary_search(&i).is_ok());
+        let residual = residual(wait, &far);
+        layers.begin(own);
+        cover_claims(self.trace, self.cover, i, &mut self.claims);
+        let first_child = self.claims.first().map_or(own.end, |claim| claim.start);
+        layers.take(TimeClass::Blocked, &self.claims);
+        layers.take(TimeClass::Backoff, self.backoffs.of(i));
+        layers.take(TimeClass::Queue, wait.marked.as_slice());
+        if let Some(served) = far.served {
+            layers.take(TimeClass::Transit, &around(served, own));
+        }
+        let clipped = take_breakdown(layers, wait, own, first_child);
+        let (segments, time) = layers.finish(residual);
+        Partition { segments, time, residual, clipped }
+    }
 }
 
 fn residual(wait: &Wait, far: &FarSide) -> TimeClass {

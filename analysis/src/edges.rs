@@ -4,11 +4,11 @@
 //! logical call in that of the first attempt. A lone attempt that says of itself that it is a retry counts as one:
 //! its first attempt was not seen.
 
-use plimsoll_schemas::{DurationNs, Outcome, Rules, Slice, UnixNanos};
+use plimsoll_schemas::{DurationNs, Outcome, Rules, Slice, TimeClass, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::Calls;
-use crate::model::{Edge, EdgeWindow};
+use crate::model::{Edge, EdgeWindow, SpanAnalysis};
 use crate::slices::Slices;
 use crate::trace::Trace;
 
@@ -16,9 +16,8 @@ pub(crate) fn count<'a>(
     trace: &Trace<'_, 'a>,
     calls: &Calls<'a>,
     attempts: &Attempts<'a>,
-    outcomes: &[Outcome],
     slices: &Slices<'a>,
-    queued: &dyn Fn(usize) -> Option<DurationNs>,
+    spans: &[SpanAnalysis<'_>],
 ) -> Vec<EdgeWindow<'a>> {
     let mut rows: Vec<EdgeWindow<'a>> = Vec::with_capacity(calls.list.len());
     for (c, call) in calls.list.iter().enumerate() {
@@ -27,7 +26,7 @@ pub(crate) fn count<'a>(
             // The slice is the logical call's: attempts are not counted apart by a value that only some carry.
             let slice = slices.of(call.span);
             for attempt in &group.attempts {
-                let mut row = row(trace, group.edge, slice, attempt.span, attempt.outcome, queued);
+                let mut row = row(trace, group.edge, slice, attempt.span, attempt.outcome, spans);
                 row.logical_calls = u32::from(attempt.ordinal == 1);
                 row.retries = u32::from(attempt.ordinal > 1 && !attempt.hedge);
                 row.hedges = u32::from(attempt.hedge);
@@ -40,7 +39,7 @@ pub(crate) fn count<'a>(
             }
         } else if !attempts.logical.of(c).is_empty() {
             let edge = call.edge(trace, std::iter::once(call.span));
-            let mut row = row(trace, edge, slices.of(call.span), call.span, outcomes[call.span], queued);
+            let mut row = row(trace, edge, slices.of(call.span), call.span, spans[call.span].outcome, spans);
             row.logical_calls = 1;
             row.retries = u32::from(attempts.marked[c]);
             rows.push(row);
@@ -76,11 +75,9 @@ fn key<'a>(row: &EdgeWindow<'a>) -> Key<'a> {
 }
 
 /// The queue time of the called side: of the spans right below the call, or of the call itself where nothing is.
-fn at_far_side(
-    trace: &Trace<'_, '_>,
-    span: usize,
-    queued: &dyn Fn(usize) -> Option<DurationNs>,
-) -> Option<DurationNs> {
+fn at_far_side(trace: &Trace<'_, '_>, span: usize, spans: &[SpanAnalysis<'_>]) -> Option<DurationNs> {
+    let queued =
+        |i: usize| spans[i].queue_source.map(|_| spans[i].time.get(TimeClass::Queue) + spans[i].queue_before);
     let children = trace.tree.children.of(span).iter().filter(|child| !trace.flags[**child].duplicate_id);
     let below = children.filter_map(|child| queued(*child));
     below.chain(queued(span)).reduce(|a, b| a + b)
@@ -92,9 +89,9 @@ fn row<'a>(
     slice: Slice<'a>,
     span: usize,
     outcome: Outcome,
-    queued: &dyn Fn(usize) -> Option<DurationNs>,
+    spans: &[SpanAnalysis<'_>],
 ) -> EdgeWindow<'a> {
-    let queue = at_far_side(trace, span, queued);
+    let queue = at_far_side(trace, span, spans);
     let start = trace.times[span].start;
     EdgeWindow {
         edge,

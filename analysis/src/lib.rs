@@ -33,9 +33,10 @@ mod tree;
 mod violations;
 mod waits;
 
+pub use attempts::canonical_json;
 pub use model::*;
 
-use plimsoll_schemas::{DurationNs, Rules, Span, TimeClass};
+use plimsoll_schemas::{DurationNs, Rules, Span};
 
 /// Analyses the spans of one trace, given in any order. O(n log n) in their number.
 ///
@@ -52,9 +53,27 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
     let waits = waits::find(&trace, &attempts);
     let cover = cover::Cover::new(&trace, &waits);
     let backoffs = attempts::backoffs(&trace, &calls, &attempts, &cover);
-    let partitions = decompose::decompose(&trace, &waits, &cover, &backoffs);
+    let mut decomposer = decompose::Decomposer::new(&trace, &waits, &cover, &backoffs);
+    let answer = |i: usize| {
+        let decompose::Partition { segments, time, residual, clipped } = decomposer.span(i);
+        SpanAnalysis {
+            stage: stages[i],
+            parent: trace.tree.parent[i],
+            depth: trace.tree.depth[i],
+            outcome: outcomes[i],
+            time,
+            segments,
+            residual,
+            queue_source: waits[i].source,
+            queue_before: DurationNs(waits[i].before),
+            queue_clipped: DurationNs(clipped),
+            attempt: attempts.of_span[i],
+            flags: SpanFlags { negative_handoff: waits[i].negative, ..trace.flags[i] },
+        }
+    };
+    let answers: Vec<SpanAnalysis<'a>> = (0..spans.len()).map(answer).collect();
 
-    let critical_path = critical_path::walk(&trace, &cover, &partitions, &stages);
+    let critical_path = critical_path::walk(&trace, &cover, &answers);
     let runs = runs::gather(&runs::Evidence {
         trace: &trace,
         stages: &stages,
@@ -63,34 +82,13 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         outcomes: &outcomes,
         calls: &calls,
         attempts: &attempts,
-        waits: &waits,
-        partitions: &partitions,
+        cover: &cover,
+        spans: &answers,
         critical_path: &critical_path,
     });
     let violations = violations::find(&trace, &calls, &attempts);
-    let queued = |i: usize| {
-        waits[i].source.map(|_| partitions[i].time.get(TimeClass::Queue) + DurationNs(waits[i].before))
-    };
-    let edges = edges::count(&trace, &calls, &attempts, &outcomes, &slices, &queued);
-
-    let span_answers = partitions
-        .into_iter()
-        .enumerate()
-        .map(|(i, partition)| SpanAnalysis {
-            stage: stages[i],
-            parent: trace.tree.parent[i],
-            depth: trace.tree.depth[i],
-            outcome: outcomes[i],
-            time: partition.time,
-            segments: partition.segments,
-            queue_source: waits[i].source,
-            queue_before: DurationNs(waits[i].before),
-            queue_clipped: DurationNs(partition.clipped),
-            attempt: attempts.of_span[i],
-            flags: SpanFlags { negative_handoff: waits[i].negative, ..trace.flags[i] },
-        })
-        .collect::<Vec<_>>();
-    let flags = trace.summary(span_answers.iter().map(|s| &s.flags));
+    let edges = edges::count(&trace, &calls, &attempts, &slices, &answers);
+    let flags = trace.summary(answers.iter().map(|s| &s.flags));
     TraceAnalysis {
         root: trace.tree.roots.first().copied(),
         session_id: slices::session(&trace),
@@ -98,7 +96,7 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         slice: slices.trace,
         envelope: envelopes.trace,
         order: trace.tree.order,
-        spans: span_answers,
+        spans: answers,
         critical_path,
         groups: attempts.groups,
         runs,

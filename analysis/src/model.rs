@@ -44,6 +44,8 @@ pub struct SpanAnalysis<'a> {
     pub time: ClassTimes,
     /// The partition of the span's time, in order, without empty segments.
     pub segments: Vec<Segment>,
+    /// What a nanosecond of it is that nothing else explains.
+    pub(crate) residual: TimeClass,
     /// How `time.queue` is known; `None` is unknown, and then `time.queue` is zero.
     /// A handoff wait lies before the span and is in [`StageRun`], not in `time`.
     pub queue_source: Option<QueueSource>,

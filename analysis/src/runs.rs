@@ -17,14 +17,13 @@ use plimsoll_schemas::{DurationNs, Outcome, QueueSource, SpanKind, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::Calls;
-use crate::decompose::Partition;
+use crate::cover::Cover;
 use crate::envelopes::Envelopes;
 use crate::lists::Lists;
-use crate::model::{ClassTimes, PathPart, StageRun, Tokens};
+use crate::model::{ClassTimes, PathPart, SpanAnalysis, StageRun, Tokens};
 use crate::slices::Slices;
 use crate::tokens;
 use crate::trace::{Interval, Trace};
-use crate::waits::Wait;
 use partition::Sweep;
 
 /// All that earlier steps found out.
@@ -37,8 +36,8 @@ pub(crate) struct Evidence<'t, 's, 'a> {
     pub outcomes: &'t [Outcome],
     pub calls: &'t Calls<'a>,
     pub attempts: &'t Attempts<'a>,
-    pub waits: &'t [Wait],
-    pub partitions: &'t [Partition],
+    pub cover: &'t Cover,
+    pub spans: &'t [SpanAnalysis<'a>],
     pub critical_path: &'t [PathPart<'a>],
 }
 
@@ -57,7 +56,7 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
     }
     let mut contexts = contexts::of_runs(of, &entries.run_of, &members);
     let request = trace.tree.roots.first().map(|root| entries.run_of[*root]);
-    let mut sweep = Sweep::new();
+    let mut sweep = Sweep::default();
     let mut by_start: Vec<_> =
         sums.iter().enumerate().map(|(run, sum)| (sum.start, order(trace, sum.first), run)).collect();
     by_start.sort_unstable();
@@ -125,10 +124,10 @@ impl Sum {
             path: ClassTimes::default(),
         };
         for &i in members {
-            let (time, wait) = (trace.times[i], &of.waits[i]);
-            sum.start = sum.start.min(time.start.saturating_sub(wait.before));
+            let (time, answer) = (trace.times[i], &of.spans[i]);
+            sum.start = sum.start.min(time.start.saturating_sub(answer.queue_before.0));
             sum.end = sum.end.max(time.end);
-            sum.queue_source = sum.queue_source.into_iter().chain(wait.source).min();
+            sum.queue_source = sum.queue_source.into_iter().chain(answer.queue_source).min();
             sum.errors += u32::from(of.outcomes[i] != Outcome::Ok && !entries.is_copy[i]);
             if entries.is_entry[i] {
                 sum.entries += 1;

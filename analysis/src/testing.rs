@@ -98,7 +98,7 @@ impl Build for TestSpan {
     }
 
     fn linked_to(mut self, other: u64) -> Self {
-        self.links.push(Link { trace_id: TraceId::from_bytes([1; 16]), span_id: id(other) });
+        self.links.push(Link { trace_id: TraceId::from_bytes([1; 16]), span_id: id(other), sent: None });
         self
     }
 

@@ -109,16 +109,14 @@ fn enqueued(span: &Span<'_>) -> Option<i64> {
 fn handed_over(trace: &Trace<'_, '_>, i: usize) -> Option<i64> {
     let span = &trace.spans[i];
     let parent = trace.parent(i);
-    let producer = if parent.is_some_and(|p| emitter::is_awaited_activity(span, &trace.spans[p])) {
-        parent
+    if parent.is_some_and(|p| emitter::is_awaited_activity(span, &trace.spans[p])) {
+        parent.map(|p| trace.times[p].end)
     } else if span.kind == SpanKind::Consumer {
-        parent
-            .filter(|p| !trace.tree.by_link[i] && sends(&trace.spans[*p]))
-            .or_else(|| linked_producer(trace, i))
+        let sender = parent.filter(|p| !trace.tree.by_link[i] && trace.spans[*p].sends());
+        sender.map(|p| trace.times[p].end).or_else(|| linked_producer(trace, i))
     } else {
         None
-    };
-    producer.map(|p| trace.times[p].end)
+    }
 }
 
 /// Until when the sender asked not to begin, after `sent`.
@@ -128,21 +126,11 @@ fn declared_delay(span: &Span<'_>, sent: i64) -> i64 {
     until.or_else(countdown).unwrap_or(0)
 }
 
-fn sends(span: &Span<'_>) -> bool {
-    match span.kind {
-        SpanKind::Producer => true,
-        // Instrumentations of blocking sends use it.
-        SpanKind::Client => {
-            matches!(span.str(Attr::MessagingOperationType), Some("send" | "publish" | "create"))
-        }
-        _ => false,
-    }
-}
-
-/// Of a batch's producers the one that ended first: its message waited longest.
-fn linked_producer(trace: &Trace<'_, '_>, i: usize) -> Option<usize> {
-    let linked = trace.spans[i].links.iter().filter_map(|link| trace.ids.find(link.span_id));
-    linked
-        .filter(|p| *p != i && sends(&trace.spans[*p]))
-        .min_by_key(|p| (trace.times[*p].end, trace.spans[*p].span_id))
+/// Of a batch's producers the one that ended first, since its message waited longest; those of other traces among them.
+fn linked_producer(trace: &Trace<'_, '_>, i: usize) -> Option<i64> {
+    let ends = trace.spans[i].links.iter().filter_map(|link| match trace.ids.find(link.span_id) {
+        Some(p) => (p != i && trace.spans[p].sends()).then_some(trace.times[p].end),
+        None => link.sent.map(|at| at.0),
+    });
+    ends.min()
 }

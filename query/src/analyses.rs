@@ -7,6 +7,7 @@ pub mod definition;
 pub mod goodput;
 pub mod judged;
 pub mod load;
+mod loops;
 pub mod paths;
 pub mod queueing;
 pub mod retries;
@@ -28,10 +29,11 @@ use crate::filter::Term;
 use crate::time::TimeRange;
 
 /// Every analysis there is.
-pub static ALL: [&Definition; 10] = [
+pub static ALL: [&Definition; 11] = [
     &compare::DEFINITION,
     &goodput::DEFINITION,
     &load::DEFINITION,
+    &loops::DEFINITION,
     &paths::DEFINITION,
     &queueing::DEFINITION,
     &retries::DEFINITION,

@@ -1,9 +1,10 @@
 //! The functions that Plimsoll adds to SQL.
 //!
 //! `hdr_quantile(value, q)`, `hdr_histogram(value)`, `hdr_merge(histogram)` and `sample_ids(id, weight)` aggregate,
-//! `attr(attributes, 'key')` looks into a map.
+//! `attr(attributes, 'key')` looks into a map, `canonical_json(text)` takes the accidents out of JSON.
 
 mod attr;
+mod canonical;
 mod hdr;
 mod sample;
 
@@ -18,5 +19,6 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     state.register_udaf(AggregateUDF::from(hdr::merge::Histograms::merged()).into())?;
     state.register_udaf(AggregateUDF::from(sample::SampleIds::default()).into())?;
     state.register_udf(ScalarUDF::from(attr::Attr::default()).into())?;
+    state.register_udf(ScalarUDF::from(canonical::CanonicalJson::default()).into())?;
     Ok(())
 }

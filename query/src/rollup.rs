@@ -26,9 +26,9 @@ use crate::engine::View;
 use crate::error::QueryError;
 use crate::filter::quote;
 use crate::state::QueryState;
-use crate::tables::{OBJECTIVE_MINUTES, every_revision};
+use crate::tables::{OBJECTIVE_MINUTES, every_revision, latest_verdicts};
 use crate::time::{self, TimeRange};
-use coverage::{ALL_RUNS, Coverage, Digest, Rolled, digest, within};
+use coverage::{ALL_RUNS, Coverage, Digest, Rolled, digest, digest_of, within};
 use minutes::{HOUR_MINUTES, HOUR_NS, MINUTE_NS, Minutes};
 
 pub use cells::{counted, sampled};
@@ -96,6 +96,7 @@ impl Rollup {
         now.retain(&digests);
         now.uncover(&changed);
         (now.through, now.settled) = (view.snapshot.wal_seq, Some(view.snapshot.settled));
+        now.meaning = meaning(state);
         now.is_final = nothing_settles_at(state, &view.snapshot);
         let mut coverage = self.cover(now);
 
@@ -143,7 +144,7 @@ FROM {} GROUP BY 1, 2",
                 *held.entry(digest).or_default().of_mut(table) = hours.into_iter().collect();
             }
         }
-        let coverage = Coverage::load(&self.home).without_lost(&held);
+        let coverage = Coverage::load(&self.home).still(&meaning(state), &held);
         pass.held = Some(held);
         Ok(coverage)
     }
@@ -248,6 +249,14 @@ FROM (SELECT DISTINCT tenant, objective, start_unix_nano FROM {}
         }
         Ok(())
     }
+}
+
+/// To be changed with what a cell counts.
+const VERSION: u32 = 1;
+
+fn meaning(state: &QueryState) -> String {
+    let verdicts = latest_verdicts(&state.options().rules);
+    digest_of(&format!("{VERSION} {verdicts}"))
 }
 
 /// Whether no pass of settling to come can have the snapshot's sequence: all that it shows is settled there.

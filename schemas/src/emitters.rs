@@ -172,15 +172,20 @@ pub fn class_of(span_name: &str) -> Option<TimeClass> {
     CLASSES.get(span_name).copied()
 }
 
+static RETRY_MARKERS: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| EMITTERS.iter().flat_map(|e| e.retry_markers).copied().collect());
+
 /// Whether a span of this name stands between two attempts.
 pub fn is_retry_marker(span_name: &str) -> bool {
-    EMITTERS.iter().any(|e| e.retry_markers.contains(&span_name))
+    RETRY_MARKERS.contains(&span_name)
 }
+
+static AWAITED: LazyLock<Vec<(&'static str, &'static str)>> =
+    LazyLock::new(|| EMITTERS.iter().filter_map(|e| e.awaited).collect());
 
 /// Whether the caller of the first span waits for the second, though the first ended when it had asked for it.
 pub fn is_awaited(asks: &str, works: &str) -> bool {
-    let both = EMITTERS.iter().filter_map(|e| e.awaited);
-    both.into_iter().any(|(ask, work)| {
+    AWAITED.iter().any(|(ask, work)| {
         let ran = works.strip_prefix(work);
         ran.is_some() && ran == asks.strip_prefix(ask)
     })

@@ -122,6 +122,8 @@ pub struct Event<'a> {
 pub struct Link {
     pub trace_id: TraceId,
     pub span_id: SpanId,
+    /// When that span handed its work over, where it is of another trace and did (see [`Span::sends`]).
+    pub sent: Option<UnixNanos>,
 }
 
 /// One span. Text is borrowed; only attributes that are columns (see [`Attr`]) are typed,
@@ -154,6 +156,18 @@ impl<'a> Span<'a> {
     }
 
     #[inline]
+    /// Whether it hands work to a consumer.
+    pub fn sends(&self) -> bool {
+        match self.kind {
+            SpanKind::Producer => true,
+            // Instrumentations of blocking sends use it.
+            SpanKind::Client => {
+                matches!(self.str(Attr::MessagingOperationType), Some("send" | "publish" | "create"))
+            }
+            _ => false,
+        }
+    }
+
     pub fn get(&self, attr: Attr) -> Option<Value<'a>> {
         self.attributes.get(attr)
     }

@@ -340,6 +340,7 @@ fn verdicts() -> Vec<Field> {
         Field::new("score", DataType::Float64, true),
         Field::new("pass", DataType::Boolean, true),
         word("evaluator", true),
+        word("evaluator_version", true),
         text("explanation", true),
         int("judged_unix_nano", false),
         time("judged_at"),

@@ -1,7 +1,29 @@
 //! Verdicts: what somebody or something judged of a span, a trace, a session or a response.
 
+use serde::Deserialize;
+
 /// The log record event that carries a verdict (OpenTelemetry GenAI semantic conventions 1.41).
 pub const EVENT_NAME: &str = "gen_ai.evaluation.result";
+
+/// What a label means, where it is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meaning {
+    Pass,
+    Fail,
+    /// Neither: what it judges is not judged by it.
+    Unknown,
+}
+
+impl Meaning {
+    pub const fn pass(self) -> Option<bool> {
+        match self {
+            Self::Pass => Some(true),
+            Self::Fail => Some(false),
+            Self::Unknown => None,
+        }
+    }
+}
 
 /// Whether a free-text label means pass or fail; `None` where it says neither.
 pub fn pass_of_label(label: &str) -> Option<bool> {

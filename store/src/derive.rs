@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::error::StoreError;
 use crate::rows::SpanRows;
 use crate::rows::derived::{DerivedRows, Settled};
+use crate::store::Senders;
 
 /// The spans of complete traces with their derived columns, and where each row belongs.
 #[derive(Debug)]
@@ -23,10 +24,11 @@ pub struct Derivation {
 }
 
 /// Derives the columns of `batches`. Spans in `context` take part in the analysis of their traces,
-/// but are not in the answer: they lie in other files already.
+/// but are not in the answer: they lie in other files already. `senders` are those of other traces.
 pub fn derive(
     batches: &[RecordBatch],
     context: &[RecordBatch],
+    senders: &Senders,
     rules: &Rules,
 ) -> Result<Derivation, StoreError> {
     let rows =
@@ -35,7 +37,8 @@ pub fn derive(
     let mut words = Words::default();
     let mut partitions: FxHashMap<String, Vec<(usize, usize)>> = FxHashMap::default();
     for (tenant, _, members) in traces(&rows) {
-        let spans: Vec<Span<'_>> = members.iter().filter_map(|(b, r)| rows[*b].span(*r)).collect();
+        let mut spans: Vec<Span<'_>> = members.iter().filter_map(|(b, r)| rows[*b].span(*r)).collect();
+        senders.tell(tenant, &mut spans);
         let analysis = analyse(&spans, rules);
         let partition = partitions.entry(analysis.slice.slug(tenant)).or_default();
         for (i, (batch, row)) in members.iter().enumerate().filter(|(_, (b, _))| *b < batches.len()) {
@@ -56,7 +59,7 @@ pub fn derive(
 
 /// For queries: the same rows with the derived columns filled in, as far as `batches` tell.
 pub fn derive_recent(batches: &[RecordBatch], rules: &Rules) -> Result<Vec<RecordBatch>, StoreError> {
-    Ok(derive(batches, &[], rules)?.batches)
+    Ok(derive(batches, &[], &Senders::default(), rules)?.batches)
 }
 
 /// The rows of `edges` that these spans' traces have so far; they have no revision, since nothing settled.

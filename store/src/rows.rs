@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::rules::AttributeRule;
 use plimsoll_schemas::span::{Attributes, Event, Link};
 use plimsoll_schemas::{
     Attr, DurationNs, Rules, Span, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value,
@@ -76,6 +77,8 @@ pub struct SpanRows<'a> {
     /// Only those that any row of the batch has.
     attributes: Vec<(Attr, AttrColumn<'a>)>,
     maps: Vec<&'a MapArray>,
+    /// Configured attributes that stand for others.
+    renamed: Vec<AttributeRule>,
     events: Option<&'a ListArray>,
     links: Option<&'a ListArray>,
     wal_seq: Option<&'a Int64Array>,
@@ -173,6 +176,7 @@ impl<'a> SpanRows<'a> {
             scope: columns.keyword("scope_name")?,
             attributes,
             maps,
+            renamed: rules.attributes.clone(),
             events: columns.some_list("events")?,
             links: columns.some_list("links")?,
             wal_seq: columns.int("wal_seq").ok(),
@@ -208,10 +212,33 @@ impl<'a> SpanRows<'a> {
         self.wal_seq.map_or(0, |a| a.value(row))
     }
 
+    /// The spans of other traces that a consumer's row links to.
+    pub fn linked(&self, row: usize) -> Vec<(TraceId, SpanId)> {
+        let Some(list) = self.links.filter(|_| self.kind.or_empty(row) == SpanKind::Consumer.as_str()) else {
+            return Vec::new();
+        };
+        let own = self.trace_id(row);
+        let links = links(list, row).into_iter().filter(|link| Some(link.trace_id) != own);
+        links.map(|link| (link.trace_id, link.span_id)).collect()
+    }
+
     /// The row as a span; `None` where its id is not one (such rows are not written).
     pub fn span(&self, row: usize) -> Option<Span<'a>> {
         let mut attributes = Attributes::with_capacity(self.attributes.len());
         attributes.extend(self.attributes.iter().filter_map(|(attr, c)| Some((*attr, c.get(row)?))));
+        let other_attributes: Vec<(&str, &str)> =
+            self.maps.iter().flat_map(|map| entries(map, row)).collect();
+        for rule in &self.renamed {
+            if attributes.get(rule.target).is_some() {
+                continue;
+            }
+            let own = Attr::span(&rule.name).and_then(|attr| attributes.get(attr));
+            let other =
+                || other_attributes.iter().find(|(key, _)| *key == rule.name).map(|(_, v)| Value::Str(v));
+            if let Some(value) = own.or_else(other).and_then(|value| rule.read(value)) {
+                attributes.insert(rule.target, value);
+            }
+        }
         Some(Span {
             span_id: self.span_id(row)?,
             parent_span_id: self
@@ -228,7 +255,7 @@ impl<'a> SpanRows<'a> {
             service: self.service.or_empty(row),
             scope: self.scope.or_empty(row),
             attributes,
-            other_attributes: self.maps.iter().flat_map(|map| entries(map, row)).collect(),
+            other_attributes,
             events: self.events.map(|list| events(list, row)).unwrap_or_default(),
             links: self.links.map(|list| links(list, row)).unwrap_or_default(),
         })
@@ -274,7 +301,8 @@ fn links(list: &ListArray, row: usize) -> Vec<Link> {
     let (traces, spans) = (items.column(0).as_string::<i32>(), items.column(1).as_string::<i32>());
     range
         .filter_map(|i| {
-            Some(Link { trace_id: traces.value(i).parse().ok()?, span_id: spans.value(i).parse().ok()? })
+            let (trace_id, span_id) = (traces.value(i).parse().ok()?, spans.value(i).parse().ok()?);
+            Some(Link { trace_id, span_id, sent: None })
         })
         .collect()
 }

@@ -7,6 +7,7 @@ mod lookup;
 mod merge;
 mod open;
 mod pending;
+mod senders;
 mod settle;
 mod state;
 
@@ -28,6 +29,7 @@ use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
 use crate::wal::{Entry, WalError, WalWriter};
 use counters::Counters;
+pub use senders::Senders;
 use settle::Settling;
 use state::State;
 
@@ -163,6 +165,12 @@ impl Store {
             return Ok(());
         }
         self.inner.state.lock().tail.push_derived(table, batch, Instant::now())
+    }
+
+    /// When the senders of other traces handed over what consumers among these spans took, as far as they are here.
+    pub async fn senders(&self, spans: Vec<arrow::record_batch::RecordBatch>) -> Result<Senders, StoreError> {
+        let inner = self.inner.clone();
+        blocking(move || inner.senders_of(&spans)).await
     }
 
     /// The lowest log sequence of any trace that did not settle yet.

@@ -49,7 +49,7 @@ export function trace(index: number, startMs: number, minutesAgo: number, wide =
         span_id: hex(r, 16), parent_span_id: parent?.span.span_id ?? null, service, name, stage, kind, start_unix_nano: at(start), duration_ns: 0,
         queue_ns: null, queue_source: null, queue_clipped_ns: null, load_ns: 0, compute_ns: 0, transit_ns: 0, backoff_ns: 0, blocked_ns: 0, unattributed_ns: 0,
         segments: [], status: 'unset', status_message: null, outcome: 'ok', attempt: null, group_id: null, flags: [], depth: 0,
-        model: null, tool: null, input_tokens: null, output_tokens: null, events: 0, links: 0, ...more,
+        model: null, operation: null, provider: null, agent: null, tool: null, input_tokens: null, output_tokens: null, events: 0, links: 0, ...more,
       },
     };
     parent?.children.push(o);
@@ -96,7 +96,7 @@ export function trace(index: number, startMs: number, minutesAgo: number, wide =
     t = call(root, 'authorize', 'evaluate_policy', 'policy', t, [['compute', skewed(5)]]).end + 0.2 * MS;
 
     const tool = TOOLS[Math.floor(r() * TOOLS.length)];
-    const execute = open(root, `execute_tool ${tool}`, 'agent-runtime', 'execute', 'internal', t, { tool });
+    const execute = open(root, `execute_tool ${tool}`, 'agent-runtime', 'execute', 'internal', t, { tool, operation: 'execute_tool' });
     const tries = storm && slice.tenant !== 'umbrella' ? 1 + Math.floor(r() * 4) : r() < 0.04 ? 2 : 1;
     const fails = storm && r() < 0.25;
     const group = hex(r, 12);

@@ -37,7 +37,7 @@ pub(super) fn repeat<'a>(
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for of_tool in asked.chunk_by(|a, b| a.0 == b.0).filter(|calls| calls.len() > 1) {
         let mut of_tool: Vec<(Cow<'_, str>, usize)> =
-            of_tool.iter().map(|(_, arguments, c)| (canonical(arguments), *c)).collect();
+            of_tool.iter().map(|(_, arguments, c)| (canonical_json(arguments), *c)).collect();
         of_tool.sort_unstable();
         let same = of_tool.chunk_by(|a, b| a.0 == b.0).filter(|calls| calls.len() > 1);
         groups.extend(same.map(|calls| calls.iter().map(|(_, c)| *c).collect()));
@@ -49,7 +49,7 @@ pub(super) fn repeat<'a>(
 }
 
 /// JSON without its accidents: the order of keys and white space. Other text stands for itself.
-fn canonical(arguments: &str) -> Cow<'_, str> {
+pub fn canonical_json(arguments: &str) -> Cow<'_, str> {
     match serde_json::from_str::<serde_json::Value>(arguments) {
         Ok(mut value) => {
             value.sort_all_objects();

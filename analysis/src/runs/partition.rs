@@ -38,50 +38,77 @@ const RANK: [u8; CLASSES] = {
 const ABSENT: u8 = CLASSES as u8;
 
 /// Scratch space, used for one run after another.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sweep {
     /// When a member goes over from one class to another, by their ranks.
     changes: Vec<(i64, u8, u8)>,
+    /// The member that is at work and those around it, each with the end of what it called last.
+    open: Vec<(usize, i64)>,
 }
 
-/// Changes of an ordinary run: room for them is made at once.
-const CHANGES: usize = 64;
-
 impl Sweep {
-    pub fn new() -> Self {
-        Self { changes: Vec::with_capacity(CHANGES) }
-    }
-
     /// Sums to the length of `whole`, which begins with the first member's wait and ends with the last member's end.
+    /// The members come in walking order.
     pub fn partition(
         &mut self,
         of: &Evidence<'_, '_, '_>,
-        mut members: impl Iterator<Item = usize>,
+        members: impl Iterator<Item = usize> + Clone,
         whole: Interval,
         is_retried: bool,
     ) -> ClassTimes {
-        let (first, second) = (members.next(), members.next());
-        if let (Some(single), None) = (first, second) {
-            let mut times = of.partitions[single].time;
-            times.add(TimeClass::Queue, DurationNs(of.trace.times[single].start - whole.start));
+        if let Some(times) = self.nested(of, members.clone(), whole) {
             return times;
         }
         self.changes.clear();
-        for i in first.into_iter().chain(second).chain(members) {
+        for i in members {
             let span = of.trace.times[i];
             let mut doing = ABSENT;
             let mut change = |time, to| self.changes.push((time, std::mem::replace(&mut doing, to), to));
-            let enqueued = span.start.saturating_sub(of.waits[i].before);
+            let enqueued = span.start.saturating_sub(of.spans[i].queue_before.0);
             if enqueued < span.start {
                 change(enqueued, RANK[TimeClass::Queue as usize]);
             }
-            for segment in &of.partitions[i].segments {
+            for segment in &of.spans[i].segments {
                 change(span.start + segment.offset.0, RANK[segment.class as usize]);
             }
             change(span.end, ABSENT);
         }
         self.changes.sort_unstable_by_key(|change| change.0);
         self.sum(whole, if is_retried { TimeClass::Backoff } else { TimeClass::Unattributed })
+    }
+
+    /// Most runs are one span that waits for the others, one after the other, which do so in turn: then never do two of
+    /// them work at once, and what each does by itself adds up.
+    fn nested(
+        &mut self,
+        of: &Evidence<'_, '_, '_>,
+        mut members: impl Iterator<Item = usize>,
+        whole: Interval,
+    ) -> Option<ClassTimes> {
+        let top = members.next()?;
+        let span = of.trace.times[top];
+        let is_whole =
+            whole.end == span.end && whole.start == span.start.saturating_sub(of.spans[top].queue_before.0);
+        let mut times = of.spans[top].time;
+        times.add(TimeClass::Queue, DurationNs(span.start - whole.start));
+        self.open.clear();
+        self.open.push((top, span.start));
+        for i in members {
+            let span = of.trace.times[i];
+            while self.open.last()?.0 != of.cover.awaiter(i)? {
+                self.open.pop();
+            }
+            let (around, free_from) = self.open.last_mut()?;
+            let fits = *free_from <= span.start && span.end <= of.trace.times[*around].end;
+            if !fits || !is_whole || of.spans[i].queue_before.0 > 0 {
+                return None;
+            }
+            *free_from = span.end;
+            times.add_all(&of.spans[i].time);
+            times.add(TimeClass::Blocked, DurationNs(-(span.end - span.start)));
+            self.open.push((i, span.start));
+        }
+        Some(times)
     }
 
     fn sum(&self, whole: Interval, gap: TimeClass) -> ClassTimes {

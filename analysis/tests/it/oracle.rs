@@ -1,7 +1,7 @@
 //! Slow and obvious: the model's definitions, nanosecond by nanosecond. The tree, the shifts and the attempt
 //! groups are taken from the answer; times and classes are not.
 
-use plimsoll_analysis::TraceAnalysis;
+use plimsoll_analysis::{StageRun, TraceAnalysis};
 use plimsoll_schemas::{Attr, DurationNs, Span, SpanKind, TimeClass};
 
 pub struct Oracle<'t, 'a> {
@@ -132,6 +132,33 @@ impl Oracle<'_, '_> {
                     self.residual(i)
                 }
             })
+            .collect()
+    }
+
+    /// What the run is doing at each nanosecond: of what its spans do the first of the precedence, and nothing between attempts.
+    pub fn run(&self, run: &StageRun<'_>) -> Vec<TimeClass> {
+        const PRECEDENCE: [TimeClass; 7] = [
+            TimeClass::Compute,
+            TimeClass::Load,
+            TimeClass::Transit,
+            TimeClass::Queue,
+            TimeClass::Backoff,
+            TimeClass::Unattributed,
+            TimeClass::Blocked,
+        ];
+        let gap = if run.attempts > 1 { TimeClass::Backoff } else { TimeClass::Unattributed };
+        let mut doing: Vec<Vec<TimeClass>> = vec![Vec::new(); run.duration.0 as usize];
+        for &i in run.members.iter().chain([&run.root]) {
+            let wait = self.answer.spans[i].queue_before.0;
+            let classes = std::iter::repeat_n(TimeClass::Queue, wait as usize).chain(self.classes(i));
+            let from = (self.start(i) - wait - run.start.0) as usize;
+            for (at, class) in (from..).zip(classes) {
+                doing[at].push(class);
+            }
+        }
+        doing
+            .iter()
+            .map(|at| PRECEDENCE.into_iter().find(|class| at.contains(class)).unwrap_or(gap))
             .collect()
     }
 

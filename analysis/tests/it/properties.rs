@@ -209,6 +209,21 @@ proptest! {
     }
 
     #[test]
+    fn the_time_of_a_run_is_that_of_the_oracle(spans in nested_trace()) {
+        let rules = Rules::default();
+        let answer = analyse(&spans, &rules);
+        let oracle = Oracle { spans: &spans, answer: &answer };
+        for run in &answer.runs {
+            let mut expected = vec![0; TimeClass::ALL.len()];
+            for class in oracle.run(run) {
+                expected[class as usize] += 1;
+            }
+            let found: Vec<i64> = TimeClass::ALL.iter().map(|class| run.time.get(*class).0).collect();
+            prop_assert_eq!(found, expected, "{:?}", run);
+        }
+    }
+
+    #[test]
     fn attempts_are_counted_once(spans in any_trace()) {
         let rules = Rules::default();
         let answer = analyse(&spans, &rules);

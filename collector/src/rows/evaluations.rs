@@ -37,6 +37,7 @@ pub fn of_event<'a>(attributes: &[(Cow<'a, str>, Any<'a>)], target: Target<'_>) 
         label,
         score,
         evaluator: evaluator.or_else(|| (!target.scope.is_empty()).then(|| target.scope.to_owned())),
+        evaluator_version: words(&["gen_ai.evaluation.evaluator.version", "plimsoll.evaluator.version"]),
         explanation: words(&["gen_ai.evaluation.explanation"]),
         judged: target.judged,
     })
@@ -118,6 +119,7 @@ impl<'a> Listed<'a> {
                 label,
                 score,
                 evaluator: evaluator.or_else(|| (!target.scope.is_empty()).then(|| target.scope.to_owned())),
+                evaluator_version: None,
                 explanation: words("explanation"),
                 judged: target.judged,
             })

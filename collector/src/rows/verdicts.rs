@@ -27,6 +27,8 @@ pub struct Verdict {
     pub score: Option<f64>,
     pub pass: Option<bool>,
     pub evaluator: Option<String>,
+    /// Of the evaluator: its prompt, model or code.
+    pub evaluator_version: Option<String>,
     pub explanation: Option<String>,
     pub judged: UnixNanos,
 }
@@ -63,6 +65,7 @@ impl Verdicts {
             Arc::new(verdicts.iter().map(|v| v.score).collect::<Float64Array>()),
             Arc::new(verdicts.iter().map(|v| v.pass).collect::<BooleanArray>()),
             words(verdicts.iter().map(|v| v.evaluator.as_deref()), rows),
+            words(verdicts.iter().map(|v| v.evaluator_version.as_deref()), rows),
             Arc::new(verdicts.iter().map(|v| v.explanation.as_deref()).collect::<StringArray>()),
             Arc::new(Int64Array::from(judged)),
             Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC")),
@@ -94,6 +97,8 @@ struct Posted {
     pass: Option<bool>,
     #[serde(default)]
     evaluator: Option<String>,
+    #[serde(default)]
+    evaluator_version: Option<String>,
     #[serde(default)]
     explanation: Option<String>,
     #[serde(default)]
@@ -154,6 +159,7 @@ fn checked(posted: Posted, meta: &RecordMeta) -> Result<Verdict, String> {
         label: posted.label,
         score: posted.score,
         evaluator: posted.evaluator,
+        evaluator_version: posted.evaluator_version,
         explanation: posted.explanation,
         judged,
     })

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::FutureExt;
 use plimsoll_analysis::fleet::load::{SafeLoad, Sustainable, TREND, Window, safe_load, saturates_first};
+use plimsoll_schemas::DurationNs;
 use plimsoll_schemas::envelope::COLUMNS;
 use serde_json::{Map, Value, json};
 
@@ -110,12 +111,14 @@ async fn answer(state: &QueryState, view: &View, mut asked: Analysis) -> Result<
     );
     let explain = Explain {
         sql: statements,
-        method: "Windows of each stage. Sustainable is the highest arrival rate (mean of 5 windows) of which nine in ten windows, down to 90 % of it, kept \
-                 their queue from growing over 5 windows and attained the target of the stage's objective (unjudged counts as good). Floor is the median of \
-                 the least busy tenth of windows in which less than 1 % of the time is queueing. Concurrency is arrivals × mean time (Little's law).",
+        method: "Windows of each stage. A stage is overloaded where a queue stands for five windows and grows beyond what chance gathers; runs that were \
+                 turned away (outcome overload) count as if they waited. Queues are queue time × completions; where queue time is unknown, the time by which \
+                 runs take longer than when the stage is quiet. Sustainable is what was completed per second while overloaded, or the highest arrival rate \
+                 at which the stage's objective was met outside overloads (isotonic regression; unjudged counts as good), whichever is lower. Floor is the \
+                 median of the least busy tenth of windows in which less than 1 % of the time is queueing. Concurrency is arrivals × mean time (Little's law).",
         sample_trace_ids: Vec::new(),
     };
-    Ok(Answer { rows: busiest.into_iter().map(row).collect(), more, explain })
+    Ok(Answer { rows: busiest.into_iter().map(|group| row(group, asked.step)).collect(), more, explain })
 }
 
 fn window(asked: &Analysis, column: &str) -> String {
@@ -138,7 +141,7 @@ FROM stage_runs WHERE {within}{filter} GROUP BY {keys}window",
 fn ended_sql(asked: &Analysis) -> Result<String, QueryError> {
     let keys = asked.keys();
     Ok(format!(
-        "SELECT {keys}{window} AS window, count(*) AS runs
+        "SELECT {keys}{window} AS window, count(*) AS runs, count(*) FILTER (WHERE outcome = 'overload') AS refused
 FROM stage_runs WHERE {within}{filter} GROUP BY {keys}window",
         window = window(asked, "start_unix_nano + duration_ns"),
         within = asked.within("start_unix_nano"),
@@ -219,6 +222,7 @@ fn groups(asked: &Analysis, count: usize, answers: [Vec<Map<String, Value>>; 4])
     each(ended, &|group, at, row| {
         if let Some(window) = at.and_then(|at| group.windows.get_mut(at)) {
             window.completions_per_s = number(&row, "runs").unwrap_or(0.0) / seconds;
+            window.refused_per_s = number(&row, "refused").unwrap_or(0.0) / seconds;
         }
     });
     // The first objective of a stage comes last, and counts.
@@ -247,9 +251,9 @@ fn rates(asked: &Analysis, count: usize, rows: &[Map<String, Value>]) -> Vec<f64
     rates
 }
 
-fn row(group: &Group) -> Map<String, Value> {
+fn row(group: &Group, window: DurationNs) -> Map<String, Value> {
     let SafeLoad { floor, sustainable, recovery, overloaded } =
-        safe_load(&group.windows, group.target.unwrap_or(0.0));
+        safe_load(&group.windows, window, group.target.unwrap_or(0.0));
     let (word, rate, observed) = match sustainable {
         Sustainable::UpTo(rate) => ("observed", Some(rate), None),
         Sustainable::NotObservedUpTo(rate) => ("not observed up to", None, Some(rate)),
@@ -268,7 +272,7 @@ fn row(group: &Group) -> Map<String, Value> {
         "recovery_per_s": recovery.map(|r| r.0), "recovery_windows": recovery.map(|r| r.1),
         "target": group.target, "windows": group.windows.len(), "overloaded_windows": overloaded, "envelope": group.envelope,
         "series": group.windows.iter().map(|w| json!({
-            "arrivals_per_s": w.arrivals_per_s, "completions_per_s": w.completions_per_s, "mean_concurrency": w.concurrency,
+            "arrivals_per_s": w.arrivals_per_s, "completions_per_s": w.completions_per_s, "refused_per_s": w.refused_per_s, "mean_concurrency": w.concurrency,
             "queue_share": w.queue_share, "attainment": w.attainment,
         })).collect::<Value>(),
     });

@@ -31,7 +31,10 @@ pub fn digest(objective: &Objective) -> Digest {
     if filter.is_empty() && threshold.is_none() && quality.is_empty() && evaluator.is_none() {
         return Digest::new();
     }
-    let text = serde_json::json!([stage, filter, threshold.map(|t| t.0), quality, evaluator]).to_string();
+    digest_of(&serde_json::json!([stage, filter, threshold.map(|t| t.0), quality, evaluator]).to_string())
+}
+
+pub fn digest_of(text: &str) -> Digest {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -39,6 +42,8 @@ pub fn digest(objective: &Objective) -> Digest {
 /// See the module's description.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
+    /// What the counts mean besides objectives: other configured meanings of labels, or another version of us, make others.
+    pub meaning: String,
     /// The log's sequence up to which changes are accounted for.
     pub through: u64,
     /// Whether no pass of settling can have that sequence any more.
@@ -116,9 +121,12 @@ impl Coverage {
         self.of.retain(|digest, _| digests.contains(digest));
     }
 
-    /// Lets go of tables that hold nothing: somebody took them away. Of single stretches nothing can be told, many of
+    /// Lets go of all if it was counted otherwise; and of tables that hold nothing: somebody took them away. Of single stretches nothing can be told, many of
     /// them have no runs.
-    pub fn without_lost(mut self, held: &BTreeMap<Digest, Rolled>) -> Self {
+    pub fn still(mut self, meaning: &str, held: &BTreeMap<Digest, Rolled>) -> Self {
+        if self.meaning != meaning {
+            return Self::default();
+        }
         self.of.retain(|digest, rolled| {
             let held = held.get(digest);
             [Table::StageMinutes, Table::StageHours].into_iter().all(|table| {

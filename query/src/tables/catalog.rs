@@ -92,7 +92,7 @@ impl SchemaProvider for LakeSchema {
         if let Some(table) = views::raw(name) {
             return Ok(Some(self.lake.table(table)));
         }
-        let Some(sql) = views::sql(name) else {
+        let Some(sql) = views::sql(name, &self.lake.rules) else {
             return Ok(table_of(name).map(|t| self.lake.table(t)));
         };
         let plan = self.raw.create_logical_plan(&sql).await?;
@@ -100,7 +100,7 @@ impl SchemaProvider for LakeSchema {
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        Ok(match views::sql(name) {
+        Ok(match views::sql(name, &self.lake.rules) {
             Some(_) => Some(TableType::View),
             None => table_of(name).map(|_| TableType::Base),
         })
@@ -108,7 +108,10 @@ impl SchemaProvider for LakeSchema {
 
     fn table_exist(&self, name: &str) -> bool {
         let is_made = name == live::EDGES || self.lake.computed.contains_key(name);
-        is_made || views::raw(name).is_some() || views::sql(name).is_some() || table_of(name).is_some()
+        is_made
+            || views::raw(name).is_some()
+            || views::sql(name, &self.lake.rules).is_some()
+            || table_of(name).is_some()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Views over the raw tables: what a reader should take for the truth.
 
 use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{Rules, verdict};
+
+use crate::filter::quote;
 
 /// The names of views that are not tables.
 pub const LATEST_VERDICTS: &str = "latest_verdicts";
@@ -25,9 +28,9 @@ pub fn raw(name: &str) -> Option<Table> {
 }
 
 /// The SQL of the view of that name over the raw tables; `None` where the raw table is shown as it is.
-pub fn sql(name: &str) -> Option<String> {
+pub fn sql(name: &str, rules: &Rules) -> Option<String> {
     match name {
-        LATEST_VERDICTS => return Some(latest_verdicts()),
+        LATEST_VERDICTS => return Some(latest_verdicts(rules)),
         OBJECTIVE_MINUTES => return Some(cells(Table::StageMinutes, true)),
         OBJECTIVE_HOURS => return Some(cells(Table::StageHours, true)),
         _ => {}
@@ -65,15 +68,39 @@ const VERDICT_KEY: [&str; 7] =
 
 /// Judges change their minds: the latest verdict per target, metric and evaluator counts. As an aggregate, of which only
 /// the columns that a query reads are computed; a window over so many small partitions takes twice as long.
-fn latest_verdicts() -> String {
+pub fn latest_verdicts(rules: &Rules) -> String {
     let schema = Table::Verdicts.sql_schema();
     let columns: Vec<String> = schema
         .fields()
         .iter()
         .map(|field| match field.name().as_str() {
             key if VERDICT_KEY.contains(&key) => key.to_owned(),
+            "pass" => format!("last_value({} ORDER BY judged_unix_nano, wal_seq) AS pass", pass(rules)),
             other => format!("last_value({other} ORDER BY judged_unix_nano, wal_seq) AS {other}"),
         })
         .collect();
     format!("SELECT {} FROM verdicts GROUP BY {}", columns.join(", "), VERDICT_KEY.join(", "))
+}
+
+/// Pass or fail, by the configured meanings of labels before the built-in one. What a verdict said outright stays: there its label
+/// did not decide.
+fn pass(rules: &Rules) -> String {
+    if rules.verdict_labels.is_empty() {
+        return "pass".into();
+    }
+    let truth = |pass: Option<bool>| match pass {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "NULL",
+    };
+    let cases = rules.verdict_labels.iter().map(|(label, meaning)| {
+        let label = label.trim().to_lowercase();
+        let built_in = truth(verdict::pass_of_label(&label));
+        format!(
+            "WHEN lower(trim(label)) = {} AND pass IS NOT DISTINCT FROM {built_in} THEN {}",
+            quote(&label),
+            truth(meaning.pass())
+        )
+    });
+    format!("CASE {} ELSE pass END", cases.collect::<Vec<_>>().join(" "))
 }

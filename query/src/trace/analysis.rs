@@ -25,10 +25,12 @@ pub async fn document(
 FROM latest_verdicts WHERE trace_id = '{id}' ORDER BY judged_unix_nano"
     );
     let verdicts = state.objects(&view, &verdicts).await?;
+    let senders = state.store().senders(batches.to_vec()).await?;
     let rules = state.store().rules();
     let rows = batches.iter().map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
-    let spans: Vec<Span<'_>> =
+    let mut spans: Vec<Span<'_>> =
         rows.iter().flat_map(|rows| (0..rows.len()).filter_map(|row| rows.span(row))).collect();
+    senders.tell(tenant.as_str(), &mut spans);
     let analysis = analyse(&spans, rules);
     let Some(root) = analysis.root else {
         return Err(QueryError::NotFound(format!("trace {trace_id} has no span that can be shown")));

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use plimsoll_collector::OtlpDecoder;
 use plimsoll_query::{QueryOptions, QueryState, router};
-use plimsoll_schemas::Tenant;
+use plimsoll_schemas::{Rules, Tenant};
 use plimsoll_store::{RecordKind, Store, StoreOptions};
 use prost::Message;
 use serde_json::Value;
@@ -34,24 +34,31 @@ pub struct Fleet {
 impl Fleet {
     /// An empty store, with these OpenSLO documents. Nothing settles but when it is told to.
     pub async fn empty(objectives: &str) -> Self {
+        Self::ruled(objectives, Rules::default()).await
+    }
+
+    /// The same with configured rules.
+    pub async fn ruled(objectives: &str, rules: Rules) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         let folder = home.path().join("objectives");
         if !objectives.is_empty() {
             std::fs::create_dir(&folder).expect("a folder");
             std::fs::write(folder.join("all.yaml"), objectives).expect("writable");
         }
-        Self::open(home).await
+        Self::open(home, rules).await
     }
 
     /// What is in a folder.
-    pub async fn open(home: tempfile::TempDir) -> Self {
+    async fn open(home: tempfile::TempDir, rules: Rules) -> Self {
         let mut options = StoreOptions::new(home.path());
         options.settle_after = Duration::from_secs(3_600);
         options.merge_every = Duration::from_secs(3_600);
+        options.rules = rules.clone();
         let store = Store::open(options, Arc::new(OtlpDecoder)).await.expect("opens");
         let mut options = QueryOptions::new(home.path());
         options.objectives_dir = Some(home.path().join("objectives"));
         options.threads = 2;
+        options.rules = rules;
         options.roll_up_every = Duration::from_secs(3_600);
         let state = QueryState::new(store.clone(), options, || Value::Null).expect("starts");
         Self { store, state: state.clone(), api: router(state), home }
@@ -61,7 +68,7 @@ impl Fleet {
     pub async fn copy(&self, gone: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         copy(self.home.path(), home.path(), gone);
-        Self::open(home).await
+        Self::open(home, Rules::default()).await
     }
 
     pub fn home(&self) -> &std::path::Path {

@@ -132,7 +132,8 @@ impl Inner {
         let (root, others) = self.spans_besides(inputs);
         let batches = read_all(&root, Table::Spans, inputs)?;
         let context = self.context(&root, &batches, inputs, &others)?;
-        let derivation = derive(&batches, &context, &self.options.rules)?;
+        let senders = self.senders_of(&batches)?;
+        let derivation = derive(&batches, &context, &senders, &self.options.rules)?;
         let day = inputs[0].day;
         let mut slices: FxHashSet<&str> = others
             .iter()

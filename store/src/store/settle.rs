@@ -12,6 +12,7 @@ use plimsoll_schemas::{Span, SpanId, TraceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
+use super::senders::Places;
 use crate::error::StoreError;
 use crate::lake::read_traces;
 use crate::rows::SpanRows;
@@ -88,7 +89,11 @@ impl Inner {
         let rules = &self.options.rules;
         let rows = batches.iter().map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
         let mut derived = DerivedRows::default();
-        for (at, members) in locate(work, &rows).into_iter().enumerate() {
+        let located = locate(work, &rows);
+        let places = Places { chunks: &work.chunks, files: &work.files, root: &work.root };
+        let senders =
+            self.senders(located.iter().flatten().map(|(batch, row)| (&rows[*batch], *row)), places)?;
+        for (at, members) in located.into_iter().enumerate() {
             let due = &work.due[at];
             let mut seen: FxHashSet<SpanId> = FxHashSet::default();
             let mut spans: Vec<Span<'_>> = Vec::with_capacity(members.len());
@@ -101,6 +106,7 @@ impl Inner {
             if spans.is_empty() {
                 continue;
             }
+            senders.tell(due.tenant.as_str(), &mut spans);
             let analysis = analyse(&spans, rules);
             let of = Settled {
                 tenant: due.tenant.as_str(),

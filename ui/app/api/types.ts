@@ -272,6 +272,9 @@ export interface AnalysedSpan {
   flags: string[];
   depth: number;
   model: string | null;
+  operation: string | null;
+  provider: string | null;
+  agent: string | null;
   tool: string | null;
   input_tokens: number | null;
   output_tokens: number | null;

@@ -45,6 +45,7 @@ export function Drawer({ traceId, tenant, span, close }: { traceId: string; tena
       <p class="quiet mono">
         {span.span_id} <Copy text={span.span_id} label="Copy the span id" />
       </p>
+      <Meaning span={span} />
       {error !== null && <Failure error={error} />}
       {data === null && error === null && <Loading what="attributes" />}
       {found !== null && (
@@ -67,6 +68,34 @@ export function Drawer({ traceId, tenant, span, close }: { traceId: string; tena
         </>
       )}
     </aside>
+  );
+}
+
+/** What the attributes amount to by the conventions, in whatever words they came. */
+function Meaning({ span }: { span: Span }): JSX.Element | null {
+  const said: [string, string | number | null][] = [
+    ['operation', span.operation],
+    ['agent', span.agent],
+    ['tool', span.tool],
+    ['provider', span.provider],
+    ['model', span.model],
+    ['input tokens', span.input_tokens],
+    ['output tokens', span.output_tokens],
+  ];
+  const known = said.filter(([, value]) => value !== null);
+  if (known.length === 0) return null;
+  return (
+    <section>
+      <h3>Understood as</h3>
+      <dl class="attributes">
+        {known.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd class="mono">{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
   );
 }
 

@@ -1,0 +1,120 @@
+//! Senders of other traces: a consumer may begin a trace of its own, with a link to whoever sent its work. When that was is
+//! looked up here, since the analysis sees one trace at a time.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{Rules, Span, SpanId, TraceId, UnixNanos};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Inner;
+use crate::error::StoreError;
+use crate::lake::read_traces;
+use crate::rows::SpanRows;
+use crate::snapshot::DataFile;
+use crate::tail::Chunk;
+
+/// A span of a tenant's.
+type Key = (String, TraceId, SpanId);
+
+/// When the senders that are known handed their work over.
+#[derive(Debug, Default)]
+pub struct Senders(FxHashMap<Key, UnixNanos>);
+
+impl Senders {
+    /// Says so on the links of a trace's spans.
+    pub fn tell(&self, tenant: &str, spans: &mut [Span<'_>]) {
+        if self.0.is_empty() {
+            return;
+        }
+        for link in spans.iter_mut().flat_map(|span| &mut span.links) {
+            link.sent = self.0.get(&(tenant.to_owned(), link.trace_id, link.span_id)).copied();
+        }
+    }
+
+    fn note(&mut self, wanted: &FxHashSet<Key>, rows: &SpanRows<'_>, row: usize) {
+        let (Some(trace_id), Some(span_id)) = (rows.trace_id(row), rows.span_id(row)) else { return };
+        let key = (rows.tenant(row).to_owned(), trace_id, span_id);
+        if wanted.contains(&key)
+            && let Some(span) = rows.span(row).filter(Span::sends)
+        {
+            self.0.insert(key, span.end());
+        }
+    }
+}
+
+/// Where spans lie.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'a> {
+    pub chunks: &'a [Arc<Chunk>],
+    pub files: &'a [Arc<DataFile>],
+    pub root: &'a Path,
+}
+
+impl Inner {
+    /// The senders that consumers among these rows link to.
+    pub(super) fn senders<'r>(
+        &self,
+        rows: impl Iterator<Item = (&'r SpanRows<'r>, usize)>,
+        places: Places<'_>,
+    ) -> Result<Senders, StoreError> {
+        let mut wanted: FxHashSet<Key> = FxHashSet::default();
+        for (rows, row) in rows {
+            let tenant = rows.tenant(row);
+            wanted.extend(rows.linked(row).into_iter().map(|(trace, span)| (tenant.to_owned(), trace, span)));
+        }
+        let mut senders = Senders::default();
+        if wanted.is_empty() {
+            return Ok(senders);
+        }
+        let traces: FxHashSet<TraceId> = wanted.iter().map(|(_, trace, _)| *trace).collect();
+        let rules = &self.options.rules;
+        for chunk in places.chunks {
+            let found = chunk.keys.iter().enumerate().filter(|(_, id)| traces.contains(id));
+            let found: Vec<usize> = found.map(|(row, _)| row).collect();
+            if !found.is_empty() {
+                let rows = SpanRows::new(&chunk.batch, rules)?;
+                found.into_iter().for_each(|row| senders.note(&wanted, &rows, row));
+            }
+        }
+        self.senders_in_files(&wanted, rules, places, &mut senders)?;
+        Ok(senders)
+    }
+
+    fn senders_in_files(
+        &self,
+        wanted: &FxHashSet<Key>,
+        rules: &Rules,
+        places: Places<'_>,
+        senders: &mut Senders,
+    ) -> Result<(), StoreError> {
+        let missing = wanted.iter().filter(|key| !senders.0.contains_key(*key));
+        let missing: FxHashSet<TraceId> = missing.map(|(_, trace, _)| *trace).collect();
+        for file in places.files {
+            let ids: Vec<TraceId> = missing.iter().filter(|id| file.may_hold(id)).copied().collect();
+            if ids.is_empty() {
+                continue;
+            }
+            for batch in read_traces(places.root, file, &ids, None, &self.footers)? {
+                let rows = SpanRows::new(&batch, rules)?;
+                (0..rows.len()).for_each(|row| senders.note(wanted, &rows, row));
+            }
+        }
+        Ok(())
+    }
+
+    /// For the spans of a trace that was looked up.
+    pub(super) fn senders_of(&self, batches: &[RecordBatch]) -> Result<Senders, StoreError> {
+        let (chunks, files, root) = {
+            let state = self.state.lock();
+            let spans = &state.tables[Table::Spans as usize];
+            (state.tail.chunks(Table::Spans).to_vec(), spans.files.clone(), spans.root.clone())
+        };
+        let rules = &self.options.rules;
+        let rows = batches.iter().map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
+        let all = rows.iter().flat_map(|rows| (0..rows.len()).map(move |row| (rows, row)));
+        self.senders(all, Places { chunks: &chunks, files: &files, root: &root })
+    }
+}
