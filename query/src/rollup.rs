@@ -352,7 +352,7 @@ async fn minutes_sql(
         filter: Vec::new(),
         parameters: BTreeMap::new(),
     };
-    let runs = runs_within_sql(&objectives, &asked, &within(stretch.stretches()))?;
+    let runs = runs_within_sql(&objectives, &asked, &within(stretch.stretches()), view.has_verdicts())?;
     Ok(runs.map(|runs| {
         format!(
             "{runs}
