@@ -17,6 +17,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
+use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
 use plimsoll_store::Snapshot;
 use tokio::runtime::Runtime;
@@ -49,6 +50,14 @@ pub struct View {
     pub rolled: Arc<Coverage>,
     /// The log's sequence from which on spans of traces may lie that did not settle.
     pub unsettled_from: Option<u64>,
+}
+
+impl View {
+    /// Whether anything was ever judged.
+    pub fn has_verdicts(&self) -> bool {
+        let verdicts = self.snapshot.table(Table::Verdicts);
+        !verdicts.files.is_empty() || !verdicts.tail.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -148,10 +157,10 @@ impl Engine {
     }
 
     /// Runs what this crate wrote: the same way, but not bounded in size.
-    pub async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
+    pub async fn ours(&self, view: &View, sql: String, tables: Computed) -> Result<Collected, QueryError> {
         let rows_max = self.options.rows_max;
         let rows = self
-            .run(view, Computed::default(), rows_max, move || {
+            .run(view, tables, rows_max, move || {
                 let mut statements = datafusion::sql::parser::DFParser::parse_sql(&sql)?;
                 statements.pop_front().ok_or_else(|| QueryError::Internal("no statement".into()))
             })

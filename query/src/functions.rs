@@ -1,8 +1,7 @@
 //! The functions that Plimsoll adds to SQL.
 //!
 //! `hdr_quantile(value, q)`, `hdr_histogram(value)`, `hdr_merge(histogram)` and `sample_ids(id, weight)` aggregate,
-//! `attr(attributes, 'key')` looks into a map,
-//! `canonical_json(text)` takes the accidents out of JSON.
+//! `attr(attributes, 'key')` looks into a map, `canonical_json(text)` takes the accidents out of JSON.
 
 mod attr;
 mod canonical;

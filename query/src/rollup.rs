@@ -26,9 +26,9 @@ use crate::engine::View;
 use crate::error::QueryError;
 use crate::filter::quote;
 use crate::state::QueryState;
-use crate::tables::{OBJECTIVE_MINUTES, every_revision};
+use crate::tables::{OBJECTIVE_MINUTES, every_revision, latest_verdicts};
 use crate::time::{self, TimeRange};
-use coverage::{ALL_RUNS, Coverage, Digest, Rolled, digest, within};
+use coverage::{ALL_RUNS, Coverage, Digest, Rolled, digest, digest_of, within};
 use minutes::{HOUR_MINUTES, HOUR_NS, MINUTE_NS, Minutes};
 
 pub use cells::{counted, sampled};
@@ -96,6 +96,7 @@ impl Rollup {
         now.retain(&digests);
         now.uncover(&changed);
         (now.through, now.settled) = (view.snapshot.wal_seq, Some(view.snapshot.settled));
+        now.meaning = meaning(state);
         now.is_final = nothing_settles_at(state, &view.snapshot);
         let mut coverage = self.cover(now);
 
@@ -143,7 +144,7 @@ FROM {} GROUP BY 1, 2",
                 *held.entry(digest).or_default().of_mut(table) = hours.into_iter().collect();
             }
         }
-        let coverage = Coverage::load(&self.home, state.store().rules()).without_lost(&held);
+        let coverage = Coverage::load(&self.home).still(&meaning(state), &held);
         pass.held = Some(held);
         Ok(coverage)
     }
@@ -250,6 +251,14 @@ FROM (SELECT DISTINCT tenant, objective, start_unix_nano FROM {}
     }
 }
 
+/// To be changed with what a cell counts.
+const VERSION: u32 = 1;
+
+fn meaning(state: &QueryState) -> String {
+    let verdicts = latest_verdicts(&state.options().rules);
+    digest_of(&format!("{VERSION} {verdicts}"))
+}
+
 /// Whether no pass of settling to come can have the snapshot's sequence: all that it shows is settled there.
 fn nothing_settles_at(state: &QueryState, snapshot: &Snapshot) -> bool {
     if state.store().unsettled_from().is_some() {
@@ -343,7 +352,7 @@ async fn minutes_sql(
         filter: Vec::new(),
         parameters: BTreeMap::new(),
     };
-    let runs = runs_within_sql(&objectives, &asked, &within(stretch.stretches()))?;
+    let runs = runs_within_sql(&objectives, &asked, &within(stretch.stretches()), view.has_verdicts())?;
     Ok(runs.map(|runs| {
         format!(
             "{runs}

@@ -135,7 +135,7 @@ impl QueryState {
     }
 
     pub(crate) async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
-        self.inner.engine.ours(view, sql).await
+        self.inner.engine.ours(view, sql, Computed::default()).await
     }
 
     /// The rows of one of this crate's statements, as objects.
@@ -144,7 +144,18 @@ impl QueryState {
         view: &View,
         sql: &str,
     ) -> Result<Vec<serde_json::Map<String, Value>>, QueryError> {
-        Ok(crate::json::objects(&self.ours(view, sql.to_owned()).await?.batches))
+        self.objects_with(view, sql, &Computed::default()).await
+    }
+
+    /// The same of a statement that reads tables of its own too.
+    pub(crate) async fn objects_with(
+        &self,
+        view: &View,
+        sql: &str,
+        tables: &Computed,
+    ) -> Result<Vec<serde_json::Map<String, Value>>, QueryError> {
+        let rows = self.inner.engine.ours(view, sql.to_owned(), tables.clone()).await?;
+        Ok(crate::json::objects(&rows.batches))
     }
 }
 

@@ -149,12 +149,6 @@ impl Store {
         self.inner.trace(tenant.cloned(), trace_id).await
     }
 
-    /// When the senders of other traces handed over what consumers among these spans took, as far as they are here.
-    pub async fn senders(&self, spans: Vec<arrow::record_batch::RecordBatch>) -> Result<Senders, StoreError> {
-        let inner = self.inner.clone();
-        blocking(move || inner.senders_of(&spans)).await
-    }
-
     /// Adds rows of a rollup, which a query computed from a snapshot of this store. They show at once, and are durable
     /// once no tail holds them any more.
     pub fn add_rollup(
@@ -171,6 +165,12 @@ impl Store {
             return Ok(());
         }
         self.inner.state.lock().tail.push_derived(table, batch, Instant::now())
+    }
+
+    /// When the senders of other traces handed over what consumers among these spans took, as far as they are here.
+    pub async fn senders(&self, spans: Vec<arrow::record_batch::RecordBatch>) -> Result<Senders, StoreError> {
+        let inner = self.inner.clone();
+        blocking(move || inner.senders_of(&spans)).await
     }
 
     /// The lowest log sequence of any trace that did not settle yet.

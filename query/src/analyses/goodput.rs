@@ -16,6 +16,7 @@ use crate::error::QueryError;
 use crate::rollup::coverage::{ALL_RUNS, Coverage, within};
 use crate::rollup::{self, relation};
 use crate::state::QueryState;
+use crate::tables::catalog::Computed;
 use crate::time;
 use statements::Statements;
 
@@ -44,7 +45,7 @@ pub static DEFINITION: Definition = Definition {
             let coverage = coverage(&state, &view, &asked).await?;
             let (objectives, _) = objectives(&state, &view, &asked, coverage.as_ref()).await?;
             let objectives = only(objectives, &asked)?;
-            Statements::new(&objectives, &asked, coverage.as_ref()).groups()
+            Ok(Statements::new(&objectives, &asked, coverage.as_ref()).groups()?.shown)
         }
         .boxed()
     }),
@@ -60,11 +61,15 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
     let (objectives, source) = objectives(state, view, asked, coverage.as_ref()).await?;
     let objectives = only(objectives, asked)?;
     let statements = Statements::new(&objectives, asked, coverage.as_ref());
-    let (groups_sql, series_sql, burn_sql) = (statements.groups()?, statements.series()?, statements.burn()?);
+    let (by_group, by_point, by_window) = (statements.groups()?, statements.series()?, statements.burn()?);
     // One after the other, so that a screen's worth of questions leaves room for others'.
-    let groups = state.objects(view, &groups_sql).await?;
-    let series = state.objects(view, &series_sql).await?;
-    let burns = state.objects(view, &burn_sql).await?;
+    let mut tables = Computed::new();
+    if let Some(sql) = statements.singles(view.has_verdicts())? {
+        tables.insert(relation::SINGLES.to_owned(), state.ours(view, sql).await?.whole()?);
+    }
+    let groups = state.objects_with(view, &by_group.read, &tables).await?;
+    let series = state.objects_with(view, &by_point.read, &tables).await?;
+    let burns = state.objects_with(view, &by_window.read, &tables).await?;
     let offered: f64 = groups.iter().filter_map(|group| number(group, "offered")).sum();
     let requests =
         if requests_too(asked, offered)? { requests(state, view, &statements).await? } else { Value::Null };
@@ -78,7 +83,7 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
     more.insert("problems".into(), json!(state.objectives().current().problems));
     more.insert("objectives".into(), objectives.iter().map(described).collect());
     let explain = Explain {
-        sql: vec![groups_sql, series_sql, burn_sql],
+        sql: [by_group, by_point, by_window].map(|statement| statement.shown).to_vec(),
         method: "Every run that was offered, against its objectives: low counts unjudged runs as bad, high as good.",
         sample_trace_ids: Vec::new(),
     };

@@ -69,6 +69,10 @@ struct Quantile {
 enum Sketch {
     Plain(Vec<u64>),
     Hdr(Histogram<u64>),
+    /// Places and counts, as stored histograms have them; in any order.
+    Few(Vec<(u32, u64)>),
+    /// Counts by their places.
+    Places(Vec<u64>),
 }
 
 impl Sketch {
@@ -76,6 +80,7 @@ impl Sketch {
         match self {
             Self::Plain(values) if count == 1 && values.len() < PLAIN_MAX => values.push(value),
             Self::Hdr(histogram) => record(histogram, value, count)?,
+            Self::Few(_) | Self::Places(_) => self.add_at(histogram::index(value), count),
             Self::Plain(values) => {
                 let mut histogram = histogram(values)?;
                 record(&mut histogram, value, count)?;
@@ -83,6 +88,42 @@ impl Sketch {
             }
         }
         Ok(())
+    }
+
+    /// Adds what a stored histogram counted.
+    fn count(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Self::Plain(values) = self
+            && values.is_empty()
+        {
+            *self = Self::Few(Vec::new());
+        }
+        match self {
+            Self::Few(_) | Self::Places(_) => histogram::decode_places(bytes, |place, count| {
+                self.add_at(place, count);
+                Ok(())
+            }),
+            _ => histogram::decode(bytes, |value, count| self.add(value, count)),
+        }
+    }
+
+    fn add_at(&mut self, place: u32, count: u64) {
+        match self {
+            Self::Few(pairs) if pairs.len() < PLAIN_MAX => pairs.push((place, count)),
+            Self::Few(pairs) => {
+                let pairs = std::mem::take(pairs);
+                *self = Self::Places(Vec::new());
+                pairs.into_iter().for_each(|(place, count)| self.add_at(place, count));
+                self.add_at(place, count);
+            }
+            Self::Places(counts) => {
+                let place = place as usize;
+                if place >= counts.len() {
+                    counts.resize(place + 1, 0);
+                }
+                counts[place] += count;
+            }
+            Self::Plain(_) | Self::Hdr(_) => {}
+        }
     }
 
     /// Pairs of value and count, little-endian.
@@ -95,6 +136,12 @@ impl Sketch {
         match self {
             Self::Plain(values) => values.iter().for_each(|v| pair(*v, 1)),
             Self::Hdr(h) => h.iter_recorded().for_each(|v| pair(v.value_iterated_to(), v.count_at_value())),
+            Self::Few(pairs) => {
+                pairs.iter().for_each(|(place, count)| pair(histogram::highest(*place), *count))
+            }
+            Self::Places(counts) => {
+                counted(counts).for_each(|(place, count)| pair(histogram::highest(place), count))
+            }
         }
         bytes
     }
@@ -112,9 +159,34 @@ impl Sketch {
             Self::Plain(values) if values.is_empty() => return Ok(None),
             Self::Plain(values) => histogram(values)?.value_at_quantile(q),
             Self::Hdr(h) => h.value_at_quantile(q),
+            Self::Few(pairs) => {
+                let mut pairs = pairs.clone();
+                pairs.sort_unstable();
+                return Ok(quantile(pairs.into_iter(), q));
+            }
+            Self::Places(counts) => return Ok(quantile(counted(counts), q)),
         };
         Ok(Some(i64::try_from(value).unwrap_or(i64::MAX)))
     }
+}
+
+/// A quantile of counts in the order of their places, as the library has it.
+fn quantile(counts: impl Iterator<Item = (u32, u64)> + Clone, q: f64) -> Option<i64> {
+    let rank = (q * counts.clone().map(|(_, count)| count).sum::<u64>() as f64).ceil() as u64;
+    let mut before = 0;
+    let (place, _) = counts.into_iter().find(|(_, count)| {
+        before += count;
+        before >= rank
+    })?;
+    // The least of those values that are not told apart, if the least is asked for.
+    let is_least = q == 0.0 && place > 0;
+    let value = if is_least { histogram::highest(place - 1) + 1 } else { histogram::highest(place) };
+    Some(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// Places with a count.
+fn counted(counts: &[u64]) -> impl Iterator<Item = (u32, u64)> + Clone {
+    counts.iter().zip(0_u32..).filter(|(count, _)| **count > 0).map(|(count, place)| (place, *count))
 }
 
 fn histogram(values: &[u64]) -> Result<Histogram<u64>> {
@@ -135,7 +207,7 @@ impl Accumulator for Quantile {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         if let Some(histograms) = values[0].as_binary_opt::<i32>() {
             for bytes in histograms.iter().flatten() {
-                histogram::decode(bytes, |value, count| self.sketch.add(value, count))?;
+                self.sketch.count(bytes)?;
             }
             return Ok(());
         }
@@ -155,6 +227,8 @@ impl Accumulator for Quantile {
             + match &self.sketch {
                 Sketch::Plain(values) => values.capacity() * size_of::<u64>(),
                 Sketch::Hdr(h) => h.distinct_values() * size_of::<u64>(),
+                Sketch::Few(pairs) => pairs.capacity() * size_of::<(u32, u64)>(),
+                Sketch::Places(counts) => counts.capacity() * size_of::<u64>(),
             }
     }
 
@@ -207,6 +281,33 @@ mod tests {
             let ScalarValue::Int64(Some(got)) = whole.evaluate().expect("value") else { panic!("null") };
             let want = exact(&values, q);
             prop_assert!((got - want).abs() as f64 <= want as f64 * 1e-3 + 1.0, "{got} is not {want}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn of_histograms_it_is_that_of_their_values(
+            parts in prop::collection::vec(prop::collection::vec(0_i64..10_000_000_000_000, 0..900), 1..4),
+            q in prop::sample::select(vec![0.0, 0.5, 0.95, 0.99, 1.0]),
+        ) {
+            let mut of_values = accumulator(q);
+            let all: ArrayRef = std::sync::Arc::new(Int64Array::from(parts.concat()));
+            of_values.update_batch(&[all]).expect("update");
+            let (mut of_histograms, mut merged) = (accumulator(q), accumulator(q));
+            for part in &parts {
+                let mut stored = histogram::Histogram::default();
+                part.iter().for_each(|value| stored.add(value.unsigned_abs(), 1));
+                let stored = arrow::array::BinaryArray::from(vec![stored.encode().as_deref()]);
+                let column: ArrayRef = std::sync::Arc::new(stored);
+                of_histograms.update_batch(&[column.clone()]).expect("update");
+                let mut partial = accumulator(q);
+                partial.update_batch(&[column]).expect("update");
+                let state = partial.state().expect("state")[0].to_array().expect("array");
+                merged.merge_batch(&[state]).expect("merge");
+            }
+            let want = of_values.evaluate().expect("value");
+            prop_assert_eq!(of_histograms.evaluate().expect("value"), want.clone());
+            prop_assert_eq!(merged.evaluate().expect("value"), want);
         }
     }
 

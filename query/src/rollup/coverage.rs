@@ -7,10 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use plimsoll_schemas::Rules;
 use plimsoll_schemas::objective::Objective;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::verdict::Meaning;
 use plimsoll_store::StoreError;
 use plimsoll_store::files::{OsFiles, replace};
 use serde::{Deserialize, Serialize};
@@ -33,7 +31,10 @@ pub fn digest(objective: &Objective) -> Digest {
     if filter.is_empty() && threshold.is_none() && quality.is_empty() && evaluator.is_none() {
         return Digest::new();
     }
-    let text = serde_json::json!([stage, filter, threshold.map(|t| t.0), quality, evaluator]).to_string();
+    digest_of(&serde_json::json!([stage, filter, threshold.map(|t| t.0), quality, evaluator]).to_string())
+}
+
+pub fn digest_of(text: &str) -> Digest {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -41,6 +42,8 @@ pub fn digest(objective: &Objective) -> Digest {
 /// See the module's description.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
+    /// What the counts mean besides objectives: other configured meanings of labels, or another version of us, make others.
+    pub meaning: String,
     /// The log's sequence up to which changes are accounted for.
     pub through: u64,
     /// Whether no pass of settling can have that sequence any more.
@@ -48,9 +51,6 @@ pub struct Coverage {
     /// And the passes of settling; not known of another process'.
     #[serde(skip)]
     pub settled: Option<u64>,
-    /// What labels of verdicts were taken to mean; cells that were counted by other meanings are none.
-    #[serde(default)]
-    verdict_labels: BTreeMap<String, Meaning>,
     of: BTreeMap<Digest, Rolled>,
 }
 
@@ -87,17 +87,15 @@ pub struct Cover {
 
 impl Coverage {
     /// As the last process left it; nothing where it cannot be read.
-    pub fn load(home: &Path, rules: &Rules) -> Self {
-        let verdict_labels = rules.verdict_labels.clone();
+    pub fn load(home: &Path) -> Self {
         let path = home.join(FILE);
-        let left: Self = match std::fs::read(&path) {
+        match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                 tracing::warn!(path = %path.display(), %error, "damaged: everything is rolled up again");
                 Self::default()
             }),
             Err(_) => Self::default(),
-        };
-        if left.verdict_labels == verdict_labels { left } else { Self { verdict_labels, ..Self::default() } }
+        }
     }
 
     pub fn save(&self, home: &Path) -> Result<(), StoreError> {
@@ -123,9 +121,12 @@ impl Coverage {
         self.of.retain(|digest, _| digests.contains(digest));
     }
 
-    /// Lets go of tables that hold nothing: somebody took them away. Of single stretches nothing can be told, many of
+    /// Lets go of all if it was counted otherwise; and of tables that hold nothing: somebody took them away. Of single stretches nothing can be told, many of
     /// them have no runs.
-    pub fn without_lost(mut self, held: &BTreeMap<Digest, Rolled>) -> Self {
+    pub fn still(mut self, meaning: &str, held: &BTreeMap<Digest, Rolled>) -> Self {
+        if self.meaning != meaning {
+            return Self::default();
+        }
         self.of.retain(|digest, rolled| {
             let held = held.get(digest);
             [Table::StageMinutes, Table::StageHours].into_iter().all(|table| {
@@ -254,8 +255,8 @@ mod tests {
         let mut coverage = Coverage { through: 7, ..Coverage::default() };
         coverage.rolled_mut(ALL_RUNS).minutes = Minutes::of(1, 5);
         coverage.save(home.path()).expect("written");
-        assert_eq!(Coverage::load(home.path(), &Rules::default()), coverage);
+        assert_eq!(Coverage::load(home.path()), coverage);
         std::fs::write(home.path().join(FILE), "{").expect("written");
-        assert!(Coverage::load(home.path(), &Rules::default()).is_empty());
+        assert!(Coverage::load(home.path()).is_empty());
     }
 }

@@ -18,27 +18,49 @@ pub fn tells(asked: &Analysis) -> bool {
     asked.by.iter().all(is_key) && filter::sql(&asked.filter, Over::Cells).is_ok()
 }
 
+/// The table of what single runs count, where that was read before.
+pub const SINGLES: &str = "cells of single runs";
+const OBJECTIVE: &str = "ordinal, objective, for_stage, target";
+
+/// The statement that reads what single runs count, for [`SINGLES`].
+pub fn singles_sql(
+    objectives: &[Objective],
+    asked: &Analysis,
+    cover: &Cover,
+    at: &str,
+    has_verdicts: bool,
+) -> Result<Option<String>, QueryError> {
+    let stretches = within(cover.runs.iter().copied());
+    let runs = runs_within_sql(objectives, asked, &stretches, has_verdicts)?;
+    Ok(runs.map(|runs| format!("{runs}\n{}", counted(at))))
+}
+
+fn counted(at: &str) -> String {
+    format!(
+        "SELECT {OBJECTIVE}, {SLICE}, {at} AS at,\n  {}\n  FROM runs GROUP BY {OBJECTIVE}, {SLICE}, {at}",
+        cells::of_runs(),
+        SLICE = cells::SLICE,
+    )
+}
+
 /// Common table expressions that end in `cells`: rows with the objective's `ordinal`, `objective`, `for_stage` and
 /// `target`, the slice's keys, a time `at`, and what a cell of a rollup counts. Single runs are counted together where
-/// `at`, an expression over `start_unix_nano`, is the same; `at` of a rollup's cell is its start.
+/// `at`, an expression over `start_unix_nano`, is the same, or were so before (`is_read`); `at` of a rollup's cell is its start.
 pub fn cells_sql(
     objectives: &[Objective],
     asked: &Analysis,
     cover: &Cover,
     at: &str,
+    is_read: bool,
 ) -> Result<String, QueryError> {
-    const OBJECTIVE: &str = "ordinal, objective, for_stage, target";
-    let runs = match cover.runs.as_slice() {
-        [] => None,
-        stretches => runs_within_sql(objectives, asked, &within(stretches.iter().copied()))?,
-    };
     let mut parts = Vec::new();
-    if runs.is_some() {
-        parts.push(format!(
-            "SELECT {OBJECTIVE}, {SLICE}, {at} AS at,\n  {}\n  FROM runs GROUP BY {OBJECTIVE}, {SLICE}, {at}",
-            cells::of_runs(),
-            SLICE = cells::SLICE,
-        ));
+    let mut runs = None;
+    if is_read {
+        let (slice, names) = (cells::SLICE, cells::names());
+        parts.push(format!("SELECT {OBJECTIVE}, {slice}, at, {names} FROM \"{SINGLES}\""));
+    } else if !cover.runs.is_empty() {
+        runs = runs_within_sql(objectives, asked, &within(cover.runs.iter().copied()), true)?;
+        parts.extend(runs.as_ref().map(|_| counted(at)));
     }
     let digests: Vec<(usize, String)> = objectives.iter().map(digest).enumerate().collect();
     let plain: Vec<String> =

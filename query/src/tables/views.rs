@@ -68,7 +68,7 @@ const VERDICT_KEY: [&str; 7] =
 
 /// Judges change their minds: the latest verdict per target, metric and evaluator counts. As an aggregate, of which only
 /// the columns that a query reads are computed; a window over so many small partitions takes twice as long.
-fn latest_verdicts(rules: &Rules) -> String {
+pub fn latest_verdicts(rules: &Rules) -> String {
     let schema = Table::Verdicts.sql_schema();
     let columns: Vec<String> = schema
         .fields()

@@ -32,7 +32,24 @@ const ROLLED_FROM_RANGE_NS: i64 = 2 * HOUR_NS;
 pub struct Statements<'a> {
     objectives: &'a [Objective],
     asked: &'a Analysis,
-    coverage: Option<&'a Coverage>,
+    rolled: Option<Rolled>,
+}
+
+/// From where the range and the windows before its end are read; all of the statements' parts at once, so that single
+/// runs are read once.
+#[derive(Debug)]
+struct Rolled {
+    by_hour: Cover,
+    by_minute: Cover,
+    /// Instants across which no cell lies.
+    bounds: Vec<i64>,
+}
+
+/// One statement, as it can be run by anybody, and as it is run where single runs were read before.
+#[derive(Debug)]
+pub struct Statement {
+    pub shown: String,
+    pub read: String,
 }
 
 /// What the counts are taken from.
@@ -114,43 +131,51 @@ impl Source {
 
 impl<'a> Statements<'a> {
     pub fn new(objectives: &'a [Objective], asked: &'a Analysis, coverage: Option<&'a Coverage>) -> Self {
-        Self { objectives, asked, coverage }
+        let rolled = coverage.and_then(|coverage| Rolled::new(objectives, asked, coverage));
+        Self { objectives, asked, rolled }
+    }
+
+    /// What single runs count, for [`relation::SINGLES`]; `None` where the statements read runs themselves.
+    pub fn singles(&self, has_verdicts: bool) -> Result<Option<String>, QueryError> {
+        let Some(rolled) = &self.rolled else { return Ok(None) };
+        relation::singles_sql(self.objectives, self.asked, &rolled.by_hour, &self.at(rolled), has_verdicts)
     }
 
     /// The statement behind the rows.
-    pub fn groups(&self) -> Result<String, QueryError> {
-        let (with, from) = self.over_range(true)?;
-        let outcomes: String = Outcome::ALL
-            .iter()
-            .map(|o| format!(", {} AS outcome_{}", from.outcome(*o), o.as_str()))
-            .collect();
-        let samples: String = sampled()
-            .map(|(kind, which)| format!(",\n  {} AS sample_{kind}", from.sample(kind, which)))
-            .collect();
-        let (offered, good_low, good_high) = (from.all(), from.count("good_low"), from.count("good_high"));
-        let (judged, wrong) = (from.count("judged"), from.count("green_but_wrong"));
-        let counts = format!(
-            "{offered} AS offered, {good_low} AS good_low, {good_high} AS good_high, {judged} AS judged,
+    pub fn groups(&self) -> Result<Statement, QueryError> {
+        let limit = GROUPS_MAX * self.objectives.len().max(1);
+        let counted = self.over_range(true, "", "", |from| {
+            let outcomes =
+                Outcome::ALL.iter().map(|o| format!(", {} AS outcome_{}", from.outcome(*o), o.as_str()));
+            let samples =
+                sampled().map(|(kind, which)| format!(",\n  {} AS sample_{kind}", from.sample(kind, which)));
+            let (offered, good_low, good_high) =
+                (from.all(), from.count("good_low"), from.count("good_high"));
+            let (judged, wrong) = (from.count("judged"), from.count("green_but_wrong"));
+            format!(
+                "{offered} AS offered, {good_low} AS good_low, {good_high} AS good_high, {judged} AS judged,
   {unjudged} AS unjudged, {judged_share} AS judged_share,
   {low} AS attainment_low, {high} AS attainment_high,
   {late} AS late, {offered} - {ok} AS failed,
   {wrong} AS green_but_wrong, {wrong_share} AS green_but_wrong_share{outcomes},
   {p99} AS p99_ns{samples}",
-            unjudged = from.count("unjudged"),
-            judged_share = share(&judged, offered),
-            low = share(&good_low, offered),
-            high = share(&good_high, offered),
-            late = from.count("late"),
-            ok = from.outcome(Outcome::Ok),
-            wrong_share = share(&wrong, &judged),
-            p99 = from.p99(),
-        );
-        let limit = GROUPS_MAX * self.objectives.len().max(1);
-        Ok(format!(
-            "SELECT *{}\nFROM (\n{}\n)\nORDER BY ordinal, offered DESC\nLIMIT {limit}",
-            self.estimate(),
-            self.grouped(&with, from, &counts, "", "")
-        ))
+                unjudged = from.count("unjudged"),
+                judged_share = share(&judged, offered),
+                low = share(&good_low, offered),
+                high = share(&good_high, offered),
+                late = from.count("late"),
+                ok = from.outcome(Outcome::Ok),
+                wrong_share = share(&wrong, &judged),
+                p99 = from.p99(),
+                outcomes = outcomes.collect::<String>(),
+                samples = samples.collect::<String>(),
+            )
+        })?;
+        let estimate = self.estimate();
+        let with_estimate = |counts: String| {
+            format!("SELECT *{estimate}\nFROM (\n{counts})\nORDER BY ordinal, offered DESC\nLIMIT {limit}")
+        };
+        Ok(Statement { shown: with_estimate(counted.shown), read: with_estimate(counted.read) })
     }
 
     /// For objectives of which a sample is judged: the share of all that ended well and in time, times the share of those judged
@@ -177,44 +202,33 @@ impl<'a> Statements<'a> {
             .collect()
     }
 
-    pub fn series(&self) -> Result<String, QueryError> {
-        let (with, from) = self.over_range(self.asked.step.0 % HOUR_NS == 0)?;
-        let counts = format!(
-            "{point} AS point, {} AS offered, {} AS good_low, {} AS good_high,
+    pub fn series(&self) -> Result<Statement, QueryError> {
+        self.over_range(self.asked.step.0 % HOUR_NS == 0, ", point", "ORDER BY point", |from| {
+            format!(
+                "{point} AS point, {} AS offered, {} AS good_low, {} AS good_high,
   {} AS unjudged, {} AS green_but_wrong",
-            from.all(),
-            from.count("good_low"),
-            from.count("good_high"),
-            from.count("unjudged"),
-            from.count("green_but_wrong"),
-            point = self.point(from.time()),
-        );
-        Ok(self.grouped(&with, from, &counts, ", point", "ORDER BY point"))
+                from.all(),
+                from.count("good_low"),
+                from.count("good_high"),
+                from.count("unjudged"),
+                from.count("green_but_wrong"),
+                point = self.point(from.time()),
+            )
+        })
     }
 
     /// burn(w) = (1 − attainment over w) ÷ (1 − target), as the SRE workbook has it.
-    pub fn burn(&self) -> Result<String, QueryError> {
+    pub fn burn(&self) -> Result<Statement, QueryError> {
         let end = self.asked.range.end.0;
-        let windows = burn_windows(self.asked);
-        let mut bounds: Vec<i64> = windows.iter().map(|(_, ns)| end - ns).chain([end]).collect();
-        bounds.sort_unstable();
-        let cases: String = bounds
-            .iter()
-            .rev()
-            .skip(1)
-            .map(|bound| format!(" WHEN start_unix_nano >= {bound} THEN {bound}"))
-            .collect();
-        // No cell may lie across the beginning of a window.
-        let (with, from) = self.over(&bounds, true, &format!("CASE{cases} END"))?;
-        let windows: Vec<String> = windows
-            .iter()
-            .map(|(name, ns)| {
+        let cover = self.rolled.as_ref().map(|rolled| &rolled.by_hour);
+        self.over(cover, end - longest(self.asked), "", "", |from| {
+            let windows = burn_windows(self.asked).into_iter().map(|(name, ns)| {
                 let within = format!("{} >= {}", from.time(), end - ns);
                 let attainment = share(&from.count_when("good_high", &within), &from.when(&within));
                 format!("(1 - {attainment}) / (1 - target) AS \"{name}\"")
-            })
-            .collect();
-        Ok(self.grouped(&with, from, &windows.join(",\n  "), "", ""))
+            });
+            windows.collect::<Vec<_>>().join(",\n  ")
+        })
     }
 
     /// A request is good only if every stage of it is: by all objectives that speak of any of its runs.
@@ -259,50 +273,101 @@ GROUP BY stage ORDER BY requests DESC, stage",
         self.asked.point(column)
     }
 
-    fn over_range(&self, by_hour: bool) -> Result<(String, Source), QueryError> {
-        let bounds = [self.asked.range.start.0, self.asked.range.end.0];
+    /// The instant by which single runs are counted together: the last bound or point before them.
+    fn at(&self, rolled: &Rolled) -> String {
+        let cases: String = rolled
+            .bounds
+            .iter()
+            .rev()
+            .map(|bound| format!(" WHEN start_unix_nano >= {bound} THEN {bound}"))
+            .collect();
+        let bound = format!("CASE{cases} END");
+        let step = self.asked.step.0;
         if self.is_aligned() {
-            return self.over(&bounds, by_hour, &self.point("start_unix_nano"));
+            return format!("greatest(start_unix_nano / {step} * {step}, {bound})");
         }
-        Ok((self.runs(bounds[0])?, Source::Runs))
+        bound
     }
 
-    /// Common table expressions of what runs count between the first bound and the last; `at` keeps single runs apart.
-    fn over(&self, bounds: &[i64], by_hour: bool, at: &str) -> Result<(String, Source), QueryError> {
-        let Some(coverage) = self.coverage else { return Ok((self.runs(bounds[0])?, Source::Runs)) };
-        let mut digests: Vec<Digest> = self.objectives.iter().map(digest).collect();
-        digests.sort_unstable();
-        digests.dedup();
-        let parts = bounds.windows(2).map(|part| coverage.cover(&digests, part[0], part[1], by_hour));
-        let all = parts.reduce(|all, part| Cover {
-            hours: all.hours.union(&part.hours),
-            minutes: all.minutes.union(&part.minutes),
-            runs: [all.runs, part.runs].concat(),
-        });
-        match all.filter(Cover::is_rolled) {
-            Some(cover) => Ok((relation::cells_sql(self.objectives, self.asked, &cover, at)?, Source::Cells)),
-            None => Ok((self.runs(bounds[0])?, Source::Runs)),
-        }
+    fn over_range(
+        &self,
+        by_hour: bool,
+        also_by: &str,
+        end: &str,
+        what: impl Fn(Source) -> String,
+    ) -> Result<Statement, QueryError> {
+        let rolled = self.rolled.as_ref().filter(|_| self.is_aligned());
+        let cover = rolled.map(|rolled| if by_hour { &rolled.by_hour } else { &rolled.by_minute });
+        self.over(cover, self.asked.range.start.0, also_by, end, what)
+    }
+
+    /// `what` of each objective's runs from an instant on, by the grouping columns.
+    fn over(
+        &self,
+        cover: Option<&Cover>,
+        from_unix_nano: i64,
+        also_by: &str,
+        end: &str,
+        what: impl Fn(Source) -> String,
+    ) -> Result<Statement, QueryError> {
+        let grouped = |with: String, from: Source, when: &str| {
+            let keys = self.asked.keys();
+            let by: String = self.asked.by.iter().map(|k| format!(", {}", k.column())).collect();
+            format!(
+                "{with}
+SELECT ordinal, objective, for_stage, target, {keys}{}
+FROM {}{when}
+GROUP BY ordinal, objective, for_stage, target{by}{also_by}
+{end}",
+                what(from),
+                from.table()
+            )
+        };
+        let (Some(cover), Some(rolled)) = (cover, &self.rolled) else {
+            let shown = grouped(self.runs(from_unix_nano)?, Source::Runs, "");
+            return Ok(Statement { read: shown.clone(), shown });
+        };
+        let at = self.at(rolled);
+        let of = |is_read| -> Result<String, QueryError> {
+            let with = relation::cells_sql(self.objectives, self.asked, cover, &at, is_read)?;
+            Ok(grouped(with, Source::Cells, &format!(" WHERE at >= {from_unix_nano}")))
+        };
+        Ok(Statement { shown: of(false)?, read: of(true)? })
     }
 
     fn runs(&self, from_unix_nano: i64) -> Result<String, QueryError> {
         runs_sql(self.objectives, self.asked, from_unix_nano)?
             .ok_or_else(|| QueryError::NotFound("there is no objective".into()))
     }
+}
 
-    /// `what` of each objective's runs, by the grouping columns.
-    fn grouped(&self, with: &str, from: Source, what: &str, also_by: &str, end: &str) -> String {
-        let keys = self.asked.keys();
-        let by: String = self.asked.by.iter().map(|k| format!(", {}", k.column())).collect();
-        format!(
-            "{with}
-SELECT ordinal, objective, for_stage, target, {keys}{what}
-FROM {}
-GROUP BY ordinal, objective, for_stage, target{by}{also_by}
-{end}",
-            from.table()
-        )
+impl Rolled {
+    /// `None` where no cell helps.
+    fn new(objectives: &[Objective], asked: &Analysis, coverage: &Coverage) -> Option<Self> {
+        let mut digests: Vec<Digest> = objectives.iter().map(digest).collect();
+        digests.sort_unstable();
+        digests.dedup();
+        let (start, end) = (asked.range.start.0, asked.range.end.0);
+        let windows = burn_windows(asked).into_iter().map(|(_, ns)| end - ns);
+        let mut bounds: Vec<i64> = windows.chain([start, end]).collect();
+        bounds.sort_unstable();
+        bounds.dedup();
+        let cover = |by_hour| {
+            let parts = bounds.windows(2).map(|part| coverage.cover(&digests, part[0], part[1], by_hour));
+            parts.reduce(|all, part| Cover {
+                hours: all.hours.union(&part.hours),
+                minutes: all.minutes.union(&part.minutes),
+                runs: [all.runs, part.runs].concat(),
+            })
+        };
+        let (by_hour, by_minute) = (cover(true)?, cover(false)?);
+        // An hour is covered only where its minutes are.
+        (by_hour.is_rolled() && by_hour.runs == by_minute.runs).then_some(Self { by_hour, by_minute, bounds })
     }
+}
+
+fn longest(asked: &Analysis) -> i64 {
+    burn_windows(asked).into_iter().map(|(_, ns)| ns).max().unwrap_or(0)
 }
 
 pub fn burn_windows(asked: &Analysis) -> Vec<(&'static str, i64)> {

@@ -13,6 +13,8 @@ const HEADER_BYTES: usize = 40;
 /// 2,048 sub-buckets hold three digits; above the first bucket the upper half of them is new.
 const SUB_BUCKETS_LOG2: u32 = 11;
 const HALF: u64 = 1 << (SUB_BUCKETS_LOG2 - 1);
+/// Places in the array of counts.
+pub const PLACES: u32 = (64 - SUB_BUCKETS_LOG2 + 2) << (SUB_BUCKETS_LOG2 - 1);
 /// Pairs that wait before they are put in order.
 const WAITING_MAX: usize = 1_024;
 
@@ -76,6 +78,11 @@ impl Histogram {
 
 /// Calls `each` with the values of an encoded histogram, as the greatest that its digits do not tell apart, and their counts.
 pub fn decode(bytes: &[u8], mut each: impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
+    decode_places(bytes, |place, count| each(highest(place), count))
+}
+
+/// The same with their places in the array of counts, which are less than [`PLACES`].
+pub fn decode_places(bytes: &[u8], mut each: impl FnMut(u32, u64) -> Result<()>) -> Result<()> {
     let bad = || exec_datafusion_err!("not a histogram of hdr_histogram: HdrHistogram V2 with three digits");
     let word = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let is_ours = word(0) == Some(COOKIE)
@@ -90,8 +97,11 @@ pub fn decode(bytes: &[u8], mut each: impl FnMut(u64, u64) -> Result<()>) -> Res
                 index = index.checked_add(zeros).ok_or_else(bad)?;
             }
             count => {
+                if index >= PLACES {
+                    return Err(bad());
+                }
                 if count > 0 {
-                    each(highest(index), count.unsigned_abs())?;
+                    each(index, count.unsigned_abs())?;
                 }
                 index = index.checked_add(1).ok_or_else(bad)?;
             }
@@ -101,14 +111,14 @@ pub fn decode(bytes: &[u8], mut each: impl FnMut(u64, u64) -> Result<()>) -> Res
 }
 
 /// The place of a value in the array of counts.
-fn index(value: u64) -> u32 {
+pub fn index(value: u64) -> u32 {
     let bucket = 64 - SUB_BUCKETS_LOG2 - (value | (2 * HALF - 1)).leading_zeros();
     let sub = value >> bucket;
     (u64::from(bucket) * HALF + sub) as u32
 }
 
 /// The greatest value at that place.
-fn highest(index: u32) -> u64 {
+pub fn highest(index: u32) -> u64 {
     let index = u64::from(index);
     if index < 2 * HALF {
         return index;
