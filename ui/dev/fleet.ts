@@ -49,7 +49,7 @@ export function trace(index: number, startMs: number, minutesAgo: number, wide =
         span_id: hex(r, 16), parent_span_id: parent?.span.span_id ?? null, service, name, stage, kind, start_unix_nano: at(start), duration_ns: 0,
         queue_ns: null, queue_source: null, queue_clipped_ns: null, load_ns: 0, compute_ns: 0, transit_ns: 0, backoff_ns: 0, blocked_ns: 0, unattributed_ns: 0,
         segments: [], status: 'unset', status_message: null, outcome: 'ok', attempt: null, group_id: null, flags: [], depth: 0,
-        model: null, operation: null, provider: null, agent: null, tool: null, input_tokens: null, output_tokens: null, events: 0, links: 0, ...more,
+        model: null, slack_ns: null, drag_ns: null, operation: null, provider: null, agent: null, tool: null, input_tokens: null, output_tokens: null, events: 0, links: 0, ...more,
       },
     };
     parent?.children.push(o);

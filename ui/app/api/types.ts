@@ -272,6 +272,9 @@ export interface AnalysedSpan {
   flags: string[];
   depth: number;
   model: string | null;
+  /** How much longer it could take, and how much shorter the request would be without it; null where the request does not wait for it. */
+  slack_ns: number | null;
+  drag_ns: number | null;
   operation: string | null;
   provider: string | null;
   agent: string | null;

@@ -71,7 +71,7 @@ export function Drawer({ traceId, tenant, span, close }: { traceId: string; tena
   );
 }
 
-/** What the attributes amount to by the conventions, in whatever words they came. */
+/** What the attributes amount to by the conventions, in whatever words they came, and what the request would gain. */
 function Meaning({ span }: { span: Span }): JSX.Element | null {
   const said: [string, string | number | null][] = [
     ['operation', span.operation],
@@ -81,6 +81,8 @@ function Meaning({ span }: { span: Span }): JSX.Element | null {
     ['model', span.model],
     ['input tokens', span.input_tokens],
     ['output tokens', span.output_tokens],
+    ['slack', span.slack_ns === null ? null : duration(span.slack_ns)],
+    ['drag', span.drag_ns === null ? null : duration(span.drag_ns)],
   ];
   const known = said.filter(([, value]) => value !== null);
   if (known.length === 0) return null;
