@@ -81,6 +81,7 @@ fn main() {
         waits.sort_by(f64::total_cmp);
         println!("{what:<28} {:.0} ms", quantile(&waits, 0.5));
     }
+    by_slice(&server, &mut client, now - range_ns);
     for path in analyses(&mut client, now - range_ns) {
         let mut waits: Vec<f64> = (0..3)
             .map(|_| {
@@ -93,6 +94,44 @@ fn main() {
         waits.sort_by(f64::total_cmp);
         let name = path.rsplit('/').next().and_then(|p| p.split('?').next()).unwrap_or_default();
         println!("{name:<28} {:.0} ms", quantile(&waits, 0.5));
+    }
+}
+
+/// Goodput of every stage and slice over all that was sent, once it is rolled up.
+fn by_slice(server: &Server, client: &mut common::http::Client, start_unix_nano: u64) {
+    let (begun, cpu) = (Instant::now(), server.cpu());
+    // The newest is rolled up first.
+    let hour = 3_600_000_000_000;
+    let oldest =
+        format!("SELECT count(*) FROM stage_hours WHERE start_unix_nano < {}", start_unix_nano + 2 * hour);
+    while rows(server, &oldest)[0][0] == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(900), "not rolled up after fifteen minutes");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    println!(
+        "rolled up after              {:.1} s, {:.1} s of CPU",
+        begun.elapsed().as_secs_f64(),
+        (server.cpu() - cpu).as_secs_f64()
+    );
+    for view in ["stage_minutes", "stage_hours"] {
+        println!("{view:<28} {} cells", rows(server, &format!("SELECT count(*) FROM {view}"))[0][0]);
+    }
+    for by in ["stage", "stage,tenant,workload_class,model,hardware"] {
+        let path = format!("/api/v1/goodput?start={start_unix_nano}&end=now&by={by}");
+        let mut waits: Vec<f64> = (0..21)
+            .map(|_| {
+                let begun = Instant::now();
+                let answer = client.get(&path).expect("answers");
+                assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+                begun.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        waits.sort_by(f64::total_cmp);
+        println!(
+            "goodput by {by}: p50 / p95   {:.0} / {:.0} ms",
+            quantile(&waits, 0.5),
+            quantile(&waits, 0.95)
+        );
     }
 }
 

@@ -5,7 +5,7 @@ mod compare;
 pub mod computed;
 pub mod definition;
 pub mod goodput;
-mod judged;
+pub mod judged;
 pub mod load;
 mod loops;
 pub mod paths;

@@ -17,6 +17,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
+use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
 use plimsoll_store::Snapshot;
 use tokio::runtime::Runtime;
@@ -31,6 +32,7 @@ use crate::error::QueryError;
 use crate::functions;
 use crate::guard;
 use crate::options::QueryOptions;
+use crate::rollup::coverage::Coverage;
 use crate::tables::catalog::{Computed, Lake};
 use crate::tables::{CATALOG, LakeSchema, SCHEMA};
 
@@ -44,8 +46,18 @@ const BATCHES_AHEAD: usize = 2;
 pub struct View {
     pub snapshot: Arc<Snapshot>,
     pub tenant: Option<Tenant>,
+    /// What of the rollups may be read; taken before the snapshot.
+    pub rolled: Arc<Coverage>,
     /// The log's sequence from which on spans of traces may lie that did not settle.
     pub unsettled_from: Option<u64>,
+}
+
+impl View {
+    /// Whether anything was ever judged.
+    pub fn has_verdicts(&self) -> bool {
+        let verdicts = self.snapshot.table(Table::Verdicts);
+        !verdicts.files.is_empty() || !verdicts.tail.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -145,10 +157,10 @@ impl Engine {
     }
 
     /// Runs what this crate wrote: the same way, but not bounded in size.
-    pub async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
+    pub async fn ours(&self, view: &View, sql: String, tables: Computed) -> Result<Collected, QueryError> {
         let rows_max = self.options.rows_max;
         let rows = self
-            .run(view, Computed::default(), rows_max, move || {
+            .run(view, tables, rows_max, move || {
                 let mut statements = datafusion::sql::parser::DFParser::parse_sql(&sql)?;
                 statements.pop_front().ok_or_else(|| QueryError::Internal("no statement".into()))
             })
@@ -197,6 +209,12 @@ impl Engine {
             drop((snapshot, permit));
         });
         Rows::open(receiver, task).await
+    }
+
+    /// Does work of this crate's own among the queries.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), QueryError> {
+        self.runtime()?.spawn(work);
+        Ok(())
     }
 
     fn runtime(&self) -> Result<&Runtime, QueryError> {

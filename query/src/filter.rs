@@ -36,6 +36,8 @@ pub enum Over {
     Unsettled,
     StageRuns,
     Edges,
+    /// Of a rollup, which knows the keys of a slice.
+    Cells,
 }
 
 const OPERATORS: [&str; 7] = ["!=", ">=", "<=", "=", ">", "<", "~"];
@@ -114,6 +116,7 @@ fn condition(term: &Term, over: Over) -> Result<String, QueryError> {
         format!("EXISTS (SELECT 1 FROM {table} x WHERE {same} AND {condition})")
     };
     match (key, over) {
+        ("trace_id", Over::Cells) => Err(invalid("trace_id cannot be filtered by here".into())),
         ("trace_id" | "tenant" | "workload_class" | "model" | "hardware", _) => Ok(text(key, term)),
         ("outcome", Over::Traces | Over::Unsettled | Over::StageRuns) => Ok(text(key, term)),
         ("driver" | "runtime" | "model_digest" | "tokenizer_digest", Over::Traces | Over::StageRuns) => {

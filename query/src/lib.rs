@@ -1,7 +1,7 @@
 //! Answers questions about what the store holds: SQL through DataFusion, and the analyses over HTTP.
 //!
-//! It reads snapshots of the store, never its files by other ways; the only thing that it writes are verdicts,
-//! through the store's log. It is not a door for telemetry (see `collector`).
+//! It reads snapshots of the store, never its files by other ways; the only things that it writes are verdicts,
+//! through the store's log, and rollups, which are answers kept for later. It is not a door for telemetry (see `collector`).
 
 mod analyses;
 mod engine;
@@ -13,6 +13,7 @@ mod http;
 mod json;
 mod objectives;
 mod options;
+mod rollup;
 mod state;
 mod tables;
 mod time;

@@ -29,6 +29,8 @@ pub struct QueryOptions {
     pub concurrent_max: usize,
     /// For how long they wait before they are told to come back.
     pub wait_max: Duration,
+    /// How often what settled is rolled up.
+    pub roll_up_every: Duration,
     /// Threads of the runtime for queries, apart from ingest's.
     pub threads: usize,
 }
@@ -47,6 +49,7 @@ impl QueryOptions {
             rows_max: 10_000_000,
             concurrent_max: 16,
             wait_max: Duration::from_secs(10),
+            roll_up_every: Duration::from_secs(30),
             threads: std::thread::available_parallelism().map_or(2, usize::from),
         }
     }

@@ -1,6 +1,6 @@
 //! What every question shares: the store, the engine, the objectives.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use plimsoll_schemas::Tenant;
@@ -15,6 +15,7 @@ use crate::engine::{Collected, Engine, Rows, View};
 use crate::error::QueryError;
 use crate::objectives::Objectives;
 use crate::options::QueryOptions;
+use crate::rollup::{Rollup, STRETCHES_PER_PASS};
 use crate::tables::catalog::Computed;
 
 /// Each costs up to seconds of a thread.
@@ -31,6 +32,7 @@ struct Inner {
     engine: Engine,
     options: QueryOptions,
     objectives: Objectives,
+    rollup: Rollup,
     comparisons: Arc<Semaphore>,
     /// What the doors for telemetry count.
     doors: Box<dyn Fn() -> Value + Send + Sync>,
@@ -52,16 +54,25 @@ impl QueryState {
     ) -> Result<Self, QueryError> {
         let engine = Engine::new(&options)?;
         let objectives = Objectives::new(options.objectives_dir.clone());
+        let rollup = Rollup::new(options.home.clone());
         let inner = Inner {
             store,
             engine,
             options,
             objectives,
+            rollup,
             comparisons: Arc::new(Semaphore::new(COMPARISONS_AT_ONCE)),
             doors: Box::new(doors),
             started: Instant::now(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        inner.engine.spawn(roll_up(Arc::downgrade(&inner)))?;
+        Ok(Self { inner })
+    }
+
+    /// Rolls up what is due. Answers how many stretches were.
+    pub async fn roll_up(&self) -> Result<usize, QueryError> {
+        self.inner.rollup.pass(self).await
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -96,9 +107,10 @@ impl QueryState {
 
     /// What a tenant (everyone, without one) sees at this instant.
     pub fn view(&self, tenant: Option<Tenant>) -> View {
+        let rolled = self.inner.rollup.coverage();
         // The floor first: what settles in between is in the snapshot then, and told apart there.
         let unsettled_from = self.inner.store.unsettled_from();
-        View { snapshot: self.inner.store.snapshot(), tenant, unsettled_from }
+        View { rolled, snapshot: self.inner.store.snapshot(), tenant, unsettled_from }
     }
 
     /// Runs what a user wrote, guarded, and with the analyses as table functions.
@@ -123,7 +135,7 @@ impl QueryState {
     }
 
     pub(crate) async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
-        self.inner.engine.ours(view, sql).await
+        self.inner.engine.ours(view, sql, Computed::default()).await
     }
 
     /// The rows of one of this crate's statements, as objects.
@@ -132,6 +144,38 @@ impl QueryState {
         view: &View,
         sql: &str,
     ) -> Result<Vec<serde_json::Map<String, Value>>, QueryError> {
-        Ok(crate::json::objects(&self.ours(view, sql.to_owned()).await?.batches))
+        self.objects_with(view, sql, &Computed::default()).await
+    }
+
+    /// The same of a statement that reads tables of its own too.
+    pub(crate) async fn objects_with(
+        &self,
+        view: &View,
+        sql: &str,
+        tables: &Computed,
+    ) -> Result<Vec<serde_json::Map<String, Value>>, QueryError> {
+        let rows = self.inner.engine.ours(view, sql.to_owned(), tables.clone()).await?;
+        Ok(crate::json::objects(&rows.batches))
+    }
+}
+
+/// Rolls up for as long as anybody may ask. A failure is logged and tried again at the next turn.
+async fn roll_up(state: Weak<Inner>) {
+    let Some(every) = state.upgrade().map(|inner| inner.options.roll_up_every) else { return };
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(inner) = state.upgrade() else { return };
+        let state = QueryState { inner };
+        let mut began = Instant::now();
+        let mut rolled = state.roll_up().await;
+        while rolled.as_ref().is_ok_and(|stretches| *stretches == STRETCHES_PER_PASS) {
+            // A backlog takes half of the time, so that it leaves room for others.
+            tokio::time::sleep(began.elapsed()).await;
+            began = Instant::now();
+            rolled = state.roll_up().await;
+        }
+        if let Err(error) = rolled {
+            tracing::error!(%error, "rolling up failed and will be tried again");
+        }
     }
 }

@@ -13,6 +13,7 @@ mod views;
 
 pub use catalog::LakeSchema;
 pub use lake::LakeTable;
+pub use views::{OBJECTIVE_HOURS, OBJECTIVE_MINUTES, every_revision, latest_verdicts};
 
 /// The name of the catalog and of its schema, as `SHOW TABLES` prints them.
 pub const CATALOG: &str = "plimsoll";

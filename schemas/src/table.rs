@@ -28,10 +28,14 @@ pub enum Table {
     Edges,
     /// One row per thing that should not have been done.
     Violations,
+    /// One row per minute, slice, stage and objective: counts and histograms.
+    StageMinutes,
+    /// The same by the hour, so that an answer over weeks reads few rows.
+    StageHours,
 }
 
 impl Table {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Spans,
         Self::LogRecords,
         Self::Verdicts,
@@ -40,6 +44,8 @@ impl Table {
         Self::Attempts,
         Self::Edges,
         Self::Violations,
+        Self::StageMinutes,
+        Self::StageHours,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -52,13 +58,26 @@ impl Table {
             Self::Attempts => "attempts",
             Self::Edges => "edges",
             Self::Violations => "violations",
+            Self::StageMinutes => "stage_minutes",
+            Self::StageHours => "stage_hours",
         }
     }
 
     /// Computed by settling, so that it can always be derived again; rows carry a `revision`,
     /// and a newer one of the same trace supersedes the older.
-    pub const fn is_derived(self) -> bool {
+    pub const fn is_of_traces(self) -> bool {
         matches!(self, Self::Traces | Self::StageRuns | Self::Attempts | Self::Edges | Self::Violations)
+    }
+
+    /// Computed from the settled runs of a stretch of time; a newer `revision` of the same stretch and objective
+    /// supersedes the older.
+    pub const fn is_rollup(self) -> bool {
+        matches!(self, Self::StageMinutes | Self::StageHours)
+    }
+
+    /// Not fed by the log: a crash loses nothing that could not be computed again.
+    pub const fn is_derived(self) -> bool {
+        self.is_of_traces() || self.is_rollup()
     }
 
     /// The folders below the table, outermost first. They are columns too, but not in the files.
@@ -92,14 +111,14 @@ impl Table {
 
     /// The columns of the data files, without the partition columns.
     pub fn file_schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 8]> =
+        static SCHEMAS: LazyLock<[SchemaRef; 10]> =
             LazyLock::new(|| Table::ALL.map(|t| Arc::new(t.build_schema())));
         SCHEMAS[self as usize].clone()
     }
 
     /// What SQL sees: the columns of the files, then the partition columns.
     pub fn sql_schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 8]> = LazyLock::new(|| {
+        static SCHEMAS: LazyLock<[SchemaRef; 10]> = LazyLock::new(|| {
             Table::ALL.map(|t| {
                 let mut fields = t.file_schema().fields().to_vec();
                 fields.extend(t.partition_fields());
@@ -130,6 +149,7 @@ impl Table {
             Self::Attempts => attempts(),
             Self::Edges => edges(),
             Self::Violations => violations(),
+            Self::StageMinutes | Self::StageHours => stage_cells(),
         })
     }
 }
@@ -379,6 +399,8 @@ fn traces() -> Vec<Field> {
         text("task_id", true),
         // Space-separated words, see `analysis::TraceFlags`.
         word("flags", true),
+        // When it had to be done, where it says so.
+        int("deadline_unix_nano", true),
         int("revision", false),
         // True where an earlier revision of this trace may exist in the derived tables.
         Field::new("resettled", DataType::Boolean, false),
@@ -425,6 +447,8 @@ fn stage_runs() -> Vec<Field> {
     ]);
     // The part of the trace's critical path that lies in this run: over the runs of a trace they sum to its duration.
     fields.extend(class_columns("path_", false).into_iter().map(|f| f.with_nullable(true)));
+    // When it had to be done, as far as it or who called for it says.
+    fields.push(int("deadline_unix_nano", true));
     fields
 }
 
@@ -453,6 +477,36 @@ fn attempts() -> Vec<Field> {
     ];
     fields.extend(slice_columns());
     fields.push(int("revision", false));
+    fields
+}
+
+/// Counts of a rollup's cell besides those by outcome; what each counts is said where goodput is defined.
+pub const CELL_COUNTS: [&str; 6] = ["good_low", "good_high", "judged", "unjudged", "late", "green_but_wrong"];
+/// Kinds of runs of which a cell names the slowest trace.
+pub const CELL_SAMPLES: [&str; 5] = ["good", "late", "failed", "green_but_wrong", "unjudged"];
+/// Histograms of a cell: HdrHistogram's V2 encoding, of nanoseconds.
+pub const CELL_HISTOGRAMS: [&str; 3] = ["duration_hdr", "queue_hdr", "compute_hdr"];
+
+fn stage_cells() -> Vec<Field> {
+    let mut fields = vec![word("tenant", false), word("stage", false)];
+    fields.extend(slice_columns());
+    fields.extend([
+        // By which of the runs of the stage were judged; null: all of them, by none.
+        word("objective", true),
+        int("start_unix_nano", false),
+        time("start_time"),
+        int("runs", false),
+    ]);
+    fields.extend(crate::Outcome::ALL.iter().map(|o| int(&format!("outcome_{}", o.as_str()), false)));
+    fields.extend(CELL_COUNTS.map(|name| int(name, false)));
+    fields.push(int("duration_max_ns", true));
+    fields.extend(CELL_HISTOGRAMS.map(|name| Field::new(name, DataType::Binary, true)));
+    fields.extend(CELL_SAMPLES.map(|kind| text(&format!("sample_{kind}"), true)));
+    fields.extend([
+        int("revision", false),
+        // True where an earlier revision of this stretch and objective may exist.
+        Field::new("rerolled", DataType::Boolean, false),
+    ]);
     fields
 }
 

@@ -17,12 +17,14 @@ pub struct Snapshot {
     tables: [TableSnapshot; Table::ALL.len()],
     /// The highest log sequence that is visible.
     pub wal_seq: u64,
+    /// How many passes of settling since opening it shows: where it has not changed, no run has.
+    pub settled: u64,
 }
 
 impl Snapshot {
     /// One entry per table, in the order of [`Table::ALL`].
-    pub fn new(tables: [TableSnapshot; Table::ALL.len()], wal_seq: u64) -> Self {
-        Self { tables, wal_seq }
+    pub fn new(tables: [TableSnapshot; Table::ALL.len()], wal_seq: u64, settled: u64) -> Self {
+        Self { tables, wal_seq, settled }
     }
 
     pub fn table(&self, table: Table) -> &TableSnapshot {

@@ -149,6 +149,24 @@ impl Store {
         self.inner.trace(tenant.cloned(), trace_id).await
     }
 
+    /// Adds rows of a rollup, which a query computed from a snapshot of this store. They show at once, and are durable
+    /// once no tail holds them any more.
+    pub fn add_rollup(
+        &self,
+        table: Table,
+        batch: arrow::record_batch::RecordBatch,
+    ) -> Result<(), StoreError> {
+        let context = || StoreError::arrow(format!("rows of {}", table.as_str()));
+        if !table.is_rollup() || batch.schema() != table.file_schema() {
+            let problem = "not the rows of a rollup".to_owned();
+            return Err(context()(arrow::error::ArrowError::SchemaError(problem)));
+        }
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.inner.state.lock().tail.push_derived(table, batch, Instant::now())
+    }
+
     /// When the senders of other traces handed over what consumers among these spans took, as far as they are here.
     pub async fn senders(&self, spans: Vec<arrow::record_batch::RecordBatch>) -> Result<Senders, StoreError> {
         let inner = self.inner.clone();

@@ -1,19 +1,24 @@
 //! How much of what was offered was good: in time, without error, and judged right. An interval, never a guess:
 //! low counts unjudged runs as bad, high as good. Alerts use high, so that late verdicts do not page.
 
+mod statements;
+
 use futures::FutureExt;
 use plimsoll_schemas::Outcome;
 use plimsoll_schemas::objective::{Objective, built_in, parse};
+use plimsoll_schemas::table::CELL_SAMPLES;
 use serde_json::{Map, Value, json};
 
 use super::definition::{Answer, Definition, Explain, InSql, Parameter};
-use super::judged::runs_sql;
-use super::{Analysis, GROUPS_MAX, number, share, timed};
+use super::{Analysis, number, timed};
 use crate::engine::View;
 use crate::error::QueryError;
-use crate::filter::{self, Over};
+use crate::rollup::coverage::{ALL_RUNS, Coverage, within};
+use crate::rollup::{self, relation};
 use crate::state::QueryState;
+use crate::tables::catalog::Computed;
 use crate::time;
+use statements::Statements;
 
 pub static DEFINITION: Definition = Definition {
     name: "goodput",
@@ -27,73 +32,94 @@ pub static DEFINITION: Definition = Definition {
             value: "FILE",
             help: "OpenSLO documents in place of those in force: what they would have said of this range",
         },
+        Parameter {
+            name: "requests",
+            value: "BOOL",
+            help: "Whether to judge requests by all their stages; unless said, only where few runs are in the range",
+        },
     ],
     rows: "rows",
     answer: |state, view, asked| async move { answer(&state, &view, &asked).await }.boxed(),
     in_sql: InSql::Statement(|state, view, asked| {
         async move {
-            let (objectives, _) = objectives(&state, &view, &asked).await?;
-            groups_sql(&only(objectives, &asked)?, &asked)
+            let coverage = coverage(&state, &view, &asked).await?;
+            let (objectives, _) = objectives(&state, &view, &asked, coverage.as_ref()).await?;
+            let objectives = only(objectives, &asked)?;
+            Ok(Statements::new(&objectives, &asked, coverage.as_ref()).groups()?.shown)
         }
         .boxed()
     }),
 };
 
-/// Windows over which the burn of the error budget is stated, up to the end of the range.
-const BURN_WINDOWS: [(&str, i64); 5] = [
-    ("5m", 300_000_000_000),
-    ("30m", 1_800_000_000_000),
-    ("1h", 3_600_000_000_000),
-    ("6h", 21_600_000_000_000),
-    ("3d", 259_200_000_000_000),
-];
-/// Days are read only where a day's part is asked about: a screen of the last hour need not scan three of them.
-const LONG_WINDOW_NS: i64 = 86_400_000_000_000;
-const LONG_FROM_RANGE_NS: i64 = 21_600_000_000_000;
 /// Who is to be woken: the long window burns this quickly, and the short one still does (SRE workbook, ch. 5).
 const ALERTS: [(&str, &str, f64); 3] = [("1h", "5m", 14.4), ("6h", "30m", 6.0), ("3d", "6h", 1.0)];
-/// Kinds of runs of which answers name some traces, and the condition for each.
-const SAMPLES: [(&str, &str); 5] = [
-    ("good", "good_low"),
-    ("late", "late"),
-    ("failed", "NOT is_ok"),
-    ("green_but_wrong", "green_but_wrong"),
-    ("unjudged", "is_unjudged"),
-];
 /// Stages that are judged when nobody says which, the busiest first.
 const STAGES_MAX: usize = 20;
 
 async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Answer, QueryError> {
-    let (objectives, source) = objectives(state, view, asked).await?;
+    let coverage = coverage(state, view, asked).await?;
+    let (objectives, source) = objectives(state, view, asked, coverage.as_ref()).await?;
     let objectives = only(objectives, asked)?;
-    let (groups_sql, series_sql, burn_sql) =
-        (groups_sql(&objectives, asked)?, series_sql(&objectives, asked)?, burn_sql(&objectives, asked)?);
+    let statements = Statements::new(&objectives, asked, coverage.as_ref());
+    let (by_group, by_point, by_window) = (statements.groups()?, statements.series()?, statements.burn()?);
     // One after the other, so that a screen's worth of questions leaves room for others'.
-    let groups = state.objects(view, &groups_sql).await?;
-    let series = state.objects(view, &series_sql).await?;
-    let burns = state.objects(view, &burn_sql).await?;
-    let requests = match requests_sql(&objectives, asked)? {
-        Some(sql) => state.objects(view, &sql).await?.into_iter().next(),
-        None => None,
-    };
-    let first_failing = state.objects(view, &first_failing_sql(asked)?).await?;
+    let mut tables = Computed::new();
+    if let Some(sql) = statements.singles(view.has_verdicts())? {
+        tables.insert(relation::SINGLES.to_owned(), state.ours(view, sql).await?.whole()?);
+    }
+    let groups = state.objects_with(view, &by_group.read, &tables).await?;
+    let series = state.objects_with(view, &by_point.read, &tables).await?;
+    let burns = state.objects_with(view, &by_window.read, &tables).await?;
+    let offered: f64 = groups.iter().filter_map(|group| number(group, "offered")).sum();
+    let requests =
+        if requests_too(asked, offered)? { requests(state, view, &statements).await? } else { Value::Null };
     let watermark = state.objects(view, "SELECT max(ingest_unix_nano) AS at FROM verdicts").await?;
     let rows = groups.into_iter().map(|group| row(asked, group, &series, &burns)).collect();
     let watermark = watermark.first().and_then(|r| r.get("at")).cloned().unwrap_or_default();
     let mut more = Map::new();
-    let mut requests = requests.unwrap_or_default();
-    requests.insert("first_failing_stage".into(), first_failing.into_iter().map(Value::from).collect());
-    more.insert("requests".into(), requests.into());
+    more.insert("requests".into(), requests);
     more.insert("verdict_watermark_unix_nano".into(), watermark);
     more.insert("objectives_source".into(), source.into());
     more.insert("problems".into(), json!(state.objectives().current().problems));
     more.insert("objectives".into(), objectives.iter().map(described).collect());
     let explain = Explain {
-        sql: vec![groups_sql, series_sql, burn_sql],
+        sql: [by_group, by_point, by_window].map(|statement| statement.shown).to_vec(),
         method: "Every run that was offered, against its objectives: low counts unjudged runs as bad, high as good.",
         sample_trace_ids: Vec::new(),
     };
     Ok(Answer { rows, more, explain })
+}
+
+/// What of the rollups an answer to this may read at this instant.
+async fn coverage(state: &QueryState, view: &View, asked: &Analysis) -> Result<Option<Coverage>, QueryError> {
+    if view.rolled.is_empty() || !relation::tells(asked) {
+        return Ok(None);
+    }
+    let mut coverage = (*view.rolled).clone();
+    coverage.uncover(&rollup::since(state, view, &coverage).await?);
+    Ok(Some(coverage))
+}
+
+/// A request is judged by single runs, those of all its stages.
+const RUNS_OF_REQUESTS_MAX: f64 = 200_000.0;
+
+fn requests_too(asked: &Analysis, offered: f64) -> Result<bool, QueryError> {
+    match asked.parameter("requests") {
+        None => Ok(offered <= RUNS_OF_REQUESTS_MAX),
+        Some(text) => text
+            .parse()
+            .map_err(|_| QueryError::Invalid(format!("requests: expected true or false, got {text:?}"))),
+    }
+}
+
+async fn requests(state: &QueryState, view: &View, statements: &Statements<'_>) -> Result<Value, QueryError> {
+    let mut requests = match statements.requests()? {
+        Some(sql) => state.objects(view, &sql).await?.into_iter().next().unwrap_or_default(),
+        None => Map::new(),
+    };
+    let failing = state.objects(view, &statements.first_failing()).await?;
+    requests.insert("first_failing_stage".into(), failing.into_iter().map(Value::from).collect());
+    Ok(requests.into())
 }
 
 /// The objectives that runs of the range are judged by.
@@ -102,7 +128,7 @@ pub async fn in_force(
     view: &View,
     asked: &Analysis,
 ) -> Result<Vec<Objective>, QueryError> {
-    Ok(objectives(state, view, asked).await?.0)
+    Ok(objectives(state, view, asked, None).await?.0)
 }
 
 /// The objectives that are asked for.
@@ -120,6 +146,7 @@ async fn objectives(
     state: &QueryState,
     view: &View,
     asked: &Analysis,
+    coverage: Option<&Coverage>,
 ) -> Result<(Vec<Objective>, &'static str), QueryError> {
     if let Some(text) = asked.parameter("document") {
         let objectives = parse(text).map_err(|e| QueryError::Invalid(format!("document: {e}")))?;
@@ -128,22 +155,40 @@ async fn objectives(
             _ => Ok((objectives, "document")),
         };
     }
-    let within = asked.within("start_unix_nano");
     let set = state.objectives().current();
     if !set.objectives.is_empty() {
         return Ok((set.objectives.clone(), "folder"));
     }
-    let stages = busiest(state, view, &within).await?;
+    let stages = busiest(state, view, asked, coverage).await?;
     let objectives =
         std::iter::once(built_in(None)).chain(stages.iter().map(|s| built_in(Some(s)))).collect();
     Ok((objectives, "built-in defaults"))
 }
 
 /// Stages that ran, the busiest first.
-async fn busiest(state: &QueryState, view: &View, within: &str) -> Result<Vec<String>, QueryError> {
+async fn busiest(
+    state: &QueryState,
+    view: &View,
+    asked: &Analysis,
+    coverage: Option<&Coverage>,
+) -> Result<Vec<String>, QueryError> {
+    let (start, end) = (asked.range.start.0, asked.range.end.0);
+    let none = Coverage::default();
+    let cover = coverage.unwrap_or(&none).cover(&[ALL_RUNS.to_owned()], start, end, true);
+    let mut parts = vec![format!(
+        "SELECT stage, count(*) AS n FROM stage_runs WHERE {} GROUP BY stage",
+        within(cover.runs.iter().copied())
+    )];
+    for (view, minutes) in [("stage_hours", &cover.hours), ("stage_minutes", &cover.minutes)] {
+        if !minutes.is_empty() {
+            let within = within(minutes.stretches());
+            parts.push(format!("SELECT stage, sum(runs) AS n FROM {view} WHERE {within} GROUP BY stage"));
+        }
+    }
     let sql = format!(
-        "SELECT stage, count(*) AS n FROM stage_runs WHERE {within} AND stage <> 'request'
-GROUP BY stage ORDER BY n DESC, stage LIMIT {STAGES_MAX}"
+        "SELECT stage, sum(n) AS n FROM (\n{}\n) WHERE stage <> 'request'
+GROUP BY stage ORDER BY n DESC, stage LIMIT {STAGES_MAX}",
+        parts.join("\nUNION ALL\n")
     );
     let stages = state.objects(view, &sql).await?;
     Ok(stages.iter().filter_map(|s| s.get("stage")?.as_str()).map(str::to_owned).collect())
@@ -156,7 +201,7 @@ pub(super) async fn for_every_stage(
     asked: &Analysis,
 ) -> Result<Vec<Objective>, QueryError> {
     let mut objectives = state.objectives().current().objectives.clone();
-    let stages = busiest(state, view, &asked.within("start_unix_nano")).await?;
+    let stages = busiest(state, view, asked, None).await?;
     for stage in std::iter::once(None).chain(stages.iter().map(|s| Some(s.as_str()))) {
         if !objectives.iter().any(|o| o.stage.as_deref() == stage) {
             objectives.push(built_in(stage));
@@ -170,138 +215,8 @@ fn described(o: &Objective) -> Value {
         "name": o.name, "display_name": o.display_name, "stage": o.stage,
         "filter": o.filter.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect::<Map<String, Value>>(),
         "threshold_ns": o.threshold.map(|t| t.0), "target": o.target, "quality": o.quality,
-        "evaluator": o.evaluator, "judging": "all",
+        "evaluator": o.evaluator, "judging": o.judging.to_string(),
     })
-}
-
-/// The statement behind the rows.
-pub fn groups_sql(objectives: &[Objective], asked: &Analysis) -> Result<String, QueryError> {
-    let outcomes: String = Outcome::ALL
-        .iter()
-        .map(|o| format!(", count(*) FILTER (WHERE outcome = '{0}') AS outcome_{0}", o.as_str()))
-        .collect();
-    let samples: String = SAMPLES
-        .iter()
-        .map(|(name, which)| {
-            format!(",\n  sample_ids(trace_id, duration_ns) FILTER (WHERE {which}) AS sample_{name}")
-        })
-        .collect();
-    let counts = format!(
-        "count(*) AS offered, {good_low} AS good_low, {good_high} AS good_high, {judged} AS judged,
-  count(*) FILTER (WHERE is_unjudged) AS unjudged, {judged_share} AS judged_share,
-  {low} AS attainment_low, {high} AS attainment_high,
-  count(*) FILTER (WHERE late) AS late, count(*) FILTER (WHERE NOT is_ok) AS failed,
-  {wrong} AS green_but_wrong, {wrong_share} AS green_but_wrong_share{outcomes},
-  hdr_quantile(duration_ns, 0.99) AS p99_ns{samples}",
-        good_low = count("good_low"),
-        good_high = count("good_high"),
-        judged = count("is_judged"),
-        judged_share = share(&count("is_judged"), "count(*)"),
-        low = share(&count("good_low"), "count(*)"),
-        high = share(&count("good_high"), "count(*)"),
-        wrong = count("green_but_wrong"),
-        wrong_share = share(&count("green_but_wrong"), &count("is_judged")),
-    );
-    let limit = GROUPS_MAX * objectives.len().max(1);
-    over_runs(
-        objectives,
-        asked,
-        asked.range.start.0,
-        &counts,
-        "",
-        &format!("ORDER BY ordinal, offered DESC\nLIMIT {limit}"),
-    )
-}
-
-fn series_sql(objectives: &[Objective], asked: &Analysis) -> Result<String, QueryError> {
-    let counts = format!(
-        "{point} AS point, count(*) AS offered, {} AS good_low, {} AS good_high,
-  count(*) FILTER (WHERE is_unjudged) AS unjudged, {} AS green_but_wrong",
-        count("good_low"),
-        count("good_high"),
-        count("green_but_wrong"),
-        point = asked.point("start_unix_nano"),
-    );
-    over_runs(objectives, asked, asked.range.start.0, &counts, ", point", "ORDER BY point")
-}
-
-/// burn(w) = (1 − attainment over w) ÷ (1 − target), as the SRE workbook has it.
-fn burn_sql(objectives: &[Objective], asked: &Analysis) -> Result<String, QueryError> {
-    let end = asked.range.end.0;
-    let windows = burn_windows(asked);
-    let longest = windows.iter().map(|(_, ns)| *ns).max().unwrap_or(0);
-    let windows: Vec<String> = windows
-        .iter()
-        .map(|(name, ns)| {
-            let within = format!("start_unix_nano >= {}", end - ns);
-            let attainment = share(
-                &count(&format!("{within} AND good_high")),
-                &format!("count(*) FILTER (WHERE {within})"),
-            );
-            format!("(1 - {attainment}) / (1 - target) AS \"{name}\"")
-        })
-        .collect();
-    over_runs(objectives, asked, end - longest, &windows.join(",\n  "), "", "")
-}
-
-fn burn_windows(asked: &Analysis) -> Vec<(&'static str, i64)> {
-    let is_long = asked.range.length().0 >= LONG_FROM_RANGE_NS;
-    BURN_WINDOWS.into_iter().filter(|(_, ns)| is_long || *ns < LONG_WINDOW_NS).collect()
-}
-
-/// A request is good only if every stage of it is: by all objectives that speak of any of its runs.
-fn requests_sql(objectives: &[Objective], asked: &Analysis) -> Result<Option<String>, QueryError> {
-    let Some(runs) = runs_sql(objectives, asked, asked.range.start.0)? else { return Ok(None) };
-    Ok(Some(format!(
-        "{runs}
-SELECT count(*) AS offered, {} AS good_low, {} AS good_high
-FROM (SELECT bool_and(good_low) AS good_low, bool_and(good_high) AS good_high FROM runs GROUP BY tenant, trace_id)",
-        count("good_low"),
-        count("good_high"),
-    )))
-}
-
-/// Of requests that did not end well, the stage whose run was the first that ended badly.
-fn first_failing_sql(asked: &Analysis) -> Result<String, QueryError> {
-    let terms = filter::sql(&asked.filter, Over::Traces).unwrap_or_default();
-    Ok(format!(
-        "SELECT stage, count(*) AS requests, sample_ids(trace_id, duration_ns) AS sample_trace_ids
-FROM (
-  SELECT r.trace_id, t.duration_ns, first_value(r.stage ORDER BY r.start_unix_nano + r.duration_ns, r.start_unix_nano DESC) AS stage
-  FROM stage_runs r JOIN (SELECT * FROM traces WHERE outcome <> 'ok' AND {within}{terms}) t ON r.tenant = t.tenant AND r.trace_id = t.trace_id
-  WHERE r.outcome <> 'ok'
-  GROUP BY r.tenant, r.trace_id, t.duration_ns
-)
-GROUP BY stage ORDER BY requests DESC, stage",
-        within = asked.within("start_unix_nano"),
-    ))
-}
-
-fn count(which: &str) -> String {
-    format!("count(*) FILTER (WHERE {which})")
-}
-
-/// `what` of each objective's runs, by the grouping columns.
-fn over_runs(
-    objectives: &[Objective],
-    asked: &Analysis,
-    from_unix_nano: i64,
-    what: &str,
-    also_by: &str,
-    end: &str,
-) -> Result<String, QueryError> {
-    let keys = asked.keys();
-    let by: String = asked.by.iter().map(|k| format!(", {}", k.column())).collect();
-    let Some(runs) = runs_sql(objectives, asked, from_unix_nano)? else {
-        return Err(QueryError::NotFound("there is no objective".into()));
-    };
-    Ok(format!(
-        "{runs}
-SELECT ordinal, objective, for_stage, target, {keys}{what}
-FROM runs
-GROUP BY ordinal, objective, for_stage, target{by}{also_by}
-{end}"
-    ))
 }
 
 fn row(
@@ -325,7 +240,7 @@ fn row(
             point.into()
         })
         .collect();
-    let burn: Map<String, Value> = burn_windows(asked)
+    let burn: Map<String, Value> = statements::burn_windows(asked)
         .iter()
         .map(|(name, _)| {
             let of = burns.iter().find(same).and_then(|b| b.get(*name));
@@ -350,9 +265,9 @@ fn row(
         .iter()
         .map(|o| (o.as_str().to_owned(), take(&format!("outcome_{}", o.as_str()))))
         .collect();
-    let samples: Map<String, Value> = SAMPLES
+    let samples: Map<String, Value> = CELL_SAMPLES
         .iter()
-        .map(|(name, _)| ((*name).to_owned(), some_list(take(&format!("sample_{name}")))))
+        .map(|kind| ((*kind).to_owned(), some_list(take(&format!("sample_{kind}")))))
         .collect();
     // Work in flight exports only at its end: what started within the last p99 is not all there yet.
     let incomplete = n("p99_ns").is_some_and(|p99| asked.range.end.0 as f64 > time::now().0 as f64 - p99);
@@ -361,6 +276,8 @@ fn row(
         "offered": take("offered"), "good_low": take("good_low"), "good_high": take("good_high"),
         "judged": take("judged"), "unjudged": take("unjudged"), "judged_share": take("judged_share"),
         "attainment_low": take("attainment_low"), "attainment_high": high,
+        "attainment_estimate": take("attainment_estimate"), "attainment_estimate_low": take("attainment_estimate_low"),
+        "attainment_estimate_high": take("attainment_estimate_high"),
         "goodput_low_per_s": n("good_low").map(|n| n / seconds),
         "goodput_high_per_s": n("good_high").map(|n| n / seconds),
         "late": take("late"), "failed": take("failed"), "outcomes": outcomes,

@@ -8,10 +8,19 @@ use plimsoll_schemas::objective::Objective;
 use super::{Analysis, GroupKey};
 use crate::error::QueryError;
 use crate::filter::{self, Over, quote};
+use crate::rollup::coverage::within;
 
 /// What a run is told apart by: one run may be spoken of by several objectives.
 const RUN: &str = "ordinal, tenant, trace_id, root_span_id";
 const KEYS: &str = "tenant, workload_class, model, hardware, outcome, driver, runtime, model_digest, tokenizer_digest, concurrency";
+/// Verdicts that say something.
+const JUDGED: &str = "judged AS (
+  SELECT tenant, trace_id, span_id, response_id, session_id, metric, evaluator, pass FROM latest_verdicts WHERE pass IS NOT NULL
+)";
+/// What a candidate is without its verdicts.
+const FACTS: &str =
+    "c.outcome = 'ok' AS is_ok, (c.threshold_ns IS NULL OR c.duration_ns <= c.threshold_ns)
+      AND (c.deadline_unix_nano IS NULL OR c.start_unix_nano + c.duration_ns <= c.deadline_unix_nano) AS in_time";
 
 /// Common table expressions that end in `runs`: one row per objective and run in the time range, with the objective's
 /// `ordinal`, `objective`, `for_stage` and `target`, the run's keys, and `good_high`, `good_low`, `is_ok`, `late`,
@@ -21,7 +30,17 @@ pub fn runs_sql(
     asked: &Analysis,
     from_unix_nano: i64,
 ) -> Result<Option<String>, QueryError> {
-    let within = format!("start_unix_nano >= {from_unix_nano} AND start_unix_nano < {}", asked.range.end.0);
+    runs_within_sql(objectives, asked, &within([(from_unix_nano, asked.range.end.0)]), true)
+}
+
+/// The same of the runs of which a condition on `start_unix_nano` holds. Where there are no verdicts at all, nothing is
+/// looked for: planning that takes longer than reading an hour's runs.
+pub fn runs_within_sql(
+    objectives: &[Objective],
+    asked: &Analysis,
+    within: &str,
+    has_verdicts: bool,
+) -> Result<Option<String>, QueryError> {
     let mut stages: Vec<String> = objectives.iter().filter_map(|o| o.stage.as_deref().map(quote)).collect();
     stages.sort_unstable();
     stages.dedup();
@@ -34,7 +53,7 @@ pub fn runs_sql(
         let filter = filter::sql(&asked.filter, Over::StageRuns)?;
         tables.push(format!(
             "stage_candidates AS (
-  SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, span_ids, response_ids, start_unix_nano, duration_ns
+  SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, span_ids, response_ids, start_unix_nano, duration_ns, deadline_unix_nano, queue_ns, compute_ns
   FROM stage_runs JOIN objectives ON stage = for_stage
   WHERE stage IN ({}) AND {within}{chosen}{filter}
 )",
@@ -55,7 +74,7 @@ pub fn runs_sql(
         let filter = filter::sql(&asked.filter, Over::Traces)?;
         tables.push(format!(
             "request_candidates AS (
-  SELECT {objective}, {KEYS}, 'request' AS stage, root_service AS service, trace_id, root_span_id, session_id, start_unix_nano, duration_ns
+  SELECT {objective}, {KEYS}, 'request' AS stage, root_service AS service, trace_id, root_span_id, session_id, start_unix_nano, duration_ns, deadline_unix_nano, path_queue_ns AS queue_ns, path_compute_ns AS compute_ns
   FROM traces JOIN objectives ON for_stage = 'request'
   WHERE {within}{chosen}{filter}
 )"
@@ -77,20 +96,13 @@ pub fn runs_sql(
     }
     let of = |table: &&str| {
         format!(
-            "SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, start_unix_nano, duration_ns FROM {table}"
+            "SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, start_unix_nano, duration_ns, deadline_unix_nano, queue_ns, compute_ns FROM {table}"
         )
     };
     let candidates: Vec<String> = candidates.iter().map(of).collect();
-    Ok(Some(format!(
-        "WITH {},
-judged AS (
-  SELECT tenant, trace_id, span_id, response_id, session_id, metric, evaluator, pass FROM latest_verdicts WHERE pass IS NOT NULL
-),
-{},
-candidates AS (
-  {}
-),
-metrics_of AS (
+    let (judged, quality) = if has_verdicts {
+        let quality = format!(
+            "metrics_of AS (
   SELECT {RUN}, metric, bool_and(pass) AS passed FROM (
   {}
   ) GROUP BY {RUN}, metric
@@ -101,12 +113,33 @@ quality AS (
   FROM (SELECT *, {} AS is_named FROM metrics_of) GROUP BY {RUN}
 ),
 facts AS (
-  SELECT c.*, c.outcome = 'ok' AS is_ok, c.threshold_ns IS NULL OR c.duration_ns <= c.threshold_ns AS in_time,
+  SELECT c.*, {FACTS},
     coalesce(q.named, 0) >= c.metrics AS is_decided, q.root_span_id IS NOT NULL AS has_verdict,
     coalesce(q.failed_named, false) AS failed_named, coalesce(q.failed_any, false) AS failed_any
   FROM candidates c LEFT JOIN quality q
     ON c.ordinal = q.ordinal AND c.tenant = q.tenant AND c.trace_id = q.trace_id AND c.root_span_id = q.root_span_id
+)",
+            verdicts.join("\n  UNION ALL\n  "),
+            named(objectives),
+        );
+        (format!("{JUDGED},\n"), quality)
+    } else {
+        let quality = format!(
+            "facts AS (
+  SELECT c.*, {FACTS},
+    c.metrics = 0 AS is_decided, false AS has_verdict, false AS failed_named, false AS failed_any
+  FROM candidates c
+)"
+        );
+        (String::new(), quality)
+    };
+    Ok(Some(format!(
+        "WITH {},
+{judged}{},
+candidates AS (
+  {}
 ),
+{quality},
 runs AS (
   SELECT *, is_ok AND in_time AND NOT failed_named AS good_high,
     is_ok AND in_time AND NOT failed_named AND is_decided AS good_low,
@@ -118,8 +151,6 @@ runs AS (
         values(objectives),
         tables.join(",\n"),
         candidates.join("\n  UNION ALL\n  "),
-        verdicts.join("\n  UNION ALL\n  "),
-        named(objectives),
     )))
 }
 
@@ -134,7 +165,7 @@ fn on_ids(id: &str, ids: &str, candidates: &str, condition: &str) -> String {
 }
 
 /// The objectives as a relation.
-fn values(objectives: &[Objective]) -> String {
+pub fn values(objectives: &[Objective]) -> String {
     let rows: Vec<String> = objectives
         .iter()
         .enumerate()

@@ -48,6 +48,12 @@ impl Collected {
     pub fn rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
+
+    /// As one batch.
+    pub fn whole(&self) -> Result<RecordBatch, QueryError> {
+        let whole = arrow::compute::concat_batches(&self.schema, &self.batches);
+        whole.map_err(|e| datafusion::error::DataFusionError::from(e).into())
+    }
 }
 
 impl Rows {

@@ -1,10 +1,14 @@
 //! `hdr_quantile(value, q)`: a quantile by an HDR histogram, exact to three significant digits, in bounded memory.
+//! Of histograms instead of values it is the quantile of all that they counted.
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+mod histogram;
+pub mod merge;
+
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, TypeSignature, Volatility};
 use datafusion::physical_expr::expressions::Literal;
 use hdrhistogram::Histogram;
 
@@ -19,7 +23,9 @@ pub struct HdrQuantile {
 
 impl Default for HdrQuantile {
     fn default() -> Self {
-        let signature = Signature::exact(vec![DataType::Int64, DataType::Float64], Volatility::Immutable);
+        let of = |what| TypeSignature::Exact(vec![what, DataType::Float64]);
+        let signature =
+            Signature::one_of(vec![of(DataType::Int64), of(DataType::Binary)], Volatility::Immutable);
         Self { signature }
     }
 }
@@ -63,6 +69,10 @@ struct Quantile {
 enum Sketch {
     Plain(Vec<u64>),
     Hdr(Histogram<u64>),
+    /// Places and counts, as stored histograms have them; in any order.
+    Few(Vec<(u32, u64)>),
+    /// Counts by their places.
+    Places(Vec<u64>),
 }
 
 impl Sketch {
@@ -70,6 +80,7 @@ impl Sketch {
         match self {
             Self::Plain(values) if count == 1 && values.len() < PLAIN_MAX => values.push(value),
             Self::Hdr(histogram) => record(histogram, value, count)?,
+            Self::Few(_) | Self::Places(_) => self.add_at(histogram::index(value), count),
             Self::Plain(values) => {
                 let mut histogram = histogram(values)?;
                 record(&mut histogram, value, count)?;
@@ -77,6 +88,42 @@ impl Sketch {
             }
         }
         Ok(())
+    }
+
+    /// Adds what a stored histogram counted.
+    fn count(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Self::Plain(values) = self
+            && values.is_empty()
+        {
+            *self = Self::Few(Vec::new());
+        }
+        match self {
+            Self::Few(_) | Self::Places(_) => histogram::decode_places(bytes, |place, count| {
+                self.add_at(place, count);
+                Ok(())
+            }),
+            _ => histogram::decode(bytes, |value, count| self.add(value, count)),
+        }
+    }
+
+    fn add_at(&mut self, place: u32, count: u64) {
+        match self {
+            Self::Few(pairs) if pairs.len() < PLAIN_MAX => pairs.push((place, count)),
+            Self::Few(pairs) => {
+                let pairs = std::mem::take(pairs);
+                *self = Self::Places(Vec::new());
+                pairs.into_iter().for_each(|(place, count)| self.add_at(place, count));
+                self.add_at(place, count);
+            }
+            Self::Places(counts) => {
+                let place = place as usize;
+                if place >= counts.len() {
+                    counts.resize(place + 1, 0);
+                }
+                counts[place] += count;
+            }
+            Self::Plain(_) | Self::Hdr(_) => {}
+        }
     }
 
     /// Pairs of value and count, little-endian.
@@ -89,6 +136,12 @@ impl Sketch {
         match self {
             Self::Plain(values) => values.iter().for_each(|v| pair(*v, 1)),
             Self::Hdr(h) => h.iter_recorded().for_each(|v| pair(v.value_iterated_to(), v.count_at_value())),
+            Self::Few(pairs) => {
+                pairs.iter().for_each(|(place, count)| pair(histogram::highest(*place), *count))
+            }
+            Self::Places(counts) => {
+                counted(counts).for_each(|(place, count)| pair(histogram::highest(place), count))
+            }
         }
         bytes
     }
@@ -106,9 +159,34 @@ impl Sketch {
             Self::Plain(values) if values.is_empty() => return Ok(None),
             Self::Plain(values) => histogram(values)?.value_at_quantile(q),
             Self::Hdr(h) => h.value_at_quantile(q),
+            Self::Few(pairs) => {
+                let mut pairs = pairs.clone();
+                pairs.sort_unstable();
+                return Ok(quantile(pairs.into_iter(), q));
+            }
+            Self::Places(counts) => return Ok(quantile(counted(counts), q)),
         };
         Ok(Some(i64::try_from(value).unwrap_or(i64::MAX)))
     }
+}
+
+/// A quantile of counts in the order of their places, as the library has it.
+fn quantile(counts: impl Iterator<Item = (u32, u64)> + Clone, q: f64) -> Option<i64> {
+    let rank = (q * counts.clone().map(|(_, count)| count).sum::<u64>() as f64).ceil() as u64;
+    let mut before = 0;
+    let (place, _) = counts.into_iter().find(|(_, count)| {
+        before += count;
+        before >= rank
+    })?;
+    // The least of those values that are not told apart, if the least is asked for.
+    let is_least = q == 0.0 && place > 0;
+    let value = if is_least { histogram::highest(place - 1) + 1 } else { histogram::highest(place) };
+    Some(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// Places with a count.
+fn counted(counts: &[u64]) -> impl Iterator<Item = (u32, u64)> + Clone {
+    counts.iter().zip(0_u32..).filter(|(count, _)| **count > 0).map(|(count, place)| (place, *count))
 }
 
 fn histogram(values: &[u64]) -> Result<Histogram<u64>> {
@@ -127,8 +205,13 @@ fn record(histogram: &mut Histogram<u64>, value: u64, count: u64) -> Result<()> 
 
 impl Accumulator for Quantile {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let values: &Int64Array = values[0].as_primitive::<Int64Type>();
-        for value in values.iter().flatten() {
+        if let Some(histograms) = values[0].as_binary_opt::<i32>() {
+            for bytes in histograms.iter().flatten() {
+                self.sketch.count(bytes)?;
+            }
+            return Ok(());
+        }
+        for value in values[0].as_primitive::<Int64Type>().iter().flatten() {
             // Durations and counts are not negative; a clock that ran backwards counts as zero.
             self.sketch.add(u64::try_from(value).unwrap_or(0), 1)?;
         }
@@ -144,6 +227,8 @@ impl Accumulator for Quantile {
             + match &self.sketch {
                 Sketch::Plain(values) => values.capacity() * size_of::<u64>(),
                 Sketch::Hdr(h) => h.distinct_values() * size_of::<u64>(),
+                Sketch::Few(pairs) => pairs.capacity() * size_of::<(u32, u64)>(),
+                Sketch::Places(counts) => counts.capacity() * size_of::<u64>(),
             }
     }
 
@@ -162,8 +247,10 @@ impl Accumulator for Quantile {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use arrow::array::Int64Array;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn accumulator(q: f64) -> Quantile {
         Quantile { q, sketch: Sketch::Plain(Vec::new()) }
@@ -194,6 +281,33 @@ mod tests {
             let ScalarValue::Int64(Some(got)) = whole.evaluate().expect("value") else { panic!("null") };
             let want = exact(&values, q);
             prop_assert!((got - want).abs() as f64 <= want as f64 * 1e-3 + 1.0, "{got} is not {want}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn of_histograms_it_is_that_of_their_values(
+            parts in prop::collection::vec(prop::collection::vec(0_i64..10_000_000_000_000, 0..900), 1..4),
+            q in prop::sample::select(vec![0.0, 0.5, 0.95, 0.99, 1.0]),
+        ) {
+            let mut of_values = accumulator(q);
+            let all: ArrayRef = std::sync::Arc::new(Int64Array::from(parts.concat()));
+            of_values.update_batch(&[all]).expect("update");
+            let (mut of_histograms, mut merged) = (accumulator(q), accumulator(q));
+            for part in &parts {
+                let mut stored = histogram::Histogram::default();
+                part.iter().for_each(|value| stored.add(value.unsigned_abs(), 1));
+                let stored = arrow::array::BinaryArray::from(vec![stored.encode().as_deref()]);
+                let column: ArrayRef = std::sync::Arc::new(stored);
+                of_histograms.update_batch(&[column.clone()]).expect("update");
+                let mut partial = accumulator(q);
+                partial.update_batch(&[column]).expect("update");
+                let state = partial.state().expect("state")[0].to_array().expect("array");
+                merged.merge_batch(&[state]).expect("merge");
+            }
+            let want = of_values.evaluate().expect("value");
+            prop_assert_eq!(of_histograms.evaluate().expect("value"), want.clone());
+            prop_assert_eq!(merged.evaluate().expect("value"), want);
         }
     }
 

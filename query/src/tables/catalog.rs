@@ -78,7 +78,7 @@ impl LakeSchema {
 impl SchemaProvider for LakeSchema {
     fn table_names(&self) -> Vec<String> {
         let tables = Table::ALL.into_iter().map(Table::as_str);
-        tables.chain([views::LATEST_VERDICTS, live::EDGES]).map(str::to_owned).collect()
+        tables.chain(views::NAMES).chain([live::EDGES]).map(str::to_owned).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -88,6 +88,9 @@ impl SchemaProvider for LakeSchema {
         }
         if name == live::EDGES {
             return Ok(Some(live::edges(&self.raw, &self.lake).await?));
+        }
+        if let Some(table) = views::raw(name) {
+            return Ok(Some(self.lake.table(table)));
         }
         let Some(sql) = views::sql(name, &self.lake.rules) else {
             return Ok(table_of(name).map(|t| self.lake.table(t)));
@@ -105,7 +108,10 @@ impl SchemaProvider for LakeSchema {
 
     fn table_exist(&self, name: &str) -> bool {
         let is_made = name == live::EDGES || self.lake.computed.contains_key(name);
-        is_made || views::sql(name, &self.lake.rules).is_some() || table_of(name).is_some()
+        is_made
+            || views::raw(name).is_some()
+            || views::sql(name, &self.lake.rules).is_some()
+            || table_of(name).is_some()
     }
 }
 

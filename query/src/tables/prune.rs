@@ -34,7 +34,7 @@ fn people_column(table: Table) -> &'static str {
         Table::LogRecords => "time",
         Table::Verdicts => "judged_at",
         Table::Edges => "window_time",
-        Table::Spans | Table::Traces | Table::StageRuns | Table::Attempts | Table::Violations => "start_time",
+        _ => "start_time",
     }
 }
 

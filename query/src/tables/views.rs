@@ -7,13 +7,38 @@ use crate::filter::quote;
 
 /// The names of views that are not tables.
 pub const LATEST_VERDICTS: &str = "latest_verdicts";
+/// The cells of a rollup that count by objective; under the table's own name are those of all runs.
+pub const OBJECTIVE_MINUTES: &str = "objective_minutes";
+pub const OBJECTIVE_HOURS: &str = "objective_hours";
+/// Views that are no tables.
+pub const NAMES: [&str; 3] = [LATEST_VERDICTS, OBJECTIVE_MINUTES, OBJECTIVE_HOURS];
+
+/// What is added to a table's name to see its rows as they lie, superseded ones too.
+const EVERY_REVISION: &str = " of every revision";
+
+/// The name, quoted, of a table's rows as they lie.
+pub fn every_revision(table: Table) -> String {
+    format!("\"{}{EVERY_REVISION}\"", table.as_str())
+}
+
+/// The table whose rows are meant as they lie.
+pub fn raw(name: &str) -> Option<Table> {
+    let name = name.strip_suffix(EVERY_REVISION)?;
+    Table::ALL.into_iter().find(|t| t.as_str() == name)
+}
 
 /// The SQL of the view of that name over the raw tables; `None` where the raw table is shown as it is.
 pub fn sql(name: &str, rules: &Rules) -> Option<String> {
-    if name == LATEST_VERDICTS {
-        return Some(latest_verdicts(rules));
+    match name {
+        LATEST_VERDICTS => return Some(latest_verdicts(rules)),
+        OBJECTIVE_MINUTES => return Some(cells(Table::StageMinutes, true)),
+        OBJECTIVE_HOURS => return Some(cells(Table::StageHours, true)),
+        _ => {}
     }
     let table = Table::ALL.into_iter().find(|t| t.as_str() == name && t.is_derived())?;
+    if table.is_rollup() {
+        return Some(cells(table, false));
+    }
     Some(format!(
         "SELECT r.* FROM {} r LEFT ANTI JOIN (
              SELECT tenant, trace_id, max(revision) AS newest FROM traces WHERE resettled GROUP BY tenant, trace_id
@@ -22,13 +47,28 @@ pub fn sql(name: &str, rules: &Rules) -> Option<String> {
     ))
 }
 
+/// A stretch is always computed whole, so its newest revision counts; a cell that nothing is in any more is only there
+/// to supersede.
+fn cells(table: Table, by_objective: bool) -> String {
+    let (which, key) = if by_objective { ("IS NOT NULL", ", objective") } else { ("IS NULL", "") };
+    let same = if by_objective { " AND r.objective = n.objective" } else { "" };
+    format!(
+        "SELECT r.* FROM {table} r LEFT ANTI JOIN (
+             SELECT tenant, start_unix_nano{key}, max(revision) AS newest FROM {table}
+             WHERE rerolled AND objective {which} GROUP BY tenant, start_unix_nano{key}
+         ) n ON r.tenant = n.tenant AND r.start_unix_nano = n.start_unix_nano{same} AND r.revision < n.newest
+         WHERE r.objective {which} AND r.runs > 0",
+        table = table.as_str()
+    )
+}
+
 /// What a verdict is about and by whom: of those that agree in all of it, the latest counts.
 const VERDICT_KEY: [&str; 7] =
     ["tenant", "trace_id", "span_id", "response_id", "session_id", "metric", "evaluator"];
 
 /// Judges change their minds: the latest verdict per target, metric and evaluator counts. As an aggregate, of which only
 /// the columns that a query reads are computed; a window over so many small partitions takes twice as long.
-fn latest_verdicts(rules: &Rules) -> String {
+pub fn latest_verdicts(rules: &Rules) -> String {
     let schema = Table::Verdicts.sql_schema();
     let columns: Vec<String> = schema
         .fields()

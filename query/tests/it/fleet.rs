@@ -26,6 +26,7 @@ const CLIENT: i32 = 3;
 
 pub struct Fleet {
     pub store: Store,
+    pub state: QueryState,
     api: Router,
     home: tempfile::TempDir,
 }
@@ -44,17 +45,30 @@ impl Fleet {
             std::fs::create_dir(&folder).expect("a folder");
             std::fs::write(folder.join("all.yaml"), objectives).expect("writable");
         }
+        Self::open(home, rules).await
+    }
+
+    /// What is in a folder.
+    pub async fn open(home: tempfile::TempDir, rules: Rules) -> Self {
         let mut options = StoreOptions::new(home.path());
         options.settle_after = Duration::from_secs(3_600);
         options.merge_every = Duration::from_secs(3_600);
         options.rules = rules.clone();
         let store = Store::open(options, Arc::new(OtlpDecoder)).await.expect("opens");
         let mut options = QueryOptions::new(home.path());
-        options.objectives_dir = Some(folder);
+        options.objectives_dir = Some(home.path().join("objectives"));
         options.threads = 2;
         options.rules = rules;
+        options.roll_up_every = Duration::from_secs(3_600);
         let state = QueryState::new(store.clone(), options, || Value::Null).expect("starts");
-        Self { store, api: router(state), home }
+        Self { store, state: state.clone(), api: router(state), home }
+    }
+
+    /// Another process on what this one left on disk at this moment, but for some of it: nothing in memory comes along.
+    pub async fn copy(&self, gone: &[&str]) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        copy(self.home.path(), home.path(), gone);
+        Self::open(home, self.store.rules().clone()).await
     }
 
     pub fn home(&self) -> &std::path::Path {
@@ -115,6 +129,22 @@ impl Fleet {
             return Err(answer["detail"].as_str().unwrap_or_default().to_owned());
         }
         Ok(serde_json::from_value(answer["rows"].clone()).expect("rows"))
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path, gone: &[&str]) {
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if gone.iter().any(|name| path.file_name() == Some(name.as_ref())) {
+            continue;
+        }
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            std::fs::create_dir(&to).expect("a folder");
+            copy(&path, &to, &[]);
+        } else {
+            std::fs::copy(&path, &to).expect("copied");
+        }
     }
 }
 

@@ -58,7 +58,7 @@ fn encoding(name: &str, data_type: &DataType) -> Option<Encoding> {
         // Neighbours share a prefix where rows are sorted by it, and all of it within a trace.
         DataType::Utf8 if name == "trace_id" => Some(Encoding::DELTA_BYTE_ARRAY),
         // The lengths apart, so that the digits alone are compressed.
-        DataType::Utf8 => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        DataType::Utf8 | DataType::Binary => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
         _ if is_time => Some(Encoding::DELTA_BINARY_PACKED),
         _ => None,
     }

@@ -31,6 +31,9 @@ const COMMIT_ORDER: [Table; Table::ALL.len()] = [
     Table::Attempts,
     Table::StageRuns,
     Table::Traces,
+    // After the rows that they were computed from.
+    Table::StageMinutes,
+    Table::StageHours,
     Table::Spans,
 ];
 

@@ -73,6 +73,7 @@ impl Inner {
         for (table, batch) in derived {
             state.tail.push_derived(table, batch, now)?;
         }
+        state.settled += 1;
         for due in &work.due {
             state.tail.traces.settled(&due.key, due.seqs.1, now);
         }

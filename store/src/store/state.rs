@@ -23,6 +23,8 @@ pub struct TableFiles {
 pub struct State {
     pub tail: Tail,
     pub tables: [TableFiles; Table::ALL.len()],
+    /// Passes of settling since opening.
+    pub settled: u64,
     cached: Option<(u64, Arc<Snapshot>)>,
 }
 
@@ -37,7 +39,7 @@ pub struct FileChange {
 
 impl State {
     pub fn new(tables: [TableFiles; Table::ALL.len()]) -> Self {
-        Self { tail: Tail::default(), tables, cached: None }
+        Self { tail: Tail::default(), tables, settled: 0, cached: None }
     }
 
     /// The snapshot of this instant; the same one until something changes.
@@ -55,6 +57,7 @@ impl State {
                 TableSnapshot { table, root, version, files, tail }
             }),
             self.tail.seq,
+            self.settled,
         ));
         self.cached = Some((self.tail.generation, snapshot.clone()));
         snapshot

@@ -1,0 +1,376 @@
+//! The statements behind goodput: over cells where a rollup covers the range, else over single runs. What is counted is
+//! listed once for both.
+
+use plimsoll_schemas::Outcome;
+use plimsoll_schemas::objective::{Judging, Objective};
+
+use super::super::judged::runs_sql;
+use super::super::{Analysis, GROUPS_MAX, share};
+use crate::error::QueryError;
+use crate::filter::{self, Over};
+use crate::rollup::coverage::{Cover, Coverage, Digest, digest};
+use crate::rollup::minutes::{HOUR_NS, MINUTE_NS};
+use crate::rollup::{counted, relation, sampled};
+
+/// Windows over which the burn of the error budget is stated, up to the end of the range.
+const BURN_WINDOWS: [(&str, i64); 5] = [
+    ("5m", 5 * MINUTE_NS),
+    ("30m", 30 * MINUTE_NS),
+    ("1h", HOUR_NS),
+    ("6h", 6 * HOUR_NS),
+    ("3d", 72 * HOUR_NS),
+];
+/// Days are read only where a day's part is asked about: a screen of the last hour need not scan three of them.
+const LONG_WINDOW_NS: i64 = 24 * HOUR_NS;
+const LONG_FROM_RANGE_NS: i64 = 6 * HOUR_NS;
+/// Shorter ranges are read from single runs, whose samples are better; from here on the points of a series begin on
+/// multiples of their step, as minutes and hours do.
+const ROLLED_FROM_RANGE_NS: i64 = 2 * HOUR_NS;
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Statements<'a> {
+    objectives: &'a [Objective],
+    asked: &'a Analysis,
+    rolled: Option<Rolled>,
+}
+
+/// From where the range and the windows before its end are read; all of the statements' parts at once, so that single
+/// runs are read once.
+#[derive(Debug)]
+struct Rolled {
+    by_hour: Cover,
+    by_minute: Cover,
+    /// Instants across which no cell lies.
+    bounds: Vec<i64>,
+}
+
+/// One statement, as it can be run by anybody, and as it is run where single runs were read before.
+#[derive(Debug)]
+pub struct Statement {
+    pub shown: String,
+    pub read: String,
+}
+
+/// What the counts are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Runs,
+    Cells,
+}
+
+impl Source {
+    fn table(self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::Cells => "cells",
+        }
+    }
+
+    fn all(self) -> &'static str {
+        match self {
+            Self::Runs => "count(*)",
+            Self::Cells => "sum(runs)",
+        }
+    }
+
+    /// All of which a condition on their time holds.
+    fn when(self, condition: &str) -> String {
+        match self {
+            Self::Runs => format!("count(*) FILTER (WHERE {condition})"),
+            Self::Cells => format!("coalesce(sum(runs) FILTER (WHERE {condition}), 0)"),
+        }
+    }
+
+    /// One of a cell's counts.
+    fn count(self, count: &str) -> String {
+        match self {
+            Self::Runs => format!("count(*) FILTER (WHERE {})", counted(count)),
+            Self::Cells => format!("sum({count})"),
+        }
+    }
+
+    fn count_when(self, count: &str, condition: &str) -> String {
+        match self {
+            Self::Runs => format!("count(*) FILTER (WHERE {} AND {condition})", counted(count)),
+            Self::Cells => format!("coalesce(sum({count}) FILTER (WHERE {condition}), 0)"),
+        }
+    }
+
+    fn outcome(self, outcome: Outcome) -> String {
+        match self {
+            Self::Runs => format!("count(*) FILTER (WHERE outcome = '{}')", outcome.as_str()),
+            Self::Cells => format!("sum(outcome_{})", outcome.as_str()),
+        }
+    }
+
+    fn p99(self) -> &'static str {
+        match self {
+            Self::Runs => "hdr_quantile(duration_ns, 0.99)",
+            Self::Cells => "hdr_quantile(duration_hdr, 0.99)",
+        }
+    }
+
+    /// Some traces of a kind.
+    fn sample(self, kind: &str, which: &str) -> String {
+        match self {
+            Self::Runs => format!("sample_ids(trace_id, duration_ns) FILTER (WHERE {which})"),
+            Self::Cells => {
+                format!("sample_ids(sample_{kind}, duration_max_ns) FILTER (WHERE sample_{kind} IS NOT NULL)")
+            }
+        }
+    }
+
+    fn time(self) -> &'static str {
+        match self {
+            Self::Runs => "start_unix_nano",
+            Self::Cells => "at",
+        }
+    }
+}
+
+impl<'a> Statements<'a> {
+    pub fn new(objectives: &'a [Objective], asked: &'a Analysis, coverage: Option<&'a Coverage>) -> Self {
+        let rolled = coverage.and_then(|coverage| Rolled::new(objectives, asked, coverage));
+        Self { objectives, asked, rolled }
+    }
+
+    /// What single runs count, for [`relation::SINGLES`]; `None` where the statements read runs themselves.
+    pub fn singles(&self, has_verdicts: bool) -> Result<Option<String>, QueryError> {
+        let Some(rolled) = &self.rolled else { return Ok(None) };
+        relation::singles_sql(self.objectives, self.asked, &rolled.by_hour, &self.at(rolled), has_verdicts)
+    }
+
+    /// The statement behind the rows.
+    pub fn groups(&self) -> Result<Statement, QueryError> {
+        let limit = GROUPS_MAX * self.objectives.len().max(1);
+        let counted = self.over_range(true, "", "", |from| {
+            let outcomes =
+                Outcome::ALL.iter().map(|o| format!(", {} AS outcome_{}", from.outcome(*o), o.as_str()));
+            let samples =
+                sampled().map(|(kind, which)| format!(",\n  {} AS sample_{kind}", from.sample(kind, which)));
+            let (offered, good_low, good_high) =
+                (from.all(), from.count("good_low"), from.count("good_high"));
+            let (judged, wrong) = (from.count("judged"), from.count("green_but_wrong"));
+            format!(
+                "{offered} AS offered, {good_low} AS good_low, {good_high} AS good_high, {judged} AS judged,
+  {unjudged} AS unjudged, {judged_share} AS judged_share,
+  {low} AS attainment_low, {high} AS attainment_high,
+  {late} AS late, {offered} - {ok} AS failed,
+  {wrong} AS green_but_wrong, {wrong_share} AS green_but_wrong_share{outcomes},
+  {p99} AS p99_ns{samples}",
+                unjudged = from.count("unjudged"),
+                judged_share = share(&judged, offered),
+                low = share(&good_low, offered),
+                high = share(&good_high, offered),
+                late = from.count("late"),
+                ok = from.outcome(Outcome::Ok),
+                wrong_share = share(&wrong, &judged),
+                p99 = from.p99(),
+                outcomes = outcomes.collect::<String>(),
+                samples = samples.collect::<String>(),
+            )
+        })?;
+        let estimate = self.estimate();
+        let with_estimate = |counts: String| {
+            format!("SELECT *{estimate}\nFROM (\n{counts})\nORDER BY ordinal, offered DESC\nLIMIT {limit}")
+        };
+        Ok(Statement { shown: with_estimate(counted.shown), read: with_estimate(counted.read) })
+    }
+
+    /// For objectives of which a sample is judged: the share of all that ended well and in time, times the share of those judged
+    /// among them that was right, with Wilson's interval of 95 % (*JASA* 22, 1927). Null for the others, and where nothing is judged.
+    fn estimate(&self) -> String {
+        let sampled = self.objectives.iter().enumerate().filter(|(_, o)| o.judging != Judging::All);
+        let sampled: Vec<String> = sampled.map(|(ordinal, _)| ordinal.to_string()).collect();
+        let names = ["attainment_estimate", "attainment_estimate_low", "attainment_estimate_high"];
+        if sampled.is_empty() {
+            return names.map(|name| format!(",\n  CAST(NULL AS DOUBLE) AS {name}")).concat();
+        }
+        let n = "CAST(good_low + green_but_wrong AS DOUBLE)";
+        let p = format!("(good_low / {n})");
+        let z = 1.959_963_984_540_054_f64;
+        let centre = format!("({p} + {} / {n})", z * z / 2.0);
+        let half = format!("{z} * sqrt({p} * (1 - {p}) / {n} + {} / ({n} * {n}))", z * z / 4.0);
+        let scale = format!("(1 + {} / {n})", z * z);
+        let ended_well = "(offered - failed - late) / CAST(offered AS DOUBLE)";
+        let when = format!("ordinal IN ({}) AND good_low + green_but_wrong > 0", sampled.join(", "));
+        let shares = [p, format!("({centre} - {half}) / {scale}"), format!("({centre} + {half}) / {scale}")];
+        let columns = names.iter().zip(shares);
+        columns
+            .map(|(name, share)| format!(",\n  CASE WHEN {when} THEN {ended_well} * {share} END AS {name}"))
+            .collect()
+    }
+
+    pub fn series(&self) -> Result<Statement, QueryError> {
+        self.over_range(self.asked.step.0 % HOUR_NS == 0, ", point", "ORDER BY point", |from| {
+            format!(
+                "{point} AS point, {} AS offered, {} AS good_low, {} AS good_high,
+  {} AS unjudged, {} AS green_but_wrong",
+                from.all(),
+                from.count("good_low"),
+                from.count("good_high"),
+                from.count("unjudged"),
+                from.count("green_but_wrong"),
+                point = self.point(from.time()),
+            )
+        })
+    }
+
+    /// burn(w) = (1 − attainment over w) ÷ (1 − target), as the SRE workbook has it.
+    pub fn burn(&self) -> Result<Statement, QueryError> {
+        let end = self.asked.range.end.0;
+        let cover = self.rolled.as_ref().map(|rolled| &rolled.by_hour);
+        self.over(cover, end - longest(self.asked), "", "", |from| {
+            let windows = burn_windows(self.asked).into_iter().map(|(name, ns)| {
+                let within = format!("{} >= {}", from.time(), end - ns);
+                let attainment = share(&from.count_when("good_high", &within), &from.when(&within));
+                format!("(1 - {attainment}) / (1 - target) AS \"{name}\"")
+            });
+            windows.collect::<Vec<_>>().join(",\n  ")
+        })
+    }
+
+    /// A request is good only if every stage of it is: by all objectives that speak of any of its runs.
+    pub fn requests(&self) -> Result<Option<String>, QueryError> {
+        let Some(runs) = runs_sql(self.objectives, self.asked, self.asked.range.start.0)? else {
+            return Ok(None);
+        };
+        Ok(Some(format!(
+            "{runs}
+SELECT count(*) AS offered, count(*) FILTER (WHERE good_low) AS good_low, count(*) FILTER (WHERE good_high) AS good_high
+FROM (SELECT bool_and(good_low) AS good_low, bool_and(good_high) AS good_high FROM runs GROUP BY tenant, trace_id)"
+        )))
+    }
+
+    /// Of requests that did not end well, the stage whose run was the first that ended badly.
+    pub fn first_failing(&self) -> String {
+        let terms = filter::sql(&self.asked.filter, Over::Traces).unwrap_or_default();
+        format!(
+            "SELECT stage, count(*) AS requests, sample_ids(trace_id, duration_ns) AS sample_trace_ids
+FROM (
+  SELECT r.trace_id, t.duration_ns, first_value(r.stage ORDER BY r.start_unix_nano + r.duration_ns, r.start_unix_nano DESC) AS stage
+  FROM stage_runs r JOIN (SELECT * FROM traces WHERE outcome <> 'ok' AND {within}{terms}) t ON r.tenant = t.tenant AND r.trace_id = t.trace_id
+  WHERE r.outcome <> 'ok'
+  GROUP BY r.tenant, r.trace_id, t.duration_ns
+)
+GROUP BY stage ORDER BY requests DESC, stage",
+            within = self.asked.within("start_unix_nano"),
+        )
+    }
+
+    /// Whether the points of a series begin on multiples of their step.
+    fn is_aligned(&self) -> bool {
+        self.asked.range.length().0 >= ROLLED_FROM_RANGE_NS && self.asked.step.0 % MINUTE_NS == 0
+    }
+
+    /// The start of the point in which a time lies.
+    fn point(&self, column: &str) -> String {
+        let (start, step) = (self.asked.range.start.0, self.asked.step.0);
+        if self.is_aligned() {
+            return format!("greatest({column} / {step} * {step}, {start})");
+        }
+        self.asked.point(column)
+    }
+
+    /// The instant by which single runs are counted together: the last bound or point before them.
+    fn at(&self, rolled: &Rolled) -> String {
+        let cases: String = rolled
+            .bounds
+            .iter()
+            .rev()
+            .map(|bound| format!(" WHEN start_unix_nano >= {bound} THEN {bound}"))
+            .collect();
+        let bound = format!("CASE{cases} END");
+        let step = self.asked.step.0;
+        if self.is_aligned() {
+            return format!("greatest(start_unix_nano / {step} * {step}, {bound})");
+        }
+        bound
+    }
+
+    fn over_range(
+        &self,
+        by_hour: bool,
+        also_by: &str,
+        end: &str,
+        what: impl Fn(Source) -> String,
+    ) -> Result<Statement, QueryError> {
+        let rolled = self.rolled.as_ref().filter(|_| self.is_aligned());
+        let cover = rolled.map(|rolled| if by_hour { &rolled.by_hour } else { &rolled.by_minute });
+        self.over(cover, self.asked.range.start.0, also_by, end, what)
+    }
+
+    /// `what` of each objective's runs from an instant on, by the grouping columns.
+    fn over(
+        &self,
+        cover: Option<&Cover>,
+        from_unix_nano: i64,
+        also_by: &str,
+        end: &str,
+        what: impl Fn(Source) -> String,
+    ) -> Result<Statement, QueryError> {
+        let grouped = |with: String, from: Source, when: &str| {
+            let keys = self.asked.keys();
+            let by: String = self.asked.by.iter().map(|k| format!(", {}", k.column())).collect();
+            format!(
+                "{with}
+SELECT ordinal, objective, for_stage, target, {keys}{}
+FROM {}{when}
+GROUP BY ordinal, objective, for_stage, target{by}{also_by}
+{end}",
+                what(from),
+                from.table()
+            )
+        };
+        let (Some(cover), Some(rolled)) = (cover, &self.rolled) else {
+            let shown = grouped(self.runs(from_unix_nano)?, Source::Runs, "");
+            return Ok(Statement { read: shown.clone(), shown });
+        };
+        let at = self.at(rolled);
+        let of = |is_read| -> Result<String, QueryError> {
+            let with = relation::cells_sql(self.objectives, self.asked, cover, &at, is_read)?;
+            Ok(grouped(with, Source::Cells, &format!(" WHERE at >= {from_unix_nano}")))
+        };
+        Ok(Statement { shown: of(false)?, read: of(true)? })
+    }
+
+    fn runs(&self, from_unix_nano: i64) -> Result<String, QueryError> {
+        runs_sql(self.objectives, self.asked, from_unix_nano)?
+            .ok_or_else(|| QueryError::NotFound("there is no objective".into()))
+    }
+}
+
+impl Rolled {
+    /// `None` where no cell helps.
+    fn new(objectives: &[Objective], asked: &Analysis, coverage: &Coverage) -> Option<Self> {
+        let mut digests: Vec<Digest> = objectives.iter().map(digest).collect();
+        digests.sort_unstable();
+        digests.dedup();
+        let (start, end) = (asked.range.start.0, asked.range.end.0);
+        let windows = burn_windows(asked).into_iter().map(|(_, ns)| end - ns);
+        let mut bounds: Vec<i64> = windows.chain([start, end]).collect();
+        bounds.sort_unstable();
+        bounds.dedup();
+        let cover = |by_hour| {
+            let parts = bounds.windows(2).map(|part| coverage.cover(&digests, part[0], part[1], by_hour));
+            parts.reduce(|all, part| Cover {
+                hours: all.hours.union(&part.hours),
+                minutes: all.minutes.union(&part.minutes),
+                runs: [all.runs, part.runs].concat(),
+            })
+        };
+        let (by_hour, by_minute) = (cover(true)?, cover(false)?);
+        // An hour is covered only where its minutes are.
+        (by_hour.is_rolled() && by_hour.runs == by_minute.runs).then_some(Self { by_hour, by_minute, bounds })
+    }
+}
+
+fn longest(asked: &Analysis) -> i64 {
+    burn_windows(asked).into_iter().map(|(_, ns)| ns).max().unwrap_or(0)
+}
+
+pub fn burn_windows(asked: &Analysis) -> Vec<(&'static str, i64)> {
+    let is_long = asked.range.length().0 >= LONG_FROM_RANGE_NS;
+    BURN_WINDOWS.into_iter().filter(|(_, ns)| is_long || *ns < LONG_WINDOW_NS).collect()
+}
