@@ -5,7 +5,6 @@
 
 use plimsoll_schemas::SpanKind;
 
-use crate::emitter;
 use crate::lists::Lists;
 use crate::trace::{Interval, Trace};
 use crate::waits::Wait;
@@ -24,11 +23,11 @@ impl Cover {
         let mut intervals = trace.times.clone();
         for i in 0..trace.len() {
             let Some(parent) = trace.parent(i) else { continue };
-            let (span, above) = (&trace.spans[i], &trace.spans[parent]);
-            awaiter[i] = if emitter::is_awaited_activity(span, above) {
+            let kind = trace.spans[i].kind;
+            awaiter[i] = if waits[i].is_activity {
                 intervals[i].start = intervals[i].start.saturating_sub(waits[i].before);
                 trace.parent(parent)
-            } else if trace.tree.by_link[i] || matches!(span.kind, SpanKind::Producer | SpanKind::Consumer) {
+            } else if trace.tree.by_link[i] || matches!(kind, SpanKind::Producer | SpanKind::Consumer) {
                 None
             } else {
                 Some(parent)

@@ -35,37 +35,47 @@ pub(crate) fn count<'a>(
                 if attempt.superseded {
                     row.wasted += DurationNs(trace.times[attempt.span].len());
                 }
-                rows.push(row);
+                add(&mut rows, row);
             }
         } else if !attempts.logical.of(c).is_empty() {
             let edge = call.edge(trace, std::iter::once(call.span));
             let mut row = row(trace, edge, slices.of(call.span), call.span, spans[call.span].outcome, spans);
             row.logical_calls = 1;
             row.retries = u32::from(attempts.marked[c]);
-            rows.push(row);
+            add(&mut rows, row);
         }
     }
     rows.sort_by_key(key);
-    rows.dedup_by(|next, sum| {
-        let same = key(next) == key(sum);
-        if same {
-            sum.logical_calls += next.logical_calls;
-            sum.attempts += next.attempts;
-            sum.retries += next.retries;
-            sum.hedges += next.hedges;
-            sum.failed_attempts += next.failed_attempts;
-            sum.failed_overload += next.failed_overload;
-            sum.failed_deadline += next.failed_deadline;
-            sum.failed_correctness += next.failed_correctness;
-            sum.queue_known += next.queue_known;
-            sum.queue += next.queue;
-            sum.depth = sum.depth.min(next.depth);
-            sum.wasted += next.wasted;
-            sum.backoff += next.backoff;
-        }
-        same
-    });
+    rows.dedup_by(|next, sum| merge(sum, next));
     rows
+}
+
+/// Attempts of one call mostly fall into one window: then they are one row at once.
+fn add<'a>(rows: &mut Vec<EdgeWindow<'a>>, row: EdgeWindow<'a>) {
+    if !rows.last_mut().is_some_and(|last| merge(last, &row)) {
+        rows.push(row);
+    }
+}
+
+/// Adds what comes next, if it is of the same edge, window and slice.
+fn merge(sum: &mut EdgeWindow<'_>, next: &EdgeWindow<'_>) -> bool {
+    let same = key(next) == key(sum);
+    if same {
+        sum.logical_calls += next.logical_calls;
+        sum.attempts += next.attempts;
+        sum.retries += next.retries;
+        sum.hedges += next.hedges;
+        sum.failed_attempts += next.failed_attempts;
+        sum.failed_overload += next.failed_overload;
+        sum.failed_deadline += next.failed_deadline;
+        sum.failed_correctness += next.failed_correctness;
+        sum.queue_known += next.queue_known;
+        sum.queue += next.queue;
+        sum.depth = sum.depth.min(next.depth);
+        sum.wasted += next.wasted;
+        sum.backoff += next.backoff;
+    }
+    same
 }
 
 type Key<'a> = (UnixNanos, Edge<'a>, [Option<&'a str>; 3]);

@@ -22,6 +22,7 @@ mod outcomes;
 mod present;
 mod runs;
 mod skew;
+pub mod slack;
 mod slices;
 mod stages;
 mod task;

@@ -20,14 +20,18 @@ pub(crate) fn of_leaves(trace: &Trace<'_, '_>) -> Vec<(usize, Tokens)> {
     }
     let mut below = vec![Reported::default(); trace.len()];
     for &i in trace.tree.order.iter().rev() {
-        let mut tokens = reported(trace, i);
-        let (own, covered) = (Reported::of(&tokens), below[i]);
-        if let Some(parent) = trace.parent(i) {
-            below[parent] = below[parent].or(own).or(covered);
+        let covered = below[i];
+        let mut reporting = covered;
+        if trace.has[i].meets(USAGE) {
+            let mut tokens = reported(trace, i);
+            reporting = covered.or(Reported::of(&tokens));
+            drop_covered(&mut tokens, covered);
+            if tokens != Tokens::default() {
+                leaves.push((i, tokens));
+            }
         }
-        drop_covered(&mut tokens, covered);
-        if tokens != Tokens::default() {
-            leaves.push((i, tokens));
+        if let Some(parent) = trace.parent(i) {
+            below[parent] = below[parent].or(reporting);
         }
     }
     leaves.reverse();
@@ -93,7 +97,7 @@ const USAGE: AttrSet =
 
 fn reported(trace: &Trace<'_, '_>, i: usize) -> Tokens {
     let span = &trace.spans[i];
-    if !trace.has[i].meets(USAGE) || trace.flags[i].duplicate_id || is_tool_call(span) {
+    if trace.flags[i].duplicate_id || is_tool_call(span) {
         return Tokens::default();
     }
     let count = |attr| span.int(attr).filter(|n| *n >= 0);

@@ -28,6 +28,8 @@ pub(crate) struct Wait {
     pub marked: Option<Interval>,
     /// The class of all the span's own time.
     pub class: Option<TimeClass>,
+    /// See [`asked_by`].
+    pub is_activity: bool,
 }
 
 pub(crate) fn find(trace: &Trace<'_, '_>, attempts: &Attempts<'_>) -> Vec<Wait> {
@@ -36,8 +38,13 @@ pub(crate) fn find(trace: &Trace<'_, '_>, attempts: &Attempts<'_>) -> Vec<Wait> 
 
 fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     let span = &trace.spans[i];
-    let mut wait =
-        Wait { breakdown: emitter::breakdown(span), class: emitter::class_of(span), ..Wait::default() };
+    let asked_by = asked_by(trace, i);
+    let mut wait = Wait {
+        breakdown: emitter::breakdown(span),
+        class: emitter::class_of(span),
+        is_activity: asked_by.is_some(),
+        ..Wait::default()
+    };
     if wait.breakdown.queue.is_some() {
         wait.source = Some(QueueSource::Attribute);
     } else if wait.class == Some(TimeClass::Queue) {
@@ -48,7 +55,7 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     }
     // Before a later delivery lie the earlier ones and their backoff: only a first one waited in a queue.
     if !attempts.is_retry(i)
-        && let Some((source, sent, delay)) = sent(trace, i)
+        && let Some((source, sent, delay)) = sent(trace, i, asked_by)
     {
         let start = trace.times[i].start;
         wait.source = wait.source.or(Some(source));
@@ -65,13 +72,18 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     wait
 }
 
+/// The parent, if it ended when it had asked for the span: whoever called the parent waits for it.
+pub(crate) fn asked_by(trace: &Trace<'_, '_>, i: usize) -> Option<usize> {
+    trace.parent(i).filter(|p| emitter::is_awaited_activity(&trace.spans[i], &trace.spans[*p]))
+}
+
 /// How it is known when the span's work was sent, when that was, and the delay that was declared.
-fn sent(trace: &Trace<'_, '_>, i: usize) -> Option<(QueueSource, i64, i64)> {
+fn sent(trace: &Trace<'_, '_>, i: usize, asked_by: Option<usize>) -> Option<(QueueSource, i64, i64)> {
     let span = &trace.spans[i];
     match enqueued(span) {
         Some(at) => Some((QueueSource::Enqueued, at, 0)),
         None => {
-            let sent = handed_over(trace, i)?;
+            let sent = handed_over(trace, i, asked_by)?;
             Some((QueueSource::Handoff, sent, declared_delay(span, sent)))
         }
     }
@@ -106,13 +118,11 @@ fn enqueued(span: &Span<'_>) -> Option<i64> {
 }
 
 /// The end of the span's producer.
-fn handed_over(trace: &Trace<'_, '_>, i: usize) -> Option<i64> {
-    let span = &trace.spans[i];
-    let parent = trace.parent(i);
-    if parent.is_some_and(|p| emitter::is_awaited_activity(span, &trace.spans[p])) {
-        parent.map(|p| trace.times[p].end)
-    } else if span.kind == SpanKind::Consumer {
-        let sender = parent.filter(|p| !trace.tree.by_link[i] && trace.spans[*p].sends());
+fn handed_over(trace: &Trace<'_, '_>, i: usize, asked_by: Option<usize>) -> Option<i64> {
+    if let Some(asked_by) = asked_by {
+        Some(trace.times[asked_by].end)
+    } else if trace.spans[i].kind == SpanKind::Consumer {
+        let sender = trace.parent(i).filter(|p| !trace.tree.by_link[i] && trace.spans[*p].sends());
         sender.map(|p| trace.times[p].end).or_else(|| linked_producer(trace, i))
     } else {
         None

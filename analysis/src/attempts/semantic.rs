@@ -36,11 +36,18 @@ pub(super) fn repeat<'a>(
     asked.sort_unstable();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for of_tool in asked.chunk_by(|a, b| a.0 == b.0).filter(|calls| calls.len() > 1) {
-        let mut of_tool: Vec<(Cow<'_, str>, usize)> =
-            of_tool.iter().map(|(_, arguments, c)| (canonical_json(arguments), *c)).collect();
-        of_tool.sort_unstable();
-        let same = of_tool.chunk_by(|a, b| a.0 == b.0).filter(|calls| calls.len() > 1);
-        groups.extend(same.map(|calls| calls.iter().map(|(_, c)| *c).collect()));
+        // A text that comes again is read once.
+        let texts = of_tool.chunk_by(|a, b| a.1 == b.1);
+        let mut texts: Vec<_> = texts.map(|calls| (canonical_json(calls[0].1), calls)).collect();
+        texts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for same in texts.chunk_by(|a, b| a.0 == b.0) {
+            let mut calls: Vec<usize> =
+                same.iter().flat_map(|(_, calls)| calls.iter()).map(|(_, _, c)| *c).collect();
+            if calls.len() > 1 {
+                calls.sort_unstable();
+                groups.push(calls);
+            }
+        }
     }
     groups.sort_unstable();
     for members in groups {

@@ -1,6 +1,6 @@
 //! The worked examples of `docs/concepts`: what the pages say is what comes out. Times are milliseconds there and here.
 
-use plimsoll_analysis::{GroupSource, TraceAnalysis, analyse};
+use plimsoll_analysis::{GroupSource, TraceAnalysis, analyse, slack};
 use plimsoll_schemas::{Attr, Outcome, QueueSource, Rules, TimeClass};
 
 use crate::testing::{Build, TestSpan, span};
@@ -119,4 +119,18 @@ fn the_path_by_calling_context() {
         answer.runs.iter().map(|r| (r.context.as_str(), r.path.total().0 / MS)).collect();
     contexts.sort_unstable();
     assert_eq!(contexts, [("agent", 40), ("agent > inference", 60), ("agent > retrieval", 0)]);
+}
+
+/// `docs/concepts/critical-path.md`: what the two calls matter to the request's end.
+#[test]
+fn the_slack_and_drag_of_two_calls_side_by_side() {
+    let spans = [
+        ms(1, 0, 100).named("root").stage("agent"),
+        ms(2, 10, 40).child_of(1).named("search").stage("retrieval"),
+        ms(3, 30, 90).child_of(1).named("chat").stage("inference"),
+    ];
+    let rules = Rules::default();
+    let found = slack::of(&spans, &analyse(&spans, &rules));
+    let found: Vec<_> = found.iter().flatten().map(|s| (s.slack.0 / MS, s.drag.0 / MS)).collect();
+    assert_eq!(found, [(0, 100), (50, 0), (0, 50)]);
 }

@@ -8,6 +8,7 @@ mod oracle;
 mod properties;
 mod scale;
 mod simulator;
+mod slack;
 mod storms;
 #[allow(dead_code, reason = "shared with the unit tests, which use the rest of it")]
 #[path = "../../src/testing.rs"]

@@ -26,7 +26,7 @@ impl Oracle<'_, '_> {
         self.spans[child].parent_span_id != Some(self.spans[parent].span_id)
     }
 
-    fn awaited(&self, i: usize) -> Vec<usize> {
+    pub fn awaited(&self, i: usize) -> Vec<usize> {
         let is_sync = |c: &usize| !matches!(self.spans[*c].kind, SpanKind::Producer | SpanKind::Consumer);
         self.children(i).into_iter().filter(|c| is_sync(c) && !self.is_by_link(*c, i)).collect()
     }

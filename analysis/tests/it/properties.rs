@@ -66,7 +66,7 @@ fn any_span() -> impl Strategy<Value = TestSpan> {
     })
 }
 
-fn any_trace() -> impl Strategy<Value = Vec<TestSpan>> {
+pub fn any_trace() -> impl Strategy<Value = Vec<TestSpan>> {
     prop_oneof![prop::collection::vec(any_span(), 0..14), nested_trace()]
 }
 

@@ -68,6 +68,40 @@ fn everything_at_once_and_overlapping() {
 }
 
 #[test]
+fn everything_in_one_run_and_overlapping() {
+    let tangle: Vec<TestSpan> = (1..=SPANS)
+        .map(|n| {
+            let span = span(n, n as i64, 3 * SPANS as i64 + (n as i64 * 7_919) % 1_000);
+            if n == 1 { span } else { span.child_of(1 + (n * 31) % (n - 1)) }
+        })
+        .collect();
+    check(&tangle, |answer| assert_eq!(answer.runs.len(), 1));
+}
+
+#[test]
+fn a_hundred_thousand_hedges() {
+    let hedge = |n| span(n, 5, 10 * n as i64).client().with(Attr::IdempotencyKey, "k");
+    check(&fan(hedge), |answer| assert!(answer.groups[0].attempts[1..].iter().all(|a| a.hedge)));
+}
+
+#[test]
+fn one_consumer_of_a_hundred_thousand_messages() {
+    let mut spans: Vec<TestSpan> = (1..=SPANS).map(|n| span(n, n as i64, n as i64 + 9).producer()).collect();
+    let all = |consumer: TestSpan| (1..=SPANS).fold(consumer, Build::linked_to);
+    spans.push(all(span(SPANS + 1, SPANS as i64, 2 * SPANS as i64).consumer()));
+    check(&spans, |answer| assert!(answer.spans[SPANS as usize].queue_source.is_some()));
+}
+
+#[test]
+fn ids_and_times_in_no_order() {
+    let shuffled = |n: u64| {
+        let start = (n * 7_919 % SPANS) as i64;
+        span(n.wrapping_mul(0x9e37_79b9_7f4a_7c15), 10 * start, 10 * start + 30).client()
+    };
+    check(&fan(shuffled), |answer| assert_eq!(answer.order.len(), SPANS as usize));
+}
+
+#[test]
 fn a_chain_ten_thousand_deep() {
     let deep = 10_000;
     let chain: Vec<TestSpan> = (1..=deep)

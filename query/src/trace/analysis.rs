@@ -1,6 +1,7 @@
 //! One trace analysed now, from all its spans that are here: the same function that settling uses.
 
 use arrow::record_batch::RecordBatch;
+use plimsoll_analysis::slack::{self, SlackAndDrag};
 use plimsoll_analysis::{SpanAnalysis, TraceAnalysis, analyse, group_id};
 use plimsoll_schemas::{Attr, Slice, Span, Tenant, TimeClass, TraceId};
 use plimsoll_store::rows::SpanRows;
@@ -35,6 +36,7 @@ FROM latest_verdicts WHERE trace_id = '{id}' ORDER BY judged_unix_nano"
     let Some(root) = analysis.root else {
         return Err(QueryError::NotFound(format!("trace {trace_id} has no span that can be shown")));
     };
+    let slacks = slack::of(&spans, &analysis);
     let request = analysis.runs.iter().find(|r| r.is_request);
     let mut totals = Map::new();
     for class in TimeClass::ALL.into_iter().filter(|c| *c != TimeClass::Blocked) {
@@ -51,7 +53,7 @@ FROM latest_verdicts WHERE trace_id = '{id}' ORDER BY judged_unix_nano"
         "slice": slice(tenant, &analysis.slice),
         "outcome": request.map_or(analysis.spans[root].outcome, |r| r.outcome).as_str(),
         "totals": totals, "flags": analysis.flags.words().collect::<Vec<_>>(),
-        "spans": analysis.order.iter().map(|i| span(&spans, &analysis, *i)).collect::<Vec<_>>(),
+        "spans": analysis.order.iter().map(|i| span(&spans, &analysis, slacks[*i], *i)).collect::<Vec<_>>(),
         "critical_path": analysis.critical_path.iter().map(|p| json!({
             "span_id": spans[p.span].span_id.to_string(), "stage": p.stage, "class": p.class.as_str(),
             "start_unix_nano": p.start.0.to_string(), "duration_ns": p.duration.0,
@@ -74,7 +76,12 @@ fn slice(tenant: &Tenant, slice: &Slice<'_>) -> Value {
     })
 }
 
-fn span(spans: &[Span<'_>], analysis: &TraceAnalysis<'_>, index: usize) -> Value {
+fn span(
+    spans: &[Span<'_>],
+    analysis: &TraceAnalysis<'_>,
+    slack: Option<SlackAndDrag>,
+    index: usize,
+) -> Value {
     let (span, of) = (&spans[index], &analysis.spans[index]);
     let mut out = json!({
         "span_id": span.span_id.to_string(),
@@ -89,6 +96,7 @@ fn span(spans: &[Span<'_>], analysis: &TraceAnalysis<'_>, index: usize) -> Value
         "attempt": of.attempt.map(|(_, ordinal)| ordinal),
         "group_id": of.attempt.and_then(|(g, _)| group_id(&analysis.groups[g], spans)).map(|id| id.to_string()),
         "flags": flags(of), "depth": of.depth,
+        "slack_ns": slack.map(|s| s.slack.0), "drag_ns": slack.map(|s| s.drag.0),
         "operation": span.str(Attr::GenAiOperationName), "provider": span.str(Attr::GenAiProviderName),
         "model": span.str(Attr::GenAiRequestModel).or_else(|| span.str(Attr::GenAiResponseModel)),
         "agent": span.str(Attr::GenAiAgentName), "tool": span.str(Attr::GenAiToolName),

@@ -31,12 +31,12 @@ impl<'a> Attributes<'a> {
     /// Inlined as far as the bit, which is most often the answer.
     #[inline]
     pub fn get(&self, attr: Attr) -> Option<Value<'a>> {
-        if self.has(attr) { Some(self.at(attr)) } else { None }
+        if self.has(attr) { self.find(attr) } else { None }
     }
 
-    /// Of an attribute that is there.
-    fn at(&self, attr: Attr) -> Value<'a> {
-        self.list[self.rank(attr)].1
+    /// The lists are short: to look through one takes less than to count bits.
+    fn find(&self, attr: Attr) -> Option<Value<'a>> {
+        self.list.iter().find(|(known, _)| *known == attr).map(|(_, value)| *value)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &(Attr, Value<'a>)> {
