@@ -299,7 +299,7 @@ mod tests {
                 part.iter().for_each(|value| stored.add(value.unsigned_abs(), 1));
                 let stored = arrow::array::BinaryArray::from(vec![stored.encode().as_deref()]);
                 let column: ArrayRef = std::sync::Arc::new(stored);
-                of_histograms.update_batch(&[column.clone()]).expect("update");
+                of_histograms.update_batch(std::slice::from_ref(&column)).expect("update");
                 let mut partial = accumulator(q);
                 partial.update_batch(&[column]).expect("update");
                 let state = partial.state().expect("state")[0].to_array().expect("array");
