@@ -10,6 +10,7 @@ mod attempts;
 mod calls;
 mod cover;
 mod critical_path;
+mod deadlines;
 mod decompose;
 mod edges;
 mod emitter;
@@ -75,7 +76,9 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
     let answers: Vec<SpanAnalysis<'a>> = (0..spans.len()).map(answer).collect();
 
     let critical_path = critical_path::walk(&trace, &cover, &answers);
+    let deadlines = deadlines::resolve(&trace);
     let runs = runs::gather(&runs::Evidence {
+        deadlines: &deadlines,
         trace: &trace,
         stages: &stages,
         slices: &slices,
@@ -87,7 +90,7 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         spans: &answers,
         critical_path: &critical_path,
     });
-    let violations = violations::find(&trace, &calls, &attempts);
+    let violations = violations::find(&trace, &calls, &attempts, &deadlines);
     let edges = edges::count(&trace, &calls, &attempts, &slices, &answers);
     let flags = trace.summary(answers.iter().map(|s| &s.flags));
     TraceAnalysis {

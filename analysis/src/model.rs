@@ -179,6 +179,8 @@ pub struct StageRun<'a> {
     pub duration: DurationNs,
     /// The last attempt's.
     pub outcome: Outcome,
+    /// When it had to be done, as far as it or who called for it says.
+    pub deadline: Option<UnixNanos>,
     /// Sums to `duration`; `blocked` is what other stages' runs cover.
     pub time: ClassTimes,
     /// The strongest evidence among its spans; `None`: queue time is unknown.

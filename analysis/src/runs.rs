@@ -18,6 +18,7 @@ use plimsoll_schemas::{DurationNs, Outcome, QueueSource, SpanKind, UnixNanos};
 use crate::attempts::Attempts;
 use crate::calls::Calls;
 use crate::cover::Cover;
+use crate::deadlines::Deadlines;
 use crate::envelopes::Envelopes;
 use crate::lists::Lists;
 use crate::model::{ClassTimes, PathPart, SpanAnalysis, StageRun, Tokens};
@@ -37,6 +38,7 @@ pub(crate) struct Evidence<'t, 's, 'a> {
     pub calls: &'t Calls<'a>,
     pub attempts: &'t Attempts<'a>,
     pub cover: &'t Cover,
+    pub deadlines: &'t Deadlines,
     pub spans: &'t [SpanAnalysis<'a>],
     pub critical_path: &'t [PathPart<'a>],
 }
@@ -77,6 +79,7 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
             start: UnixNanos(start),
             duration: DurationNs(sum.end - start),
             outcome: of.outcomes[sum.decisive],
+            deadline: of.deadlines.of(sum.first).map(UnixNanos),
             time: sweep.partition(of, said, Interval { start, end: sum.end }, attempts > 1),
             queue_source: sum.queue_source,
             context: std::mem::take(&mut contexts[run]),

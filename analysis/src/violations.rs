@@ -11,13 +11,13 @@ use plimsoll_schemas::{Attr, Outcome, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::{Call, Calls};
+use crate::deadlines::Deadlines;
 use crate::model::{AttemptGroup, Violation, ViolationKind};
 use crate::present::AttrSet;
 use crate::trace::Trace;
 
 /// Whether a tool may be called twice for the same thing.
 const IDEMPOTENT: [Attr; 2] = [Attr::ToolIdempotent, Attr::McpToolIdempotent];
-const DEADLINE: AttrSet = AttrSet::of(&[Attr::Deadline]);
 const APPROVAL: AttrSet = AttrSet::of(&[Attr::ApprovedDigest, Attr::ApprovalRequired]);
 
 /// By start, then by kind.
@@ -25,13 +25,14 @@ pub(crate) fn find<'a>(
     trace: &Trace<'_, 'a>,
     calls: &Calls<'a>,
     attempts: &Attempts<'a>,
+    deadlines: &Deadlines,
 ) -> Vec<Violation<'a>> {
     let mut found = Vec::new();
     for (g, group) in attempts.groups.iter().enumerate().filter(|(_, group)| group.source.is_retry()) {
         of_group(trace, g, group, &mut found);
     }
-    if trace.has_anywhere.meets(DEADLINE) {
-        after_deadline(trace, calls, attempts, &mut found);
+    if !deadlines.is_empty() {
+        after_deadline(trace, calls, attempts, deadlines, &mut found);
     }
     if trace.has_anywhere.meets(APPROVAL) {
         calls.list.iter().for_each(|call| found.extend(of_approval(trace, call)));
@@ -88,18 +89,12 @@ fn after_deadline<'a>(
     trace: &Trace<'_, 'a>,
     calls: &Calls<'a>,
     attempts: &Attempts<'a>,
+    deadlines: &Deadlines,
     found: &mut Vec<Violation<'a>>,
 ) {
-    // The earliest deadline of a span and its ancestors.
-    let mut deadline: Vec<Option<i64>> = vec![None; trace.len()];
-    for &i in &trace.tree.order {
-        let own = trace.spans[i].int(Attr::Deadline);
-        let above = trace.parent(i).and_then(|p| deadline[p]);
-        deadline[i] = own.into_iter().chain(above).min();
-    }
     for call in &calls.list {
         let start = trace.times[call.span].start;
-        if let Some(over) = deadline[call.span].filter(|d| start > *d) {
+        if let Some(over) = deadlines.of(call.span).filter(|d| start > *d) {
             let group = attempts.of_span[call.span].map(|(group, _)| group);
             found.push(Violation {
                 kind: ViolationKind::AttemptAfterDeadline,

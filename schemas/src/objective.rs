@@ -23,6 +23,36 @@ pub struct Objective {
     pub quality: Vec<String>,
     /// Whose verdicts count; `None` is everyone's.
     pub evaluator: Option<String>,
+    pub judging: Judging,
+}
+
+/// Which runs somebody means to judge.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Judging {
+    /// Each of them: what has no verdict yet will have one.
+    All,
+    /// This share of them, drawn by chance: what is judged stands for what is not.
+    Sampled(f64),
+}
+
+impl Judging {
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("sampled(").and_then(|rest| rest.strip_suffix(')')) {
+            Some(share) => {
+                share.trim().parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).map(Self::Sampled)
+            }
+            None => (text == "all").then_some(Self::All),
+        }
+    }
+}
+
+impl std::fmt::Display for Judging {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Sampled(share) => write!(f, "sampled({share})"),
+        }
+    }
 }
 
 /// Why a document is not an objective.
@@ -70,7 +100,7 @@ struct Target {
 }
 
 const PREFIX: &str = "plimsoll.dev/";
-const ANNOTATIONS: [&str; 5] = ["stage", "filter", "latency", "quality", "evaluator"];
+const ANNOTATIONS: [&str; 6] = ["stage", "filter", "latency", "quality", "evaluator", "judging"];
 
 /// The objectives of one file, which may hold several YAML documents. Documents of other OpenSLO kinds are passed over.
 pub fn parse(text: &str) -> Result<Vec<Objective>, ObjectiveError> {
@@ -157,6 +187,15 @@ fn objective(document: Document) -> Result<Objective, Mistake> {
             })
         })
         .transpose()?;
+    let judging = match annotation("judging") {
+        None => Judging::All,
+        Some(text) => Judging::parse(&text).ok_or_else(|| {
+            field(
+                "metadata.annotations.plimsoll.dev/judging",
+                format!("expected all or sampled(SHARE), such as sampled(0.1), got {text:?}"),
+            )
+        })?,
+    };
     let targets = document.spec.map(|s| s.objectives).unwrap_or_default();
     let [only] = targets.as_slice() else {
         return Err(field("spec.objectives", format!("expected exactly one, got {}", targets.len())));
@@ -180,6 +219,7 @@ fn objective(document: Document) -> Result<Objective, Mistake> {
         target,
         quality: list("quality"),
         evaluator: annotation("evaluator"),
+        judging,
     })
 }
 
@@ -217,6 +257,7 @@ pub fn built_in(stage: Option<&str>) -> Objective {
         target: 0.99,
         quality: Vec::new(),
         evaluator: None,
+        judging: Judging::All,
     }
 }
 
@@ -235,6 +276,7 @@ metadata:
     plimsoll.dev/filter: workload_class=chat
     plimsoll.dev/latency: 2.5s
     plimsoll.dev/quality: task_success, relevance
+    plimsoll.dev/judging: sampled(0.25)
 spec:
   budgetingMethod: Occurrences
   objectives:
@@ -248,6 +290,7 @@ spec:
         let o = &objectives[0];
         assert_eq!(o.stage.as_deref(), Some("inference"));
         assert_eq!(o.threshold, Some(DurationNs(2_500_000_000)));
+        assert_eq!((o.judging, o.judging.to_string()), (Judging::Sampled(0.25), "sampled(0.25)".to_owned()));
         assert_eq!(o.quality, ["task_success", "relevance"]);
         assert_eq!(o.filter, [("workload_class".to_owned(), "chat".to_owned())]);
     }
@@ -256,6 +299,7 @@ spec:
     fn mistakes_are_named_by_field() {
         for (from, to, part) in [
             ("2.5s", "fast", "latency"),
+            ("sampled(0.25)", "sampled(25)", "judging"),
             ("0.95", "95", "target"),
             ("plimsoll.dev/stage", "plimsoll.dev/stag", "stag"),
             ("openslo/v1", "v9", "apiVersion"),

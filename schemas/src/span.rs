@@ -155,7 +155,6 @@ impl<'a> Span<'a> {
         self.start + self.duration.max(DurationNs::ZERO)
     }
 
-    #[inline]
     /// Whether it hands work to a consumer.
     pub fn sends(&self) -> bool {
         match self.kind {
@@ -168,6 +167,7 @@ impl<'a> Span<'a> {
         }
     }
 
+    #[inline]
     pub fn get(&self, attr: Attr) -> Option<Value<'a>> {
         self.attributes.get(attr)
     }

@@ -399,6 +399,8 @@ fn traces() -> Vec<Field> {
         text("task_id", true),
         // Space-separated words, see `analysis::TraceFlags`.
         word("flags", true),
+        // When it had to be done, where it says so.
+        int("deadline_unix_nano", true),
         int("revision", false),
         // True where an earlier revision of this trace may exist in the derived tables.
         Field::new("resettled", DataType::Boolean, false),
@@ -445,6 +447,8 @@ fn stage_runs() -> Vec<Field> {
     ]);
     // The part of the trace's critical path that lies in this run: over the runs of a trace they sum to its duration.
     fields.extend(class_columns("path_", false).into_iter().map(|f| f.with_nullable(true)));
+    // When it had to be done, as far as it or who called for it says.
+    fields.push(int("deadline_unix_nano", true));
     fields
 }
 

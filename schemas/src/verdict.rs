@@ -1,12 +1,12 @@
 //! Verdicts: what somebody or something judged of a span, a trace, a session or a response.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The log record event that carries a verdict (OpenTelemetry GenAI semantic conventions 1.41).
 pub const EVENT_NAME: &str = "gen_ai.evaluation.result";
 
 /// What a label means, where it is configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Meaning {
     Pass,

@@ -215,7 +215,7 @@ fn described(o: &Objective) -> Value {
         "name": o.name, "display_name": o.display_name, "stage": o.stage,
         "filter": o.filter.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect::<Map<String, Value>>(),
         "threshold_ns": o.threshold.map(|t| t.0), "target": o.target, "quality": o.quality,
-        "evaluator": o.evaluator, "judging": "all",
+        "evaluator": o.evaluator, "judging": o.judging.to_string(),
     })
 }
 
@@ -276,6 +276,8 @@ fn row(
         "offered": take("offered"), "good_low": take("good_low"), "good_high": take("good_high"),
         "judged": take("judged"), "unjudged": take("unjudged"), "judged_share": take("judged_share"),
         "attainment_low": take("attainment_low"), "attainment_high": high,
+        "attainment_estimate": take("attainment_estimate"), "attainment_estimate_low": take("attainment_estimate_low"),
+        "attainment_estimate_high": take("attainment_estimate_high"),
         "goodput_low_per_s": n("good_low").map(|n| n / seconds),
         "goodput_high_per_s": n("good_high").map(|n| n / seconds),
         "late": take("late"), "failed": take("failed"), "outcomes": outcomes,

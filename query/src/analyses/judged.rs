@@ -19,7 +19,8 @@ const JUDGED: &str = "judged AS (
 )";
 /// What a candidate is without its verdicts.
 const FACTS: &str =
-    "c.outcome = 'ok' AS is_ok, c.threshold_ns IS NULL OR c.duration_ns <= c.threshold_ns AS in_time";
+    "c.outcome = 'ok' AS is_ok, (c.threshold_ns IS NULL OR c.duration_ns <= c.threshold_ns)
+      AND (c.deadline_unix_nano IS NULL OR c.start_unix_nano + c.duration_ns <= c.deadline_unix_nano) AS in_time";
 
 /// Common table expressions that end in `runs`: one row per objective and run in the time range, with the objective's
 /// `ordinal`, `objective`, `for_stage` and `target`, the run's keys, and `good_high`, `good_low`, `is_ok`, `late`,
@@ -52,7 +53,7 @@ pub fn runs_within_sql(
         let filter = filter::sql(&asked.filter, Over::StageRuns)?;
         tables.push(format!(
             "stage_candidates AS (
-  SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, span_ids, response_ids, start_unix_nano, duration_ns, queue_ns, compute_ns
+  SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, span_ids, response_ids, start_unix_nano, duration_ns, deadline_unix_nano, queue_ns, compute_ns
   FROM stage_runs JOIN objectives ON stage = for_stage
   WHERE stage IN ({}) AND {within}{chosen}{filter}
 )",
@@ -73,7 +74,7 @@ pub fn runs_within_sql(
         let filter = filter::sql(&asked.filter, Over::Traces)?;
         tables.push(format!(
             "request_candidates AS (
-  SELECT {objective}, {KEYS}, 'request' AS stage, root_service AS service, trace_id, root_span_id, session_id, start_unix_nano, duration_ns, path_queue_ns AS queue_ns, path_compute_ns AS compute_ns
+  SELECT {objective}, {KEYS}, 'request' AS stage, root_service AS service, trace_id, root_span_id, session_id, start_unix_nano, duration_ns, deadline_unix_nano, path_queue_ns AS queue_ns, path_compute_ns AS compute_ns
   FROM traces JOIN objectives ON for_stage = 'request'
   WHERE {within}{chosen}{filter}
 )"
@@ -95,7 +96,7 @@ pub fn runs_within_sql(
     }
     let of = |table: &&str| {
         format!(
-            "SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, start_unix_nano, duration_ns, queue_ns, compute_ns FROM {table}"
+            "SELECT {objective}, {KEYS}, stage, service, trace_id, root_span_id, start_unix_nano, duration_ns, deadline_unix_nano, queue_ns, compute_ns FROM {table}"
         )
     };
     let candidates: Vec<String> = candidates.iter().map(of).collect();

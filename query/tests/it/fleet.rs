@@ -49,7 +49,7 @@ impl Fleet {
     }
 
     /// What is in a folder.
-    async fn open(home: tempfile::TempDir, rules: Rules) -> Self {
+    pub async fn open(home: tempfile::TempDir, rules: Rules) -> Self {
         let mut options = StoreOptions::new(home.path());
         options.settle_after = Duration::from_secs(3_600);
         options.merge_every = Duration::from_secs(3_600);
@@ -68,7 +68,7 @@ impl Fleet {
     pub async fn copy(&self, gone: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         copy(self.home.path(), home.path(), gone);
-        Self::open(home, Rules::default()).await
+        Self::open(home, self.store.rules().clone()).await
     }
 
     pub fn home(&self) -> &std::path::Path {

@@ -182,3 +182,67 @@ async fn an_answer_explains_itself() {
     let (status, problem) = fleet.send(http::Method::GET, "goodput?objective=none", String::new()).await;
     assert_eq!(status, 404, "{problem}");
 }
+
+const SAMPLED: &str = "
+apiVersion: openslo/v1
+kind: SLO
+metadata:
+  name: chat
+  annotations:
+    plimsoll.dev/stage: inference
+    plimsoll.dev/quality: faithful
+    plimsoll.dev/judging: sampled(0.4)
+spec:
+  objectives:
+    - target: 0.9
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_of_verdicts_stands_for_the_others() {
+    let fleet = Fleet::empty(SAMPLED).await;
+    for trace in 1..=9 {
+        fleet.export("acme", "agent", request(trace, 100, "s")).await;
+    }
+    let failed: Vec<_> = request(10, 100, "s").into_iter().map(With::failed).collect();
+    fleet.export("acme", "agent", failed).await;
+    for (trace, pass) in [(1, true), (2, true), (3, true), (4, false)] {
+        let verdict =
+            json!({"trace_id": id(trace, 16), "span_id": id(2, 8), "metric": "faithful", "pass": pass});
+        fleet.judge("acme", verdict).await;
+    }
+    fleet.settle().await;
+    let answer = fleet.get(&format!("goodput?{}", hour())).await;
+    assert_eq!(answer["objectives"][0]["judging"], "sampled(0.4)");
+    let row = &answer["rows"][0];
+    // Nine of ten ended well; three of the four that were judged were right.
+    let close = |key: &str, expected: f64| {
+        let got = row[key].as_f64().unwrap_or_else(|| panic!("{key} of {row}"));
+        assert!((got - expected).abs() < 1e-6, "{key}: {got}");
+    };
+    close("attainment_estimate", 0.9 * 0.75);
+    // Wilson's interval of 3 in 4: 0.300642 to 0.954413.
+    close("attainment_estimate_low", 0.9 * 0.300_641_8);
+    close("attainment_estimate_high", 0.9 * 0.954_412_7);
+    assert_eq!((&row["good_low"], &row["good_high"]), (&json!(3), &json!(8)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_misses_its_deadline_is_late() {
+    let fleet = Fleet::empty("").await;
+    let until = |trace: u8, ms: u64| {
+        let mut spans = request(trace, 100, "s");
+        let at = i64::try_from(crate::fleet::BEGAN + ms * 1_000_000).expect("a time");
+        let value = opentelemetry_proto::tonic::common::v1::any_value::Value::IntValue(at);
+        let value = opentelemetry_proto::tonic::common::v1::AnyValue { value: Some(value) };
+        spans[0].attributes.push(crate::fleet::attribute("plimsoll.deadline_unix_nano", value));
+        spans
+    };
+    // The request ends at 100 ms, its model call at 95 ms.
+    for (trace, ms) in [(1, 100), (2, 97), (3, 50)] {
+        fleet.export("acme", "agent", until(trace, ms)).await;
+    }
+    fleet.export("acme", "agent", request(4, 100, "s")).await;
+    fleet.settle().await;
+    assert_eq!(numbers(&fleet, "request").await, [4, 2, 2, 0, 0, 2, 0, 0]);
+    assert_eq!(numbers(&fleet, "inference").await, [4, 3, 3, 0, 0, 1, 0, 0]);
+}

@@ -2,7 +2,7 @@
 //! listed once for both.
 
 use plimsoll_schemas::Outcome;
-use plimsoll_schemas::objective::Objective;
+use plimsoll_schemas::objective::{Judging, Objective};
 
 use super::super::judged::runs_sql;
 use super::super::{Analysis, GROUPS_MAX, share};
@@ -144,7 +144,7 @@ impl<'a> Statements<'a> {
     /// The statement behind the rows.
     pub fn groups(&self) -> Result<Statement, QueryError> {
         let limit = GROUPS_MAX * self.objectives.len().max(1);
-        self.over_range(true, "", &format!("ORDER BY ordinal, offered DESC\nLIMIT {limit}"), |from| {
+        let counted = self.over_range(true, "", "", |from| {
             let outcomes =
                 Outcome::ALL.iter().map(|o| format!(", {} AS outcome_{}", from.outcome(*o), o.as_str()));
             let samples =
@@ -170,7 +170,36 @@ impl<'a> Statements<'a> {
                 outcomes = outcomes.collect::<String>(),
                 samples = samples.collect::<String>(),
             )
-        })
+        })?;
+        let estimate = self.estimate();
+        let with_estimate = |counts: String| {
+            format!("SELECT *{estimate}\nFROM (\n{counts})\nORDER BY ordinal, offered DESC\nLIMIT {limit}")
+        };
+        Ok(Statement { shown: with_estimate(counted.shown), read: with_estimate(counted.read) })
+    }
+
+    /// For objectives of which a sample is judged: the share of all that ended well and in time, times the share of those judged
+    /// among them that was right, with Wilson's interval of 95 % (*JASA* 22, 1927). Null for the others, and where nothing is judged.
+    fn estimate(&self) -> String {
+        let sampled = self.objectives.iter().enumerate().filter(|(_, o)| o.judging != Judging::All);
+        let sampled: Vec<String> = sampled.map(|(ordinal, _)| ordinal.to_string()).collect();
+        let names = ["attainment_estimate", "attainment_estimate_low", "attainment_estimate_high"];
+        if sampled.is_empty() {
+            return names.map(|name| format!(",\n  CAST(NULL AS DOUBLE) AS {name}")).concat();
+        }
+        let n = "CAST(good_low + green_but_wrong AS DOUBLE)";
+        let p = format!("(good_low / {n})");
+        let z = 1.959_963_984_540_054_f64;
+        let centre = format!("({p} + {} / {n})", z * z / 2.0);
+        let half = format!("{z} * sqrt({p} * (1 - {p}) / {n} + {} / ({n} * {n}))", z * z / 4.0);
+        let scale = format!("(1 + {} / {n})", z * z);
+        let ended_well = "(offered - failed - late) / CAST(offered AS DOUBLE)";
+        let when = format!("ordinal IN ({}) AND good_low + green_but_wrong > 0", sampled.join(", "));
+        let shares = [p, format!("({centre} - {half}) / {scale}"), format!("({centre} + {half}) / {scale}")];
+        let columns = names.iter().zip(shares);
+        columns
+            .map(|(name, share)| format!(",\n  CASE WHEN {when} THEN {ended_well} * {share} END AS {name}"))
+            .collect()
     }
 
     pub fn series(&self) -> Result<Statement, QueryError> {
