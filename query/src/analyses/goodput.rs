@@ -62,14 +62,22 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
     let objectives = only(objectives, asked)?;
     let statements = Statements::new(&objectives, asked, coverage.as_ref());
     let (by_group, by_point, by_window) = (statements.groups()?, statements.series()?, statements.burn()?);
-    // One after the other, so that a screen's worth of questions leaves room for others'.
     let mut tables = Computed::new();
-    if let Some(sql) = statements.singles(view.has_verdicts())? {
-        tables.insert(relation::SINGLES.to_owned(), state.ours(view, sql).await?.whole()?);
-    }
-    let groups = state.objects_with(view, &by_group.read, &tables).await?;
-    let series = state.objects_with(view, &by_point.read, &tables).await?;
-    let burns = state.objects_with(view, &by_window.read, &tables).await?;
+    let (groups, series, burns) = match statements.singles(view.has_verdicts())? {
+        Some(sql) => {
+            tables.insert(relation::SINGLES.to_owned(), state.ours(view, sql).await?.whole()?);
+            // What is left is mostly planning, by one thread each.
+            let all = [&by_group, &by_point, &by_window];
+            let [groups, series, burns] = all.map(|sql| state.objects_with(view, &sql.read, &tables));
+            futures::try_join!(groups, series, burns)?
+        }
+        // One after the other, so that a screen's worth of questions leaves room for others'.
+        None => (
+            state.objects(view, &by_group.read).await?,
+            state.objects(view, &by_point.read).await?,
+            state.objects(view, &by_window.read).await?,
+        ),
+    };
     let offered: f64 = groups.iter().filter_map(|group| number(group, "offered")).sum();
     let requests =
         if requests_too(asked, offered)? { requests(state, view, &statements).await? } else { Value::Null };
