@@ -319,12 +319,12 @@ spec:
             "{error}"
         );
         let error = parse(&SLO.replace("target: 0.95", "target: 95")).expect_err("invalid").to_string();
-        assert!(error.contains("line 15 column 7"), "{error}");
+        assert!(error.contains("line 16 column 7"), "{error}");
         // Neither in a value nor in a comment.
         let named = SLO.replace("name: inference-chat", "# target is a share\n  name: target-chat");
         let error = parse(&named.replace("0.95", "95")).expect_err("invalid").to_string();
-        assert!(error.contains("line 16 column 7"), "{error}");
+        assert!(error.contains("line 17 column 7"), "{error}");
         let error = parse(&SLO.replace("target: 0.95", "target: fast")).expect_err("invalid").to_string();
-        assert!(error.contains("line 15"), "{error}");
+        assert!(error.contains("line 16"), "{error}");
     }
 }

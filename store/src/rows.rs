@@ -224,7 +224,8 @@ impl<'a> SpanRows<'a> {
 
     /// The row as a span; `None` where its id is not one (such rows are not written).
     pub fn span(&self, row: usize) -> Option<Span<'a>> {
-        let mut attributes = Attributes::with_capacity(self.attributes.len());
+        // A batch has many columns, a span few of them.
+        let mut attributes = Attributes::with_capacity(self.attributes.len().min(16));
         attributes.extend(self.attributes.iter().filter_map(|(attr, c)| Some((*attr, c.get(row)?))));
         let other_attributes: Vec<(&str, &str)> =
             self.maps.iter().flat_map(|map| entries(map, row)).collect();
