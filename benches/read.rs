@@ -144,7 +144,12 @@ fn analyses(client: &mut common::http::Client, start_unix_nano: u64) -> Vec<Stri
     let alone = list.iter().filter(|a| a["name"] != "compare");
     alone
         .map(|a| {
-            let by = if a["by"].is_null() { "" } else { "&by=stage,model" };
+            let by = match a["name"].as_str() {
+                _ if a["by"].is_null() => "",
+                // A loop goes through the stages of a whole trace.
+                Some("loops") => "&by=model",
+                _ => "&by=stage,model",
+            };
             format!("/api/v1/{}?start={start_unix_nano}&end=now{by}", a["name"].as_str().expect("a name"))
         })
         .collect()
