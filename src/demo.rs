@@ -49,8 +49,13 @@ pub async fn run(mut demo: Demo) -> crate::Outcome {
     let door = server.addresses().otlp_grpc.ok_or("the demo needs the OTLP/gRPC door; do not turn it off")?;
     let end = clock::now();
     let began = end - Nanos::try_from(demo.history.0.as_nanos()).unwrap_or(0);
-    let driver =
-        Driver::new(Fleet::new(demo.seed, began), Telemetry::new(format!("http://{door}"), demo.seed, began));
+    let telemetry = Telemetry::new(format!("http://{door}"), demo.seed, began);
+    let (store, full) = (server.store().clone(), settings.store.tail_bytes_max.0 as u64 / 2);
+    let has_room = move || {
+        let status = store.status();
+        status.tail_bytes < full || status.poisoned.is_some()
+    };
+    let driver = Driver::new(Fleet::new(demo.seed, began), telemetry, Box::new(has_room));
     if demo.once { once(server, driver, end, &settings).await } else { live(server, driver, end).await }
 }
 

@@ -19,6 +19,8 @@ const NAP: Duration = Duration::from_millis(50);
 pub struct Driver {
     fleet: Fleet,
     telemetry: Telemetry,
+    /// Whether the server keeps up: the past is sent faster than a disk may take it.
+    has_room: Box<dyn Fn() -> bool + Send>,
     /// What has begun, by the time at which it will be sent; the number keeps equal times in order.
     pending: BinaryHeap<Reverse<Due>>,
     begun: u64,
@@ -31,8 +33,8 @@ struct Due {
 }
 
 impl Driver {
-    pub fn new(fleet: Fleet, telemetry: Telemetry) -> Self {
-        Self { fleet, telemetry, pending: BinaryHeap::new(), begun: 0 }
+    pub fn new(fleet: Fleet, telemetry: Telemetry, has_room: Box<dyn Fn() -> bool + Send>) -> Self {
+        Self { fleet, telemetry, has_room, pending: BinaryHeap::new(), begun: 0 }
     }
 
     /// Loads everything up to `end`: requests that began before it to their end, verdicts that were given by then.
@@ -44,6 +46,9 @@ impl Driver {
             if self.telemetry.spans - unacknowledged >= SPANS_BETWEEN_FLUSHES {
                 self.telemetry.flush()?;
                 unacknowledged = self.telemetry.spans;
+                while !(self.has_room)() {
+                    std::thread::sleep(NAP);
+                }
             }
         }
         Ok(())
