@@ -134,8 +134,19 @@ impl QueryState {
         self.inner.engine.statement(view, statement, replacements, computed, rows_max).await
     }
 
+    /// The rows of one of this crate's statements.
     pub(crate) async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
-        self.inner.engine.ours(view, sql, Computed::default()).await
+        self.ours_with(view, sql, &Computed::default()).await
+    }
+
+    /// The same of a statement that reads tables of its own too.
+    pub(crate) async fn ours_with(
+        &self,
+        view: &View,
+        sql: String,
+        tables: &Computed,
+    ) -> Result<Collected, QueryError> {
+        self.inner.engine.ours(view, sql, tables.clone()).await
     }
 
     /// The rows of one of this crate's statements, as objects.

@@ -65,7 +65,11 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
     let mut tables = Computed::new();
     let (groups, series, burns) = match statements.singles(view.has_verdicts())? {
         Some(sql) => {
-            tables.insert(relation::SINGLES.to_owned(), state.ours(view, sql).await?.whole()?);
+            tables.insert(relation::SINGLES.to_owned(), state.ours_with(view, sql, &tables).await?.whole()?);
+            if let Some(sql) = statements.cells()? {
+                tables
+                    .insert(relation::CELLS.to_owned(), state.ours_with(view, sql, &tables).await?.whole()?);
+            }
             // What is left is mostly planning, by one thread each.
             let all = [&by_group, &by_point, &by_window];
             let [groups, series, burns] = all.map(|sql| state.objects_with(view, &sql.read, &tables));

@@ -20,6 +20,8 @@ pub fn tells(asked: &Analysis) -> bool {
 
 /// The table of what single runs count, where that was read before.
 pub const SINGLES: &str = "cells of single runs";
+/// The table of the cells of an answer, where those were read before.
+pub const CELLS: &str = "cells of the answer";
 const OBJECTIVE: &str = "ordinal, objective, for_stage, target";
 
 /// The statement that reads what single runs count, for [`SINGLES`].
@@ -41,6 +43,17 @@ fn counted(at: &str) -> String {
         cells::of_runs(),
         SLICE = cells::SLICE,
     )
+}
+
+/// The statement that reads the cells of an answer, for [`CELLS`]: planned once, where each statement over them would plan it again.
+pub fn read_sql(
+    objectives: &[Objective],
+    asked: &Analysis,
+    cover: &Cover,
+    at: &str,
+) -> Result<String, QueryError> {
+    let cells = cells_sql(objectives, asked, cover, at, true)?;
+    Ok(format!("{cells}\nSELECT {OBJECTIVE}, {}, at, {} FROM cells", cells::SLICE, cells::names()))
 }
 
 /// Common table expressions that end in `cells`: rows with the objective's `ordinal`, `objective`, `for_stage` and

@@ -27,6 +27,9 @@ const LONG_FROM_RANGE_NS: i64 = 6 * HOUR_NS;
 /// multiples of their step, as minutes and hours do.
 const ROLLED_FROM_RANGE_NS: i64 = 2 * HOUR_NS;
 
+/// Longer ranges are read once for each statement: a month of hours is a few hundred thousand cells.
+const HELD_MAX_NS: i64 = 31 * 24 * HOUR_NS;
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Statements<'a> {
@@ -60,13 +63,6 @@ enum Source {
 }
 
 impl Source {
-    fn table(self) -> &'static str {
-        match self {
-            Self::Runs => "runs",
-            Self::Cells => "cells",
-        }
-    }
-
     fn all(self) -> &'static str {
         match self {
             Self::Runs => "count(*)",
@@ -139,6 +135,12 @@ impl<'a> Statements<'a> {
     pub fn singles(&self, has_verdicts: bool) -> Result<Option<String>, QueryError> {
         let Some(rolled) = &self.rolled else { return Ok(None) };
         relation::singles_sql(self.objectives, self.asked, &rolled.by_hour, &self.at(rolled), has_verdicts)
+    }
+
+    /// The cells by the hour, for [`relation::CELLS`]; `None` where there are too many to hold, or none.
+    pub fn cells(&self) -> Result<Option<String>, QueryError> {
+        let Some(rolled) = self.rolled.as_ref().filter(|rolled| rolled.is_small()) else { return Ok(None) };
+        relation::read_sql(self.objectives, self.asked, &rolled.by_hour, &self.at(rolled)).map(Some)
     }
 
     /// The statement behind the rows.
@@ -310,29 +312,34 @@ GROUP BY stage ORDER BY requests DESC, stage",
         end: &str,
         what: impl Fn(Source) -> String,
     ) -> Result<Statement, QueryError> {
-        let grouped = |with: String, from: Source, when: &str| {
+        let grouped = |with: String, from: Source, table: &str, when: &str| {
             let keys = self.asked.keys();
             let by: String = self.asked.by.iter().map(|k| format!(", {}", k.column())).collect();
             format!(
                 "{with}
 SELECT ordinal, objective, for_stage, target, {keys}{}
-FROM {}{when}
+FROM {table}{when}
 GROUP BY ordinal, objective, for_stage, target{by}{also_by}
 {end}",
                 what(from),
-                from.table()
             )
         };
         let (Some(cover), Some(rolled)) = (cover, &self.rolled) else {
-            let shown = grouped(self.runs(from_unix_nano)?, Source::Runs, "");
+            let shown = grouped(self.runs(from_unix_nano)?, Source::Runs, "runs", "");
             return Ok(Statement { read: shown.clone(), shown });
         };
         let at = self.at(rolled);
+        let when = format!(" WHERE at >= {from_unix_nano}");
         let of = |is_read| -> Result<String, QueryError> {
             let with = relation::cells_sql(self.objectives, self.asked, cover, &at, is_read)?;
-            Ok(grouped(with, Source::Cells, &format!(" WHERE at >= {from_unix_nano}")))
+            Ok(grouped(with, Source::Cells, "cells", &when))
         };
-        Ok(Statement { shown: of(false)?, read: of(true)? })
+        let read = if rolled.is_small() && *cover == rolled.by_hour {
+            grouped(String::new(), Source::Cells, &format!("\"{}\"", relation::CELLS), &when)
+        } else {
+            of(true)?
+        };
+        Ok(Statement { shown: of(false)?, read })
     }
 
     fn runs(&self, from_unix_nano: i64) -> Result<String, QueryError> {
@@ -342,6 +349,12 @@ GROUP BY ordinal, objective, for_stage, target{by}{also_by}
 }
 
 impl Rolled {
+    /// Whether its cells by the hour are few enough to be held at once.
+    fn is_small(&self) -> bool {
+        let covered = self.by_hour.hours.stretches().chain(self.by_hour.minutes.stretches());
+        covered.map(|(start, end)| end - start).sum::<i64>() <= HELD_MAX_NS
+    }
+
     /// `None` where no cell helps.
     fn new(objectives: &[Objective], asked: &Analysis, coverage: &Coverage) -> Option<Self> {
         let mut digests: Vec<Digest> = objectives.iter().map(digest).collect();
