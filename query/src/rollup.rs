@@ -175,7 +175,7 @@ FROM {} GROUP BY 1, 2",
         let missing: Vec<&Digest> =
             judges.keys().filter(|d| !stretch.without(&coverage.rolled(d).minutes).is_empty()).collect();
         if let Some(sql) = minutes_sql(state, view, judges, &missing, stretch).await? {
-            self.replace(state, view, Table::StageMinutes, &missing, stretch, &[sql], pass).await?;
+            pass.replace(state, view, Table::StageMinutes, &missing, stretch, &[sql]).await?;
         }
         for digest in &missing {
             coverage.rolled_mut(digest).add(Table::StageMinutes, stretch);
@@ -195,34 +195,34 @@ FROM {} GROUP BY 1, 2",
             // With the minutes that were just added.
             let view = state.view(None);
             let sql = hours_sql(&of, &all);
-            self.replace(state, &view, Table::StageHours, &of, &all, &sql, pass).await?;
+            pass.replace(state, &view, Table::StageHours, &of, &all, &sql).await?;
         }
         for (digest, hours) in hours {
             coverage.rolled_mut(digest).add(Table::StageHours, &hours);
         }
         Ok(())
     }
+}
 
+impl Pass {
     /// Adds the cells that the statements answer, and where there may be older ones something that supersedes them.
-    #[allow(clippy::too_many_arguments)]
     async fn replace(
-        &self,
+        &mut self,
         state: &QueryState,
         view: &View,
         table: Table,
         digests: &[&Digest],
         stretch: &Minutes,
         statements: &[String],
-        pass: &mut Pass,
     ) -> Result<(), QueryError> {
-        let held = pass.held.get_or_insert_default();
+        let held = self.held.get_or_insert_default();
         let before = digests
             .iter()
             .filter_map(|digest| held.get(*digest))
             .fold(Minutes::default(), |all, rolled| all.union(rolled.of(table)))
             .intersection(stretch);
         // Unlike any before, also where nothing was logged in between.
-        pass.revision = (pass.revision + 1).max(i64::try_from(view.snapshot.wal_seq).unwrap_or(i64::MAX));
+        self.revision = (self.revision + 1).max(i64::try_from(view.snapshot.wal_seq).unwrap_or(i64::MAX));
         let mut statements = statements.to_vec();
         if !before.is_empty() {
             let which: Vec<String> = digests.iter().map(|digest| quote(digest)).collect();
@@ -242,7 +242,7 @@ FROM (SELECT DISTINCT tenant, objective, start_unix_nano FROM {}
         }
         for sql in statements {
             for batch in state.ours(view, sql).await?.batches {
-                let rows = cells::rows(table, &batch, pass.revision, !before.is_empty())?;
+                let rows = cells::rows(table, &batch, self.revision, !before.is_empty())?;
                 let added = state.store().add_rollup(table, rows);
                 added.map_err(|e| QueryError::Internal(format!("rollups: {e}")))?;
             }

@@ -51,7 +51,7 @@ fn sql(asked: &Analysis) -> Result<String, QueryError> {
 tried AS (
   SELECT a.tenant, a.trace_id, a.span_id, a.group_id, a.ordinal, s.parent_span_id
   FROM attempts a JOIN sent s ON a.tenant = s.tenant AND a.trace_id = s.trace_id AND a.span_id = s.span_id
-  WHERE a.group_source <> 'semantic_repeat' AND a.{within_attempts}
+  WHERE a.group_source <> 'semantic_repeat' AND {within_attempts}
 ),
 again AS (
   SELECT tenant, trace_id, span_id FROM tried WHERE ordinal > 1
@@ -68,7 +68,7 @@ decided AS (
 ),
 of_session AS (
   SELECT {of_trace}d.*, coalesce(t.session_id, d.trace_id) AS session
-  FROM decided d JOIN (SELECT {of_trace}tenant AS of_tenant, trace_id AS of_trace_id, session_id FROM traces 
+  FROM decided d JOIN (SELECT {of_trace}tenant AS of_tenant, trace_id AS of_trace_id, session_id FROM traces
     WHERE start_unix_nano >= {began} AND start_unix_nano < {end}{filter}) t
     ON d.tenant = t.of_tenant AND d.trace_id = t.of_trace_id
 ),
@@ -89,7 +89,7 @@ GROUP BY {keys}tool
 ORDER BY repeats DESC, calls DESC, {keys}tool
 LIMIT {GROUPS_MAX}",
         within = asked.within("start_unix_nano"),
-        within_attempts = asked.within("start_unix_nano").replace("AND start", "AND a.start"),
+        within_attempts = asked.within("a.start_unix_nano"),
         began = began.0,
         end = asked.range.end.0,
         filter = filter::sql(&asked.filter, Over::Traces)?,

@@ -8,9 +8,6 @@ use crate::attr::{Attr, Value};
 /// Google ADK's span over the calls of one turn: what it covers is already there, call by call.
 const MERGED_TOOLS: &str = "(merged tools)";
 
-/// What comes before a tool's name in a span's.
-const TOOL_PREFIXES: [&str; 4] = ["execute_tool ", "MCP send tools/call ", "tools/call ", "running tool: "];
-
 /// The span's own words, beside its attributes.
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
@@ -62,8 +59,7 @@ impl<'a> Said<'a> {
         }
         match operation {
             Some("execute_tool") => {
-                let prefix = TOOL_PREFIXES.iter().find_map(|prefix| about.name.strip_prefix(prefix));
-                let tool = star.or(prefix).unwrap_or(about.name);
+                let tool = star.unwrap_or(about.name);
                 if !tool.is_empty() {
                     self.add(Attr::GenAiToolName, Value::Str(tool), &mut put);
                 }
