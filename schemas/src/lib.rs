@@ -12,6 +12,7 @@ pub mod id;
 pub mod objective;
 pub mod outcome;
 pub mod rules;
+pub mod sampling;
 pub mod slice;
 pub mod span;
 pub mod stage;

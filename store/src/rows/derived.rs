@@ -263,7 +263,7 @@ impl DerivedRows {
         rows.int(totals.logical_calls).int(totals.attempts).int(totals.retries).long(Some(totals.wasted.0));
         rows.tokens(&tokens).str(analysis.session_id).str(analysis.task_id.as_deref());
         rows.str((!flags.is_empty()).then(|| flags.join(" ")).as_deref());
-        rows.long(request.and_then(|r| r.deadline).map(|d| d.0));
+        rows.long(request.and_then(|r| r.deadline).map(|d| d.0)).double(span.adjusted_count);
         rows.long(Some(of.revision as i64)).bool(of.resettled).end();
     }
 
@@ -296,7 +296,9 @@ impl DerivedRows {
         for class in TimeClass::ALL.into_iter().filter(|c| *c != TimeClass::Blocked) {
             rows.long(Some(run.path.get(class).0));
         }
-        rows.long(run.deadline.map(|d| d.0)).end();
+        // Who samples at the root speaks for all that it called.
+        let of_trace = || analysis.root.and_then(|root| spans[root].adjusted_count);
+        rows.long(run.deadline.map(|d| d.0)).double(root.adjusted_count.or_else(of_trace)).end();
     }
 
     fn push_attempts(&mut self, of: Settled<'_>, spans: &[Span<'_>], analysis: &TraceAnalysis<'_>) {
