@@ -88,6 +88,7 @@ struct Inner {
     replaced: Mutex<Vec<merge::Replaced>>,
     flushing: tokio::sync::Mutex<()>,
     settling: Mutex<()>,
+    awaited: Mutex<senders::Awaited>,
     merging: tokio::sync::Mutex<()>,
     /// Asks the keeper for a flush before its time.
     flush_wanted: tokio::sync::Notify,

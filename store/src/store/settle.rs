@@ -12,7 +12,7 @@ use plimsoll_schemas::{Span, SpanId, TraceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
-use super::senders::Places;
+use super::senders::{Places, Senders};
 use crate::error::StoreError;
 use crate::lake::read_traces;
 use crate::rows::SpanRows;
@@ -67,8 +67,9 @@ impl Inner {
                 revision: state.tail.seq,
             }
         };
-        let derived = self.derive_rows(&work)?;
+        let (derived, senders) = self.derive_rows(&work)?;
         let now = Instant::now();
+        let mut awaited = self.awaited.lock();
         let mut state = self.state.lock();
         for (table, batch) in derived {
             state.tail.push_derived(table, batch, now)?;
@@ -77,13 +78,20 @@ impl Inner {
         for due in &work.due {
             state.tail.traces.settled(&due.key, due.seqs.1, now);
         }
+        // Also of senders that settled in this very pass, whose consumers found them: those wait for nothing.
+        for due in &work.due {
+            for consumer in awaited.take(due.tenant.as_str(), due.key.trace_id) {
+                state.tail.traces.revive(&due.tenant, consumer, now);
+            }
+        }
+        awaited.add(&senders);
         state.tail.drop_settled();
         drop(state);
         self.counters.settled_traces.add(work.due.len() as u64);
         Ok(work.due.len())
     }
 
-    fn derive_rows(&self, work: &Work) -> Result<Vec<(Table, RecordBatch)>, StoreError> {
+    fn derive_rows(&self, work: &Work) -> Result<(Vec<(Table, RecordBatch)>, Senders), StoreError> {
         let (earlier, found) = self.earlier_spans(work)?;
         let batches: Vec<&RecordBatch> = work.chunks.iter().map(|c| &c.batch).chain(&earlier).collect();
         let rules = &self.options.rules;
@@ -116,7 +124,7 @@ impl Inner {
             };
             derived.push(of, &spans, &analysis);
         }
-        derived.finish()
+        Ok((derived.finish()?, senders))
     }
 
     /// Spans of the due traces that were written to files before any of those in memory came,
