@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod id;
 pub mod objective;
 pub mod outcome;
+pub mod retention;
 pub mod rules;
 pub mod sampling;
 pub mod slice;

@@ -7,6 +7,7 @@ mod lookup;
 mod merge;
 mod open;
 mod pending;
+mod retain;
 mod senders;
 mod settle;
 mod state;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
+use rustc_hash::FxHashMap;
 
 use crate::blocking::blocking;
 use crate::decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
@@ -89,6 +91,8 @@ struct Inner {
     flushing: tokio::sync::Mutex<()>,
     settling: Mutex<()>,
     awaited: Mutex<senders::Awaited>,
+    /// Files of which every row is still to be kept, and the day on which that was looked up.
+    retained: Mutex<FxHashMap<(Table, String), i32>>,
     merging: tokio::sync::Mutex<()>,
     /// Asks the keeper for a flush before its time.
     flush_wanted: tokio::sync::Notify,
@@ -212,6 +216,11 @@ impl Store {
         Ok(())
     }
 
+    /// Lets go of what is not to be kept at that time. The store does so itself, by the clock.
+    pub async fn retain(&self, now: UnixNanos) -> Result<usize, StoreError> {
+        self.inner.retain(now.day()).await
+    }
+
     /// Settles and flushes everything, and leaves no log behind. What does not end within the given time
     /// stays in the log, from which the next start replays it.
     pub async fn close(&self, within: Duration) -> Result<(), StoreError> {
@@ -278,7 +287,7 @@ impl Inner {
             self.flush_wanted.notify_one();
             return Err(overloaded("the tail is full and waits for the disk"));
         }
-        let now = UnixNanos(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0));
+        let now = now();
         let meta = RecordMeta { kind, tenant, ingest: now };
         let decoded = self.decode(&meta, &payload).await?;
         self.counters.rejected.add(decoded.rejected);
@@ -343,4 +352,8 @@ impl Inner {
 
 fn overloaded(reason: &str) -> IngestError {
     IngestError::Overloaded { reason: reason.into(), retry_after: RETRY_AFTER }
+}
+
+fn now() -> UnixNanos {
+    UnixNanos(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0))
 }

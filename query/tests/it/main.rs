@@ -11,6 +11,7 @@ mod load;
 mod loops;
 mod paths;
 mod plans;
+mod retention;
 mod rollups;
 mod rules;
 mod search;

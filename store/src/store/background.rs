@@ -47,6 +47,7 @@ async fn merge(inner: Arc<Inner>) {
     loop {
         turn.tick().await;
         report("merging", inner.merge().await.map(|_| ()));
+        report("retention", inner.retain(super::now().day()).await.map(|_| ()));
     }
 }
 

@@ -145,7 +145,7 @@ struct Place {
 }
 
 fn sorted_rows(table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<Place>, StoreError> {
-    let today = UnixNanos(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0)).day();
+    let today = super::now().day();
     let mut rows = Vec::with_capacity(chunks.iter().map(|c| c.batch.num_rows()).sum());
     for (chunk, of) in chunks.iter().enumerate() {
         let times = Columns::of(&of.batch).int(table.time_column())?;

@@ -45,7 +45,8 @@ impl Inner {
                 Ok((inputs, adds))
             })
             .await?;
-            self.replace(Table::Spans, inputs, adds).await?;
+            self.replace(Table::Spans, inputs, adds, false).await?;
+            self.counters.merges.add(1);
             merges += 1;
         }
         for table in Table::ALL {
@@ -56,7 +57,8 @@ impl Inner {
                     Ok((inputs, add))
                 })
                 .await?;
-                self.replace(table, inputs, vec![add]).await?;
+                self.replace(table, inputs, vec![add], false).await?;
+                self.counters.merges.add(1);
                 merges += 1;
             }
         }
@@ -66,11 +68,13 @@ impl Inner {
         Ok(merges)
     }
 
-    async fn replace(
+    /// `data_change`: whether the rows are other ones afterwards.
+    pub(super) async fn replace(
         &self,
         table: Table,
         removes: Vec<Arc<DataFile>>,
         adds: Vec<DataFile>,
+        data_change: bool,
     ) -> Result<(), StoreError> {
         let mut lake = self.lake[table as usize].lock().await;
         let transaction = lake.transaction_version(ACTOR).await?.unwrap_or(0) + 1;
@@ -78,13 +82,12 @@ impl Inner {
             adds,
             removes: removes.clone(),
             transaction: Some((ACTOR.to_owned(), transaction)),
-            data_change: false,
+            data_change,
         };
         let (version, added) = lake.commit(commit).await?;
         drop(lake);
         self.replaced.lock().extend(removes.iter().map(|f| (table, f.path.clone(), Arc::downgrade(f))));
         self.state.lock().change_files(vec![FileChange { table, version, added, removed: removes }]);
-        self.counters.merges.add(1);
         Ok(())
     }
 
@@ -217,7 +220,7 @@ impl Inner {
     }
 
     /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.
-    async fn clean(&self) -> Result<(), StoreError> {
+    pub(super) async fn clean(&self) -> Result<(), StoreError> {
         self.replaced.lock().retain(|(_, _, file)| file.strong_count() > 0);
         for table in Table::ALL {
             let in_use: FxHashSet<String> = {

@@ -97,6 +97,7 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
         flushing: tokio::sync::Mutex::default(),
         settling: Mutex::default(),
         awaited: Mutex::default(),
+        retained: Mutex::default(),
         merging: tokio::sync::Mutex::default(),
         flush_wanted: tokio::sync::Notify::new(),
         closing: AtomicBool::new(false),
