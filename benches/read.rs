@@ -81,7 +81,9 @@ fn main() {
         waits.sort_by(f64::total_cmp);
         println!("{what:<28} {:.0} ms", quantile(&waits, 0.5));
     }
-    by_slice(&server, &mut client, now - range_ns);
+    // The server closes connections that nobody used for a while.
+    by_slice(&server, &mut server.client(), now - range_ns);
+    let mut client = server.client();
     for path in analyses(&mut client, now - range_ns) {
         let mut waits: Vec<f64> = (0..3)
             .map(|_| {

@@ -52,7 +52,7 @@ impl QueryState {
         options: QueryOptions,
         doors: impl Fn() -> Value + Send + Sync + 'static,
     ) -> Result<Self, QueryError> {
-        let engine = Engine::new(&options)?;
+        let engine = Engine::new(&options, store.jobs().clone())?;
         let objectives = Objectives::new(options.objectives_dir.clone());
         let rollup = Rollup::new(options.home.clone());
         let inner = Inner {

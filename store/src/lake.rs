@@ -27,4 +27,5 @@ pub use bloom::TraceBloom;
 pub use footers::FooterCache;
 pub use read::{FileReader, read_file, read_traces};
 pub use table::{Commit, LakeTable};
+pub(crate) use writer::now;
 pub use writer::{Partition, write_file};

@@ -9,6 +9,7 @@ mod derive;
 pub mod error;
 pub mod files;
 mod gather;
+pub mod jobs;
 pub mod lake;
 pub mod options;
 pub mod rows;

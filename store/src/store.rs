@@ -26,7 +26,8 @@ use crate::blocking::blocking;
 use crate::decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
 use crate::error::{IngestError, StoreError};
 use crate::files::Files;
-use crate::lake::{FooterCache, LakeTable};
+use crate::jobs::Jobs;
+use crate::lake::{FooterCache, LakeTable, now};
 use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
 use crate::wal::{Entry, WalError, WalWriter};
@@ -87,6 +88,7 @@ struct Inner {
     lake: [tokio::sync::Mutex<LakeTable>; Table::ALL.len()],
     footers: FooterCache,
     counters: Arc<Counters>,
+    jobs: Jobs,
     replaced: Mutex<Vec<merge::Replaced>>,
     flushing: tokio::sync::Mutex<()>,
     settling: Mutex<()>,
@@ -176,6 +178,11 @@ impl Store {
     pub async fn senders(&self, spans: Vec<arrow::record_batch::RecordBatch>) -> Result<Senders, StoreError> {
         let inner = self.inner.clone();
         blocking(move || inner.senders_of(&spans)).await
+    }
+
+    /// Long work, what ended of late and what goes on.
+    pub fn jobs(&self) -> &Jobs {
+        &self.inner.jobs
     }
 
     /// The lowest log sequence of any trace that did not settle yet.
@@ -352,8 +359,4 @@ impl Inner {
 
 fn overloaded(reason: &str) -> IngestError {
     IngestError::Overloaded { reason: reason.into(), retry_after: RETRY_AFTER }
-}
-
-fn now() -> UnixNanos {
-    UnixNanos(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0))
 }

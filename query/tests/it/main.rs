@@ -17,4 +17,5 @@ mod rules;
 mod search;
 mod settling;
 mod storms;
+mod system;
 mod tools;

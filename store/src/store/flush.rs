@@ -17,7 +17,7 @@ use super::state::FileChange;
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::gather::gather;
-use crate::lake::{Commit, Partition, write_file};
+use crate::lake::{Commit, Partition, now, write_file};
 use crate::rows::Columns;
 use crate::snapshot::DataFile;
 use crate::tail::Chunk;
@@ -145,7 +145,7 @@ struct Place {
 }
 
 fn sorted_rows(table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<Place>, StoreError> {
-    let today = super::now().day();
+    let today = now().day();
     let mut rows = Vec::with_capacity(chunks.iter().map(|c| c.batch.num_rows()).sum());
     for (chunk, of) in chunks.iter().enumerate() {
         let times = Columns::of(&of.batch).int(table.time_column())?;

@@ -19,6 +19,7 @@ use crate::blocking::blocking;
 use crate::derive::derive;
 use crate::error::StoreError;
 use crate::gather::gather;
+use crate::jobs::{JobKind, JobUnit, Running};
 use crate::lake::{Commit, Partition, read_file, read_traces, write_file};
 use crate::rows::{Columns, SpanRows};
 use crate::snapshot::DataFile;
@@ -39,26 +40,15 @@ impl Inner {
         let _one_at_a_time = self.merging.lock().await;
         let mut merges = 0;
         while let Some(inputs) = self.next_recent() {
-            let inner = self.clone();
-            let (inputs, adds) = blocking(move || {
-                let adds = inner.split_by_slice(&inputs)?;
-                Ok((inputs, adds))
-            })
-            .await?;
-            self.replace(Table::Spans, inputs, adds, false).await?;
-            self.counters.merges.add(1);
+            self.merge_one(Table::Spans, inputs, Self::split_by_slice).await?;
             merges += 1;
         }
         for table in Table::ALL {
             while let Some(inputs) = self.next_small(table) {
-                let inner = self.clone();
-                let (inputs, add) = blocking(move || {
-                    let add = inner.join(table, &inputs)?;
-                    Ok((inputs, add))
-                })
-                .await?;
-                self.replace(table, inputs, vec![add], false).await?;
-                self.counters.merges.add(1);
+                let join = move |inner: &Self, inputs: &[Arc<DataFile>], job: &Running| {
+                    inner.join(table, inputs, job).map(|file| vec![file])
+                };
+                self.merge_one(table, inputs, join).await?;
                 merges += 1;
             }
         }
@@ -66,6 +56,31 @@ impl Inner {
             self.clean().await?;
         }
         Ok(merges)
+    }
+
+    async fn merge_one(
+        self: &Arc<Self>,
+        table: Table,
+        inputs: Vec<Arc<DataFile>>,
+        merge: impl FnOnce(&Self, &[Arc<DataFile>], &Running) -> Result<Vec<DataFile>, StoreError>
+        + Send
+        + 'static,
+    ) -> Result<(), StoreError> {
+        let rows = inputs.iter().map(|file| file.rows).sum();
+        let job = self.jobs.begin(JobKind::Merge, table.as_str(), JobUnit::Rows, Some(rows));
+        let inner = self.clone();
+        let (inputs, job, adds) = blocking(move || {
+            let adds = merge(&inner, &inputs, &job);
+            Ok((inputs, job, adds))
+        })
+        .await?;
+        let merged = match adds {
+            Ok(adds) => self.replace(table, inputs, adds, false).await,
+            Err(error) => Err(error),
+        };
+        job.end(&merged);
+        self.counters.merges.add(u64::from(merged.is_ok()));
+        merged
     }
 
     /// `data_change`: whether the rows are other ones afterwards.
@@ -131,7 +146,7 @@ impl Inner {
     }
 
     /// Files of `_recent` → one file per slice.
-    fn split_by_slice(&self, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
+    fn split_by_slice(&self, inputs: &[Arc<DataFile>], job: &Running) -> Result<Vec<DataFile>, StoreError> {
         let (root, others) = self.spans_besides(inputs);
         let batches = read_all(&root, Table::Spans, inputs)?;
         let context = self.context(&root, &batches, inputs, &others)?;
@@ -162,7 +177,12 @@ impl Inner {
             .map(|(slug, rows)| {
                 let partition = Partition { day, slice: Some(slug) };
                 let schema = Table::Spans.file_schema();
-                write_file(&root, Table::Spans, partition, gather(schema, &derivation.batches, rows))
+                write_file(
+                    &root,
+                    Table::Spans,
+                    partition,
+                    counted(gather(schema, &derivation.batches, rows), job),
+                )
             })
             .collect()
     }
@@ -206,7 +226,7 @@ impl Inner {
     }
 
     /// Files of one partition → one file, sorted.
-    fn join(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<DataFile, StoreError> {
+    fn join(&self, table: Table, inputs: &[Arc<DataFile>], job: &Running) -> Result<DataFile, StoreError> {
         let root = self.options.home.join(table.as_str());
         let batches = read_all(&root, table, inputs)?;
         let mut rows: Vec<(usize, usize)> = batches
@@ -216,7 +236,7 @@ impl Inner {
             .collect();
         sort(table, &batches, &mut rows)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
-        write_file(&root, table, partition, gather(table.file_schema(), &batches, &rows))
+        write_file(&root, table, partition, counted(gather(table.file_schema(), &batches, &rows), job))
     }
 
     /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.
@@ -237,6 +257,16 @@ impl Inner {
 
 /// A file that a merge replaced: it stays on disk while a snapshot names it.
 pub(super) type Replaced = (Table, String, Weak<DataFile>);
+
+type Batches = Result<RecordBatch, StoreError>;
+
+/// Tells a job of the rows that pass.
+fn counted<'a>(
+    batches: impl Iterator<Item = Batches> + 'a,
+    job: &'a Running,
+) -> impl Iterator<Item = Batches> + 'a {
+    batches.inspect(|batch| job.advance(batch.as_ref().map_or(0, |b| b.num_rows() as u64)))
+}
 
 fn read_all(root: &Path, table: Table, files: &[Arc<DataFile>]) -> Result<Vec<RecordBatch>, StoreError> {
     let mut batches = Vec::new();

@@ -13,6 +13,7 @@ use super::{Inner, pending};
 use crate::decode::{Decode, Decoded};
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
+use crate::jobs::Jobs;
 use crate::lake::{FooterCache, LakeTable};
 use crate::options::StoreOptions;
 use crate::wal::{Durable, Wal, WalWriter};
@@ -93,6 +94,7 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
             .unwrap_or_else(|_| unreachable!("one per table")),
         footers: FooterCache::new(FOOTER_CACHE_BYTES),
         counters,
+        jobs: Jobs::default(),
         replaced: Mutex::default(),
         flushing: tokio::sync::Mutex::default(),
         settling: Mutex::default(),

@@ -14,9 +14,18 @@ use plimsoll_schemas::{Slice, SliceKey};
 use super::Inner;
 use crate::blocking::blocking;
 use crate::error::StoreError;
+use crate::jobs::{JobKind, JobUnit, Running};
 use crate::lake::{Partition, read_file, write_file};
 use crate::rows::{Columns, Keyword};
 use crate::snapshot::DataFile;
+
+/// Files of a table of which something is to go.
+struct Old {
+    /// All of their rows.
+    gone: Vec<Arc<DataFile>>,
+    /// Perhaps some.
+    mixed: Vec<Arc<DataFile>>,
+}
 
 /// What becomes of a file.
 enum Fate {
@@ -32,7 +41,15 @@ impl Inner {
         let _one_at_a_time = self.merging.lock().await;
         let mut changed = 0;
         for table in Table::ALL {
-            changed += self.retain_table(table, today).await?;
+            let old = self.older(table, today);
+            if old.gone.is_empty() && old.mixed.is_empty() {
+                continue;
+            }
+            let total = (old.gone.len() + old.mixed.len()) as u64;
+            let job = self.jobs.begin(JobKind::Retention, table.as_str(), JobUnit::Files, Some(total));
+            let retained = self.retain_table(table, old, today, &job).await;
+            job.end(&retained);
+            changed += retained?;
         }
         changed += self.retain_bytes().await?;
         if changed > 0 {
@@ -41,35 +58,49 @@ impl Inner {
         Ok(changed)
     }
 
-    async fn retain_table(self: &Arc<Self>, table: Table, today: i32) -> Result<usize, StoreError> {
+    /// The files that are older than some of their rows may be kept.
+    fn older(&self, table: Table, today: i32) -> Old {
         let kept = self.options.retention.span(table);
         let older =
             |file: &DataFile, days: Option<u32>| days.is_some_and(|days| age(file, today) > i64::from(days));
         let files = self.state.lock().tables[table as usize].files.clone();
-        // A whole day's files in one commit, which reads none of them.
+        let mut retained = self.retained.lock();
+        // Of files that were looked at on an earlier day nothing is known.
+        retained.retain(|(of, _), day| *of != table || *day == today);
+        let is_known = |file: &DataFile| retained.contains_key(&(table, file.path.clone()));
         let (gone, rest): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|file| older(file, kept.most));
-        let mut changed = gone.len();
-        if !gone.is_empty() {
-            self.replace(table, gone, Vec::new(), true).await?;
+        let mixed = rest.into_iter().filter(|file| older(file, kept.least) && !is_known(file)).collect();
+        Old { gone, mixed }
+    }
+
+    async fn retain_table(
+        self: &Arc<Self>,
+        table: Table,
+        old: Old,
+        today: i32,
+        job: &Running,
+    ) -> Result<usize, StoreError> {
+        let mut changed = old.gone.len();
+        if !old.gone.is_empty() {
+            // In one commit, which reads none of them.
+            self.replace(table, old.gone, Vec::new(), true).await?;
+            job.advance(changed as u64);
         }
-        for file in rest.into_iter().filter(|file| older(file, kept.least)) {
-            if self.retained.lock().get(&(table, file.path.clone())) == Some(&today) {
-                continue;
-            }
+        for file in old.mixed {
             let (inner, input) = (self.clone(), file.clone());
             let fate = blocking(move || inner.fate(table, &input, today)).await?;
-            match fate {
+            job.advance(1);
+            let rest = match fate {
                 Fate::Stays => {
                     self.retained.lock().insert((table, file.path.clone()), today);
                     continue;
                 }
-                Fate::Goes => self.replace(table, vec![file], Vec::new(), true).await?,
-                Fate::Shrinks(rest) => self.replace(table, vec![file], vec![rest], true).await?,
-            }
+                Fate::Goes => Vec::new(),
+                Fate::Shrinks(rest) => vec![rest],
+            };
+            self.replace(table, vec![file], rest, true).await?;
             changed += 1;
         }
-        // Of files that are gone, or were looked at on an earlier day, nothing need be known.
-        self.retained.lock().retain(|(of, _), day| *of != table || *day == today);
         Ok(changed)
     }
 
