@@ -23,4 +23,4 @@ pub use derive::{derive_recent, edges_so_far};
 pub use error::{IngestError, StoreError};
 pub use options::StoreOptions;
 pub use snapshot::{DataFile, Snapshot, TableSnapshot};
-pub use store::{Accepted, Senders, Store, StoreStatus};
+pub use store::{Accepted, Senders, Store, StoreStatus, salvage};

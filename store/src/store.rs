@@ -32,6 +32,7 @@ use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
 use crate::wal::{Entry, WalError, WalWriter};
 use counters::Counters;
+pub use open::salvage;
 pub use senders::Senders;
 use settle::Settling;
 use state::State;

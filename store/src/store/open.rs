@@ -1,5 +1,6 @@
 //! Opening: lock the folder, open the tables, replay the log into the tail, and note what a crash left unsettled.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -16,7 +17,7 @@ use crate::files::{Files, OsFiles};
 use crate::jobs::Jobs;
 use crate::lake::{FooterCache, LakeTable};
 use crate::options::StoreOptions;
-use crate::wal::{Durable, Wal, WalWriter};
+use crate::wal::{Durable, Salvaged, Wal, WalWriter};
 
 /// Bytes of Parquet footers kept for trace look-ups.
 const FOOTER_CACHE_BYTES: usize = 256 << 20;
@@ -25,7 +26,7 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
     let files: Arc<dyn Files> = Arc::new(OsFiles);
     let home = options.home.clone();
     files.create_dir_all(&home).map_err(StoreError::io(&home))?;
-    let lock = lock(&options)?;
+    let lock = lock(&home)?;
     let mut tables = Vec::with_capacity(Table::ALL.len());
     for table in Table::ALL {
         tables.push(LakeTable::open(&home, table).await?);
@@ -108,6 +109,12 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
     }))
 }
 
+/// Takes what is whole out of a damaged log (see [`crate::wal::salvage`]) of a home that nobody has open.
+pub fn salvage(home: &Path) -> Result<Vec<Salvaged>, StoreError> {
+    let _lock = lock(home)?;
+    crate::wal::salvage(&OsFiles, &home.join("wal"))
+}
+
 /// What the log's writer does with rows that became durable, before it answers the doors.
 fn publisher(state: Arc<Mutex<State>>, counters: Arc<Counters>) -> impl FnMut(Vec<Durable<Decoded>>) + Send {
     move |group| {
@@ -123,14 +130,14 @@ fn publisher(state: Arc<Mutex<State>>, counters: Arc<Counters>) -> impl FnMut(Ve
     }
 }
 
-fn lock(options: &StoreOptions) -> Result<std::fs::File, StoreError> {
-    let path = options.home.join("lock");
+fn lock(home: &Path) -> Result<std::fs::File, StoreError> {
+    let path = home.join("lock");
     let file = std::fs::OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(&path)
         .map_err(StoreError::io(&path))?;
-    file.try_lock().map_err(|_| StoreError::Locked { path: options.home.clone() })?;
+    file.try_lock().map_err(|_| StoreError::Locked { path: home.to_owned() })?;
     Ok(file)
 }
