@@ -18,8 +18,7 @@ use super::state::FileChange;
 use crate::blocking::blocking;
 use crate::derive::derive;
 use crate::error::StoreError;
-use crate::gather::gather;
-use crate::lake::{Commit, Partition, read_file, read_traces, write_file};
+use crate::lake::{Commit, Gather, Part, Partition, read_file, read_traces, write_files};
 use crate::rows::{Columns, SpanRows};
 use crate::snapshot::DataFile;
 
@@ -51,12 +50,12 @@ impl Inner {
         for table in Table::ALL {
             while let Some(inputs) = self.next_small(table) {
                 let inner = self.clone();
-                let (inputs, add) = blocking(move || {
-                    let add = inner.join(table, &inputs)?;
-                    Ok((inputs, add))
+                let (inputs, adds) = blocking(move || {
+                    let adds = inner.join(table, &inputs)?;
+                    Ok((inputs, adds))
                 })
                 .await?;
-                self.replace(table, inputs, vec![add]).await?;
+                self.replace(table, inputs, adds).await?;
                 merges += 1;
             }
         }
@@ -141,7 +140,7 @@ impl Inner {
             .filter_map(|f| f.slice.as_deref())
             .filter(|s| *s != SLUG_RECENT)
             .collect();
-        let mut partitions: Vec<(&str, Vec<(usize, usize)>)> = Vec::new();
+        let mut partitions: Vec<(&str, Vec<u32>)> = Vec::new();
         for (slug, rows) in &derivation.partitions {
             let fits = slices.contains(slug.as_str()) || slices.len() < SLICES_PER_DAY_MAX;
             let slug = if fits { slug.as_str() } else { SLUG_OVERFLOW };
@@ -154,14 +153,11 @@ impl Inner {
         if let Some((_, rows)) = partitions.iter_mut().find(|(s, _)| *s == SLUG_OVERFLOW) {
             sort(Table::Spans, &derivation.batches, rows)?;
         }
-        partitions
-            .iter()
-            .map(|(slug, rows)| {
-                let partition = Partition { day, slice: Some(slug) };
-                let schema = Table::Spans.file_schema();
-                write_file(&root, Table::Spans, partition, gather(schema, &derivation.batches, rows))
-            })
-            .collect()
+        let parts = partitions
+            .into_iter()
+            .map(|(slug, rows)| Part { partition: Partition { day, slice: Some(slug) }, rows: rows.into() });
+        let rows = Gather::of(Table::Spans.file_schema(), &derivation.batches);
+        write_files(&root, Table::Spans, &rows, &parts.collect::<Vec<_>>())
     }
 
     /// Spans of the same traces that lie in other files: they take part in the analysis.
@@ -203,17 +199,14 @@ impl Inner {
     }
 
     /// Files of one partition → one file, sorted.
-    fn join(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<DataFile, StoreError> {
+    fn join(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
         let root = self.options.home.join(table.as_str());
         let batches = read_all(&root, table, inputs)?;
-        let mut rows: Vec<(usize, usize)> = batches
-            .iter()
-            .enumerate()
-            .flat_map(|(b, batch)| (0..batch.num_rows()).map(move |r| (b, r)))
-            .collect();
+        let mut rows: Vec<u32> = (0..batches.iter().map(|b| b.num_rows() as u32).sum()).collect();
         sort(table, &batches, &mut rows)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
-        write_file(&root, table, partition, gather(table.file_schema(), &batches, &rows))
+        let part = Part { partition, rows: rows.into() };
+        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &[part])
     }
 
     /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.
@@ -245,15 +238,18 @@ fn read_all(root: &Path, table: Table, files: &[Arc<DataFile>]) -> Result<Vec<Re
     Ok(batches)
 }
 
-/// Brings rows (batch, row) into the order of the table's files.
-fn sort(table: Table, batches: &[RecordBatch], rows: &mut [(usize, usize)]) -> Result<(), StoreError> {
-    let times =
-        batches.iter().map(|b| Columns::of(b).int(table.time_column())).collect::<Result<Vec<_>, _>>()?;
+/// Brings rows into the order of the table's files.
+fn sort(table: Table, batches: &[RecordBatch], rows: &mut [u32]) -> Result<(), StoreError> {
+    let mut times = Vec::with_capacity(rows.len());
+    for batch in batches {
+        times.extend_from_slice(Columns::of(batch).int(table.time_column())?.values());
+    }
     if table == Table::Spans {
         let ids = batches.iter().map(|b| Columns::of(b).text("trace_id")).collect::<Result<Vec<_>, _>>()?;
-        rows.sort_by_key(|(b, r)| (ids[*b].value(*r), times[*b].value(*r)));
+        let ids: Vec<&str> = ids.into_iter().flatten().map(Option::unwrap_or_default).collect();
+        rows.sort_by_key(|row| (ids[*row as usize], times[*row as usize]));
     } else {
-        rows.sort_by_key(|(b, r)| times[*b].value(*r));
+        rows.sort_by_key(|row| times[*row as usize]);
     }
     Ok(())
 }
