@@ -1,11 +1,13 @@
 //! What does it cost to take a span in, all told: doors, decode, log with fsync, settle, flush? And how many bytes does it lie on?
 //!
-//! `cargo bench --bench ingest -- --spans 1000000 --connections 4`
+//! `cargo bench --bench ingest -- --spans 1000000 --connections 4`; with `--rate 50000`, how long an acknowledgement takes
+//! at so many spans a second.
 
 #[allow(dead_code)] // Each bench uses its part of what they share.
 mod common;
 
 use std::sync::Mutex;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use common::http::Client;
@@ -16,6 +18,8 @@ use common::{argument, quantile};
 fn main() {
     let spans = argument("spans", 1_000_000) as usize;
     let connections = argument("connections", 4) as usize;
+    // Spans a second; 0: as fast as they are acknowledged.
+    let rate = argument("rate", 0);
     let home = tempfile::tempdir().expect("a temporary folder");
     // Merging is measured apart, below.
     let settings = [
@@ -24,26 +28,22 @@ fn main() {
         ("PLIMSOLL__STORE__FLUSH_AFTER", "10s"),
     ];
     let server = Server::start(home.path(), &settings);
-    let load = Mutex::new((Load::new(7, now() - 3_600_000_000_000, 60_000_000), 0usize));
-    let next = || -> Option<Request> {
-        let mut load = load.lock().expect("not poisoned");
-        if load.1 >= spans {
-            return None;
-        }
-        let request = load.0.request();
-        load.1 += request.spans;
-        Some(request)
-    };
     let (idle, begun) = (server.cpu(), Instant::now());
     let (mut waits, mut sent, mut wire) = (Vec::new(), 0, 0);
+    let (made, requests) = std::sync::mpsc::sync_channel(REQUESTS_AHEAD);
+    let requests = Mutex::new(requests);
+    let next = || requests.lock().expect("not poisoned").recv();
     std::thread::scope(|scope| {
+        scope.spawn(move || make(spans, rate, begun, made));
         let senders: Vec<_> = (0..connections)
             .map(|_| {
                 scope.spawn(|| {
                     let mut client = Client::connect(&server.otlp).expect("the server listens");
                     let (mut waits, mut sent, mut wire) = (Vec::new(), 0, 0);
-                    while let Some(request) = next() {
-                        let begun = Instant::now();
+                    while let Ok((due, request)) = next() {
+                        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                        // From when it was due, so that what waits for a slow answer before it counts too.
+                        let begun = if rate > 0 { due } else { Instant::now() };
                         while client
                             .post("/v1/traces", "application/x-protobuf", &request.bytes)
                             .expect("answers")
@@ -91,6 +91,23 @@ fn main() {
     }
     println!("CPU µs a span, merge         {:.2}", per_span(server.cpu() - idle));
     bytes("bytes a span, merged", &server, sent);
+}
+
+/// Requests that are made before they are sent: making them must not slow their senders.
+const REQUESTS_AHEAD: usize = 64;
+
+/// Makes requests, each with the moment at which it is due.
+fn make(spans: usize, rate: u64, begun: Instant, made: SyncSender<(Instant, Request)>) {
+    let mut load = Load::new(7, now() - 3_600_000_000_000, 60_000_000);
+    let mut sent = 0;
+    while sent < spans {
+        let request = load.request();
+        let due = if rate == 0 { Duration::ZERO } else { Duration::from_secs_f64(sent as f64 / rate as f64) };
+        sent += request.spans;
+        if made.send((begun + due, request)).is_err() {
+            return;
+        }
+    }
 }
 
 fn bytes(what: &str, server: &Server, spans: usize) {

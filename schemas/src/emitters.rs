@@ -143,19 +143,19 @@ pub struct Key {
     pub says: Vec<(u16, Alias)>,
 }
 
-static KEYS: LazyLock<FxHashMap<&'static str, Key>> = LazyLock::new(|| {
-    let mut keys: FxHashMap<&'static str, Key> = FxHashMap::default();
+static KEYS: LazyLock<FxHashMap<&'static [u8], Key>> = LazyLock::new(|| {
+    let mut keys: FxHashMap<&'static [u8], Key> = FxHashMap::default();
     for attr in Attr::ALL.iter().filter(|a| a.info().scope == crate::attr::Scope::Span) {
-        keys.entry(attr.info().name).or_default().column = Some(*attr);
+        keys.entry(attr.info().name.as_bytes()).or_default().column = Some(*attr);
     }
     for (rank, alias) in (0..).zip(EMITTERS.iter().flat_map(|e| e.aliases)) {
-        keys.entry(alias.key).or_default().says.push((rank, *alias));
+        keys.entry(alias.key.as_bytes()).or_default().says.push((rank, *alias));
     }
     keys
 });
 
-/// What is known of an attribute of this name.
-pub fn key(name: &str) -> Option<&'static Key> {
+/// What is known of an attribute of this name, as it came over the wire.
+pub fn key(name: &[u8]) -> Option<&'static Key> {
     KEYS.get(name)
 }
 
@@ -227,9 +227,9 @@ mod tests {
 
     #[test]
     fn a_key_knows_its_column_and_what_it_says() {
-        let model = key("llm.model_name").expect("known");
+        let model = key(b"llm.model_name").expect("known");
         assert_eq!(model.column, Some(Attr::LlmModelName));
         assert!(model.says.iter().any(|(_, a)| a.target == Attr::GenAiRequestModel));
-        assert!(key("anything.else").is_none());
+        assert!(key(b"anything.else").is_none());
     }
 }

@@ -41,11 +41,9 @@ macro_rules! id {
 
             /// Lower-case hex, without an allocation.
             pub fn hex(&self) -> [u8; $bytes * 2] {
-                const DIGITS: &[u8; 16] = b"0123456789abcdef";
                 let mut out = [0; $bytes * 2];
-                for (i, b) in self.0.iter().enumerate() {
-                    out[2 * i] = DIGITS[usize::from(b >> 4)];
-                    out[2 * i + 1] = DIGITS[usize::from(b & 15)];
+                for (digits, byte) in out.as_chunks_mut().0.iter_mut().zip(self.0) {
+                    *digits = DIGITS[usize::from(byte)];
                 }
                 out
             }
@@ -73,8 +71,15 @@ macro_rules! id {
                     return Err(IdError::Length { expected: Self::HEX_DIGITS, got: digits.len() });
                 }
                 let mut bytes = [0; $bytes];
-                for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-                    *byte = (nibble(pair[0])? << 4) | nibble(pair[1])?;
+                // What is no digit leaves a mark beyond the nibbles, which is looked for once.
+                let mut marks = 0;
+                for (byte, [high, low]) in bytes.iter_mut().zip(digits.as_chunks().0) {
+                    let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
+                    marks |= high | low;
+                    *byte = (high << 4) | low;
+                }
+                if marks > 15 {
+                    return Err(IdError::NotHex);
                 }
                 if bytes == [0; $bytes] { Err(IdError::Zero) } else { Ok(Self(bytes)) }
             }
@@ -91,14 +96,30 @@ id!(
     SpanId, 8
 );
 
-fn nibble(digit: u8) -> Result<u8, IdError> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        b'A'..=b'F' => Ok(digit - b'A' + 10),
-        _ => Err(IdError::NotHex),
+/// The digits of each byte.
+const DIGITS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
     }
-}
+    table
+};
+
+/// The value of each digit; 255 where there is none.
+const NIBBLES: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value as usize];
+        table[digit as usize] = value;
+        table[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    table
+};
 
 /// Whose data it is. It comes from the credential or the trusted `X-Scope-OrgID` header, never from the trace.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

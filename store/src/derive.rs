@@ -10,6 +10,7 @@ use plimsoll_schemas::{Rules, SliceKey, Span, SpanId, TimeClass, TraceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::StoreError;
+use crate::lake::first_rows;
 use crate::rows::SpanRows;
 use crate::rows::derived::{DerivedRows, Settled};
 use crate::store::Senders;
@@ -19,8 +20,8 @@ use crate::store::Senders;
 pub struct Derivation {
     /// The input batches with their derived columns filled in.
     pub batches: Vec<RecordBatch>,
-    /// The rows by partition, each sorted by (trace, start), every span once.
-    pub partitions: Vec<(String, Vec<(usize, usize)>)>,
+    /// The numbers of their rows by partition, each sorted by (trace, start), every span once.
+    pub partitions: Vec<(String, Vec<u32>)>,
 }
 
 /// Derives the columns of `batches`. Spans in `context` take part in the analysis of their traces,
@@ -35,7 +36,8 @@ pub fn derive(
         batches.iter().chain(context).map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
     let mut columns: Vec<Filled> = batches.iter().map(|b| Filled::new(b.num_rows())).collect();
     let mut words = Words::default();
-    let mut partitions: FxHashMap<String, Vec<(usize, usize)>> = FxHashMap::default();
+    let mut partitions: FxHashMap<String, Vec<u32>> = FxHashMap::default();
+    let first = first_rows(batches);
     for (tenant, _, members) in traces(&rows) {
         let mut spans: Vec<Span<'_>> = members.iter().filter_map(|(b, r)| rows[*b].span(*r)).collect();
         senders.tell(tenant, &mut spans);
@@ -43,7 +45,7 @@ pub fn derive(
         let partition = partitions.entry(analysis.slice.slug(tenant)).or_default();
         for (i, (batch, row)) in members.iter().enumerate().filter(|(_, (b, _))| *b < batches.len()) {
             columns[*batch].fill(*row, &analysis, i, &mut words);
-            partition.push((*batch, *row));
+            partition.push(first[*batch] + *row as u32);
         }
     }
     let values: ArrayRef = Arc::new(StringArray::from(words.list));

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use crate::error::StoreError;
 
-/// An open file that is only appended to.
+/// An open file that is written from its beginning on, one piece behind the other.
 pub trait Appending: Send + Debug {
     /// Sets space aside for `bytes` bytes, so that a full disk is met now and not half-way through a write. The
     /// file's length stays as it is. Where the file system cannot, nothing happens.
@@ -29,6 +29,8 @@ pub trait Appending: Send + Debug {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was appended durable.
     fn sync(&mut self) -> io::Result<()>;
+    /// Ends the file behind what was appended, durably: what it held before it was reused goes.
+    fn cut(&mut self) -> io::Result<()>;
 }
 
 /// See the module's description.
@@ -37,6 +39,8 @@ pub trait Files: Send + Sync + Debug {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Opens a file that must not exist yet.
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>>;
+    /// Opens a file that exists, to be written over from its beginning. It keeps its length and the space that it has.
+    fn reuse(&self, path: &Path) -> io::Result<Box<dyn Appending>>;
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// The files in a folder, sorted by name; none where there is no folder.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
@@ -67,6 +71,12 @@ impl Appending for File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
     }
+
+    fn cut(&mut self) -> io::Result<()> {
+        let end = self.stream_position()?;
+        self.set_len(end)?;
+        self.sync_all()
+    }
 }
 
 impl Files for OsFiles {
@@ -83,7 +93,11 @@ impl Files for OsFiles {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
-        Ok(Box::new(OpenOptions::new().append(true).create_new(true).open(path)?))
+        Ok(Box::new(OpenOptions::new().write(true).create_new(true).open(path)?))
+    }
+
+    fn reuse(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
+        Ok(Box::new(OpenOptions::new().write(true).open(path)?))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

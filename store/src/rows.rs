@@ -2,6 +2,8 @@
 
 pub mod derived;
 
+use std::sync::LazyLock;
+
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray, MapArray,
     StringArray,
@@ -10,9 +12,11 @@ use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::rules::AttributeRule;
 use plimsoll_schemas::span::{Attributes, Event, Link};
+use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{
     Attr, DurationNs, Rules, Span, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value, sampling,
 };
+use rustc_hash::FxHashMap;
 
 use crate::error::StoreError;
 
@@ -86,6 +90,11 @@ pub struct SpanRows<'a> {
     rows: usize,
 }
 
+static SPAN_COLUMNS: LazyLock<FxHashMap<String, usize>> = LazyLock::new(|| {
+    let schema = Table::Spans.file_schema();
+    schema.fields().iter().enumerate().map(|(index, field)| (field.name().clone(), index)).collect()
+});
+
 /// Finds columns by name and says which one is missing or of another type.
 pub(crate) struct Columns<'a> {
     schema: SchemaRef,
@@ -98,7 +107,13 @@ impl<'a> Columns<'a> {
     }
 
     fn column(&self, name: &str) -> Result<&'a ArrayRef, StoreError> {
-        let index = self.schema.index_of(name).map_err(StoreError::arrow(format!("column {name}")))?;
+        // Nearly every batch has the file schema of spans, of which a look through the names would be long.
+        let usual = SPAN_COLUMNS.get(name).copied();
+        let is_it = |index: &usize| self.schema.fields().get(*index).is_some_and(|f| f.name() == name);
+        let index = match usual.filter(is_it) {
+            Some(index) => index,
+            None => self.schema.index_of(name).map_err(StoreError::arrow(format!("column {name}")))?,
+        };
         Ok(self.batch.column(index))
     }
 

@@ -11,6 +11,7 @@ mod retain;
 mod senders;
 mod settle;
 mod state;
+mod superseded;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

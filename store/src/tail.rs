@@ -36,20 +36,18 @@ pub struct Chunk {
 
 impl Chunk {
     fn new(tenant: Tenant, seqs: (u64, u64), keys: Vec<TraceId>, batch: RecordBatch) -> Self {
-        let bytes = batch.get_array_memory_size() + keys.len() * TraceId::BYTES;
+        // Columns that are null throughout share their memory with all others that are.
+        let columns = batch.columns().iter().filter(|c| c.null_count() < c.len());
+        let bytes = columns.map(|c| c.get_array_memory_size()).sum::<usize>() + keys.len() * TraceId::BYTES;
         Self { tenant, seqs, keys, batch, bytes }
     }
 
-    /// The rows of which `keep` says so; `None` if there are none.
-    fn filter(&self, keep: impl Fn(&TraceId) -> bool) -> Result<Option<Self>, StoreError> {
-        let mask: Vec<bool> = self.keys.iter().map(&keep).collect();
-        if !mask.contains(&true) {
-            return Ok(None);
-        }
+    /// These rows of it.
+    pub fn filter(&self, mask: Vec<bool>) -> Result<Self, StoreError> {
         let keys = self.keys.iter().zip(&mask).filter(|(_, keep)| **keep).map(|(k, _)| *k).collect();
         let batch = filter_record_batch(&self.batch, &BooleanArray::from(mask))
             .map_err(StoreError::arrow("retained rows"))?;
-        Ok(Some(Self::new(self.tenant.clone(), self.seqs, keys, batch)))
+        Ok(Self::new(self.tenant.clone(), self.seqs, keys, batch))
     }
 }
 
@@ -160,11 +158,7 @@ impl Tail {
 
     /// Takes out what [`Tail::seal`] gave. Spans whose traces did not settle stay retained for settling,
     /// though no longer visible: the files have them now.
-    pub fn remove_flushed(
-        &mut self,
-        flushed: &[Vec<Arc<Chunk>>; Table::ALL.len()],
-    ) -> Result<(), StoreError> {
-        self.shrink_retained()?;
+    pub fn remove_flushed(&mut self, flushed: &[Vec<Arc<Chunk>>; Table::ALL.len()]) {
         self.sealed = Default::default();
         for (chunks, flushed) in self.tables.iter_mut().zip(flushed) {
             debug_assert!(chunks.iter().zip(flushed).all(|(a, b)| Arc::ptr_eq(a, b)));
@@ -183,27 +177,39 @@ impl Tail {
             self.oldest = Some(Instant::now());
         }
         self.generation += 1;
-        Ok(())
     }
 
-    /// Lets go of retained chunks whose traces have all settled.
-    pub fn drop_settled(&mut self) {
-        let traces = &self.traces;
-        self.retained.retain(|chunk| traces.any_unsettled(chunk));
-        self.retained_bytes = self.retained.iter().map(|c| c.bytes).sum();
-    }
-
-    /// Cuts retained chunks down to the rows that are still waited for.
-    fn shrink_retained(&mut self) -> Result<(), StoreError> {
-        let mut kept = Vec::with_capacity(self.retained.len());
-        for chunk in self.retained.drain(..) {
-            if let Some(rest) = chunk.filter(|id| self.traces.is_unsettled(&chunk.tenant, id))? {
-                kept.push(Arc::new(rest));
-            }
-        }
+    /// Lets go of retained chunks whose traces have all settled, and hands them over: freeing their memory takes longer than
+    /// the lock should be held.
+    #[must_use]
+    pub fn drop_settled(&mut self) -> Vec<Arc<Chunk>> {
+        let (kept, gone) = self.retained.drain(..).partition(|chunk| self.traces.any_unsettled(chunk));
         self.retained = kept;
         self.retained_bytes = self.retained.iter().map(|c| c.bytes).sum();
-        Ok(())
+        gone
+    }
+
+    /// Retained chunks most of whose rows are not waited for any more, each with the rows that are.
+    pub fn sparse(&self) -> Vec<(Arc<Chunk>, Vec<bool>)> {
+        let chunks = self.retained.iter().filter_map(|chunk| {
+            let mask = self.traces.unsettled_rows(chunk);
+            let waited_for = mask.iter().filter(|keep| **keep).count();
+            (2 * waited_for < mask.len()).then(|| (chunk.clone(), mask))
+        });
+        chunks.collect()
+    }
+
+    /// Keeps others in the place of retained chunks, which it hands over as far as they are still there.
+    #[must_use]
+    pub fn replace_retained(&mut self, others: Vec<(Arc<Chunk>, Chunk)>) -> Vec<Arc<Chunk>> {
+        let mut gone = Vec::with_capacity(others.len());
+        for (old, new) in others {
+            if let Some(at) = self.retained.iter().position(|chunk| Arc::ptr_eq(chunk, &old)) {
+                gone.push(std::mem::replace(&mut self.retained[at], Arc::new(new)));
+            }
+        }
+        self.retained_bytes = self.retained.iter().map(|c| c.bytes).sum();
+        gone
     }
 
     /// Everything that a flush should write. It stays visible, and as it is, until [`Tail::remove_flushed`].

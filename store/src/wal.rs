@@ -16,8 +16,12 @@
 //! The log id is made with the log and is the application id of its Delta transactions, so that a log that
 //! was removed and made again is never mistaken for the old one.
 //!
-//! A segment's space is reserved when it is begun, so that a full disk is met before a write and not in it; its length
-//! grows with its records, so that none of its bytes needs to be told from emptiness.
+//! A segment's space is reserved when it is begun, so that a full disk is met before a write and not in it.
+//!
+//! Segments that were let go of are written over by later ones, a few of them: neither the file system nor the page cache
+//! has to find room for what is there already, and an fsync of it has no size or place to note. Until the segment is
+//! closed, which cuts it off behind its records, what it held before follows them; its sequences are lower than the
+//! segment's first, so that it can never pass for records of it.
 //!
 //! It is no queue (nothing is read from it but at a start) and knows nothing of what its payloads mean.
 
@@ -45,6 +49,8 @@ pub use writer::{Durable, Entry, Submitted, WalError, WalWriter};
 
 /// A group that does not fit begins a new segment, so that the log can be let go of piece by piece.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// Segments that wait to be written over: a flush lets go of about as many.
+const SPARES_MAX: usize = 3;
 /// A buffer that one large group needed is not kept.
 const BUFFER_BYTES_KEPT: usize = 16 << 20;
 
@@ -62,9 +68,21 @@ impl Segment {
     }
 }
 
+/// The segment that is written to.
+#[derive(Debug)]
+struct Open {
+    segment: Segment,
+    file: Box<dyn Appending>,
+    /// Whether it is written over an older one.
+    reused: bool,
+}
+
 fn file_name(first_seq: u64) -> String {
     format!("{first_seq:020}.log")
 }
+
+/// What a segment is called that waits to be written over. At a start it is none any more.
+const SPARE: &str = "spare";
 
 /// The log, for the one who writes it.
 #[derive(Debug)]
@@ -75,7 +93,9 @@ pub struct Wal {
     segment_bytes_max: u64,
     /// Segments that are not written to any more, oldest first.
     closed: Vec<Segment>,
-    open: Option<(Segment, Box<dyn Appending>)>,
+    open: Option<Open>,
+    /// Let go of, and not written over yet.
+    spares: Vec<PathBuf>,
     last_seq: u64,
     buffer: Vec<u8>,
     poisoned: Option<String>,
@@ -98,6 +118,7 @@ impl Wal {
             last_seq: found.last_seq.max(seq_floor),
             closed: found.segments,
             open: None,
+            spares: Vec::new(),
             buffer: Vec::new(),
             poisoned: None,
         };
@@ -123,10 +144,10 @@ impl Wal {
     }
 
     /// Burns one sequence number, so that what is derived from now on supersedes what a crash left.
-    pub fn skip(&mut self) -> u64 {
-        self.close_segment();
+    pub fn skip(&mut self) -> Result<u64, StoreError> {
+        self.close_segment()?;
         self.last_seq += 1;
-        self.last_seq
+        Ok(self.last_seq)
     }
 
     /// Appends a group of records under the next sequences, with one write and one fsync, and answers the last one's. After
@@ -162,13 +183,14 @@ impl Wal {
 
     fn write(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let len = bytes.len() as u64;
-        if self.open.as_ref().is_some_and(|(s, _)| !s.is_empty() && s.len + len > self.segment_bytes_max) {
-            self.close_segment();
+        let is_full = |s: &Segment| !s.is_empty() && s.len + len > self.segment_bytes_max;
+        if self.open.as_ref().is_some_and(|open| is_full(&open.segment)) {
+            self.close_segment()?;
         }
         if self.open.is_none() {
             self.open = Some(self.begin_segment(first, len)?);
         }
-        let Some((segment, file)) = &mut self.open else { unreachable!("begun above") };
+        let Some(Open { segment, file, .. }) = &mut self.open else { unreachable!("begun above") };
         if let Err(source) = file.append(bytes).and_then(|()| file.sync()) {
             let path = segment.path.clone();
             return Err(self.poison(&path, source));
@@ -178,31 +200,38 @@ impl Wal {
         Ok(())
     }
 
-    /// The header and the segment's name are durable before the first record is written.
-    fn begin_segment(
-        &mut self,
-        first_seq: u64,
-        group_len: u64,
-    ) -> Result<(Segment, Box<dyn Appending>), StoreError> {
+    /// The header and the segment's name are durable before the first record is written; of one that is written over, the
+    /// header before the name.
+    fn begin_segment(&mut self, first_seq: u64, group_len: u64) -> Result<Open, StoreError> {
         let path = self.folder.join(file_name(first_seq));
-        let mut file = self.files.create(&path).map_err(StoreError::io(&path))?;
+        let spare = self.spares.pop();
+        let draft = spare.as_ref().unwrap_or(&path);
+        let begun = if spare.is_some() { self.files.reuse(draft) } else { self.files.create(draft) };
+        let mut file = begun.map_err(StoreError::io(draft))?;
         let header = Header { id: self.id, first_seq }.encode();
         let len = header.len() as u64;
         if let Err(source) = file.reserve(self.segment_bytes_max.max(len + group_len)) {
-            return Err(match self.files.remove(&path) {
+            return Err(match self.files.remove(draft) {
                 Ok(()) => StoreError::Io { path, source },
                 Err(source) => self.poison(&path, source),
             });
         }
+        let named = |draft: &PathBuf| self.files.rename(draft, &path);
         file.append(&header)
             .and_then(|()| file.sync())
+            .and_then(|()| spare.as_ref().map_or(Ok(()), named))
             .and_then(|()| self.files.sync_dir(&self.folder))
             .map_err(|source| self.poison(&path, source))?;
-        Ok((Segment { path, last_seq: first_seq - 1, len }, file))
+        let segment = Segment { path, last_seq: first_seq - 1, len };
+        Ok(Open { segment, file, reused: spare.is_some() })
     }
 
-    fn close_segment(&mut self) {
-        self.closed.extend(self.open.take().map(|(segment, _)| segment));
+    fn close_segment(&mut self) -> Result<(), StoreError> {
+        let Some(Open { segment, mut file, reused }) = self.open.take() else { return Ok(()) };
+        let path = segment.path.clone();
+        self.closed.push(segment);
+        let cut = if reused { file.cut() } else { Ok(()) };
+        cut.map_err(|source| self.poison(&path, source))
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -220,30 +249,54 @@ impl Wal {
     /// sequence in its segments, and one that is left with none would be another log at the next start.
     pub fn delete_through(&mut self, seq: u64) -> Result<(), StoreError> {
         self.check()?;
-        if self.open.as_ref().is_some_and(|(s, _)| s.last_seq <= seq) {
-            self.close_segment();
+        if self.open.as_ref().is_some_and(|open| open.segment.last_seq <= seq) {
+            self.close_segment()?;
         }
         let gone = self.closed.iter().take_while(|s| s.last_seq <= seq).count();
         let kept = usize::from(gone == self.closed.len() && self.open.is_none());
-        self.remove_oldest(gone.saturating_sub(kept))
+        self.let_go(gone.saturating_sub(kept))
     }
 
     /// Deletes the whole log, after a clean stop. The next one in this folder is another.
     pub fn remove_all(&mut self) -> Result<(), StoreError> {
         self.check()?;
-        self.close_segment();
-        self.remove_oldest(self.closed.len())
+        self.close_segment()?;
+        while let Some(path) = self.closed.first().map(|s| s.path.clone()) {
+            self.files.remove(&path).map_err(StoreError::io(&path))?;
+            self.closed.remove(0);
+        }
+        while let Some(path) = self.spares.last() {
+            self.files.remove(path).map_err(StoreError::io(path))?;
+            self.spares.pop();
+        }
+        self.sync_folder()
     }
 
-    fn remove_oldest(&mut self, n: usize) -> Result<(), StoreError> {
+    /// Of the oldest segments; a few of them stay to be written over.
+    fn let_go(&mut self, n: usize) -> Result<(), StoreError> {
         if n == 0 {
             return Ok(());
         }
+        let mut spares = Vec::new();
         for _ in 0..n {
-            let path = &self.closed[0].path;
-            self.files.remove(path).map_err(StoreError::io(path))?;
+            let Segment { path, len, .. } = &self.closed[0];
+            let is_spare = self.spares.len() + spares.len() < SPARES_MAX && 2 * len >= self.segment_bytes_max;
+            if is_spare {
+                let spare = path.with_extension(SPARE);
+                self.files.rename(path, &spare).map_err(StoreError::io(path))?;
+                spares.push(spare);
+            } else {
+                self.files.remove(path).map_err(StoreError::io(path))?;
+            }
             self.closed.remove(0);
         }
+        // Written over before its new name is durable, a segment would be found under its old one after a crash.
+        self.sync_folder()?;
+        self.spares.extend(spares);
+        Ok(())
+    }
+
+    fn sync_folder(&mut self) -> Result<(), StoreError> {
         let folder = self.folder.clone();
         self.files.sync_dir(&folder).map_err(|source| self.poison(&folder, source))
     }

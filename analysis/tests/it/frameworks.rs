@@ -88,7 +88,7 @@ impl<'j> Read<'j> {
         span.service = &self.service;
         let mut said = Said::default();
         for (name, text) in &self.attributes {
-            let Some(key) = emitters::key(name) else { continue };
+            let Some(key) = emitters::key(name.as_bytes()) else { continue };
             let operation = key.column == Some(Attr::GenAiOperationName);
             let kept = key.column.filter(|_| !operation);
             if let Some(attr) = kept {

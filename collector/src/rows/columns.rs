@@ -1,101 +1,24 @@
 //! Columns under construction. A column that nothing was put into costs one shared null array.
 
-use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, DictionaryArray, Float64Builder, Int32Array, Int64Builder, MapArray,
-    StringArray, StringBuilder, StructArray, new_null_array,
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, MapArray, StringArray, StringBuilder, StructArray,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
 use plimsoll_schemas::table::{attribute_map, attribute_type};
 use plimsoll_schemas::{Attr, AttrType};
-use rustc_hash::FxHashMap;
+use plimsoll_store::{KeywordBuilder, null_column};
 
 use super::notes::Notes;
 use super::value::{Any, text};
 
-/// In place of a key: no value.
-const NO_KEY: i32 = -1;
-
-/// Text of few distinct values, each stored once a request.
-#[derive(Debug, Default)]
-pub struct Keyword<'a> {
-    /// Of each row; [`NO_KEY`] is null.
-    keys: Vec<i32>,
-    values: Vec<Cow<'a, str>>,
-    index: FxHashMap<Cow<'a, str>, i32>,
-    /// The value that came last and its key: neighbours often share one.
-    last: Option<(*const u8, usize, i32)>,
-}
-
-impl<'a> Keyword<'a> {
-    #[inline]
-    pub fn push(&mut self, value: Option<Cow<'a, str>>) {
-        let key = value.map_or(NO_KEY, |v| self.intern(v));
-        self.keys.push(key);
-    }
-
-    #[inline]
-    pub fn push_str(&mut self, value: &'a str) {
-        self.push(Some(Cow::Borrowed(value)));
-    }
-
-    /// Empty text is no text.
-    #[inline]
-    pub fn push_some(&mut self, value: Cow<'a, str>) {
-        self.push(Some(value).filter(|v| !v.is_empty()));
-    }
-
-    /// Puts a value at `row`, with nulls before it.
-    #[inline]
-    fn put(&mut self, row: usize, value: Cow<'a, str>) {
-        self.keys.resize(row, NO_KEY);
-        self.push(Some(value));
-    }
-
-    #[inline]
-    fn intern(&mut self, value: Cow<'a, str>) -> i32 {
-        // Only borrowed text stays where it is for as long as the request.
-        let place = matches!(value, Cow::Borrowed(_)).then_some((value.as_ptr(), value.len()));
-        if let (Some((at, len, key)), Some(place)) = (self.last, place)
-            && (at, len) == place
-        {
-            return key;
-        }
-        let key = match self.index.get(value.as_ref()) {
-            Some(key) => *key,
-            None => {
-                let key = i32::try_from(self.values.len()).unwrap_or(i32::MAX);
-                self.values.push(value.clone());
-                self.index.insert(value, key);
-                key
-            }
-        };
-        self.last = place.map(|(at, len)| (at, len, key));
-        key
-    }
-
-    pub fn finish(mut self, rows: usize) -> ArrayRef {
-        if self.values.is_empty() {
-            return new_null_array(&plimsoll_schemas::table::keyword(), rows);
-        }
-        self.keys.resize(rows, NO_KEY);
-        let values = StringArray::from_iter_values(self.values.iter().map(AsRef::as_ref));
-        let valid: NullBuffer = self.keys.iter().map(|key| *key != NO_KEY).collect();
-        // A null's key is not read, but it has to be one.
-        self.keys.iter_mut().for_each(|key| *key = (*key).max(0));
-        self.keys.shrink_to_fit();
-        let nulls = Some(valid).filter(|v| v.null_count() > 0);
-        Arc::new(DictionaryArray::new(Int32Array::new(self.keys.into(), nulls), Arc::new(values)))
-    }
-}
-
 /// A promoted attribute's column.
 #[derive(Debug)]
 enum AttrColumn<'a> {
-    Keyword(Keyword<'a>),
+    Keyword(KeywordBuilder<'a>),
     Text(StringBuilder),
     Int(Int64Builder),
     Double(Float64Builder),
@@ -130,7 +53,7 @@ impl<'a> Promoted<'a> {
         let capacity = self.capacity;
         let slot = &mut self.columns[attr as usize];
         let column = slot.get_or_insert_with(|| match attr.info().kind {
-            AttrType::Keyword => AttrColumn::Keyword(Keyword::default()),
+            AttrType::Keyword => AttrColumn::Keyword(KeywordBuilder::with_capacity(capacity)),
             AttrType::Text => AttrColumn::Text(StringBuilder::new()),
             AttrType::Int => AttrColumn::Int(Int64Builder::with_capacity(capacity)),
             AttrType::Double => AttrColumn::Double(Float64Builder::with_capacity(capacity)),
@@ -138,7 +61,7 @@ impl<'a> Promoted<'a> {
         });
         use arrow::array::ArrayBuilder;
         match (column, value) {
-            (AttrColumn::Keyword(k), Any::Str(s)) if k.keys.len() <= row => k.put(row, text(s, notes)),
+            (AttrColumn::Keyword(k), Any::Str(s)) if k.len() <= row => k.put(row, s, || text(s, notes)),
             (AttrColumn::Text(b), Any::Str(s)) if b.len() <= row => put!(b, row, text(s, notes)),
             (AttrColumn::Int(b), Any::Int(n)) if b.len() <= row => put!(b, row, n),
             (AttrColumn::Double(b), Any::Double(x)) if b.len() <= row => put!(b, row, x),
@@ -146,6 +69,22 @@ impl<'a> Promoted<'a> {
             _ => return false,
         }
         true
+    }
+
+    /// Puts one value at all of these rows; false if its type is not the column's, or a row has one already.
+    pub fn fill(&mut self, rows: Range<usize>, attr: Attr, value: Any<'a>, notes: &mut Notes) -> bool {
+        if let (AttrType::Keyword, Any::Str(s)) = (attr.info().kind, value) {
+            let slot = &mut self.columns[attr as usize];
+            let column = slot.get_or_insert_with(|| AttrColumn::Keyword(KeywordBuilder::default()));
+            if let AttrColumn::Keyword(keyword) = column
+                && keyword.len() <= rows.start
+            {
+                keyword.fill(rows, text(s, notes));
+                return true;
+            }
+            return false;
+        }
+        rows.into_iter().all(|row| self.put(row, attr, value, notes))
     }
 
     /// The columns in the order of [`Attr`], `rows` long each.
@@ -191,7 +130,7 @@ impl Nulls {
         if let Some((_, array)) = self.made.iter().find(|(t, _)| t == data_type) {
             return array.clone();
         }
-        let array = new_null_array(data_type, self.rows);
+        let array = null_column(data_type, self.rows);
         self.made.push((data_type.clone(), array.clone()));
         array
     }
@@ -208,7 +147,7 @@ pub struct Remainder {
     /// Bytes of keys and values, and whether some were left out to stay below the bound.
     bytes: usize,
     pub overflowed: bool,
-    types: Vec<Option<String>>,
+    types: KeywordBuilder<'static>,
     /// The types of the row under construction, and whether one of them is not text.
     row_types: String,
     odd: bool,
@@ -224,7 +163,7 @@ impl Default for Remainder {
             entries: 0,
             bytes: 0,
             overflowed: false,
-            types: Vec::new(),
+            types: KeywordBuilder::default(),
             row_types: String::new(),
             odd: false,
         }
@@ -251,17 +190,20 @@ impl Remainder {
     pub fn end(&mut self) {
         self.valid.push(self.offsets.last() != Some(&self.entries));
         self.offsets.push(self.entries);
-        self.types.push(self.odd.then(|| self.row_types.clone()));
+        if self.odd {
+            self.types.push_copy(&self.row_types);
+        } else {
+            self.types.push(None);
+        }
         self.row_types.clear();
         self.odd = false;
     }
 
-    /// The map, and the types as plain text.
-    pub fn finish(mut self) -> (ArrayRef, StringArray) {
+    /// The map, and its types.
+    pub fn finish(mut self) -> (ArrayRef, KeywordBuilder<'static>) {
         let rows = self.valid.len();
-        let types = StringArray::from(self.types);
         if self.entries == 0 {
-            return (new_null_array(&attribute_map(), rows), types);
+            return (null_column(&attribute_map(), rows), self.types);
         }
         let DataType::Map(field, sorted) = attribute_map() else { unreachable!("a map") };
         let DataType::Struct(fields) = field.data_type().clone() else { unreachable!("a map's entry") };
@@ -271,20 +213,52 @@ impl Remainder {
             None,
         );
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        (Arc::new(MapArray::new(field, offsets, entries, Some(NullBuffer::from(self.valid)), sorted)), types)
+        let valid = Some(NullBuffer::from(self.valid));
+        (Arc::new(MapArray::new(field, offsets, entries, valid, sorted)), self.types)
     }
 }
 
-/// Types are few: a dictionary where they stand as a column.
-pub fn as_keyword(types: &StringArray) -> ArrayRef {
-    let mut keyword = Keyword::default();
-    for value in types {
-        keyword.push(value.map(Cow::Borrowed));
-    }
-    keyword.finish(types.len())
+/// Ids of one kind, as text.
+#[derive(Debug)]
+pub struct Hex {
+    digits: Vec<u8>,
+    offsets: Vec<i32>,
+    valid: Vec<bool>,
 }
 
-/// An id, as text.
-pub fn append_hex(builder: &mut StringBuilder, digits: &[u8]) {
-    builder.append_value(std::str::from_utf8(digits).unwrap_or_default());
+impl Default for Hex {
+    fn default() -> Self {
+        Self::with_capacity(0, 0)
+    }
+}
+
+impl Hex {
+    pub fn with_capacity(rows: usize, digits: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self { digits: Vec::with_capacity(rows * digits), offsets, valid: Vec::with_capacity(rows) }
+    }
+
+    #[inline]
+    pub fn push(&mut self, digits: &[u8]) {
+        self.digits.extend_from_slice(digits);
+        self.end(true);
+    }
+
+    #[inline]
+    pub fn push_null(&mut self) {
+        self.end(false);
+    }
+
+    #[inline]
+    fn end(&mut self, valid: bool) {
+        self.offsets.push(self.digits.len() as i32);
+        self.valid.push(valid);
+    }
+
+    pub fn finish(self) -> ArrayRef {
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
+        let nulls = self.valid.contains(&false).then(|| NullBuffer::from(self.valid));
+        Arc::new(StringArray::new(offsets, Buffer::from_vec(self.digits), nulls))
+    }
 }

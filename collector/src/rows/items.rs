@@ -7,7 +7,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use plimsoll_schemas::table::{event_fields, link_fields, list_item};
 use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
 
-use super::columns::{Remainder, append_hex};
+use super::columns::{Hex, Remainder};
 use super::notes::Notes;
 use super::value::{Any, key_value, text};
 use crate::limits::{ATTRIBUTES_MAX, EVENTS_MAX, LINKS_MAX};
@@ -121,7 +121,7 @@ impl Events {
             Arc::new(Int64Array::from(self.time)),
             Arc::new(self.name.finish()),
             attributes,
-            Arc::new(types),
+            Arc::new(types.finish_text()),
             Arc::new(Int32Array::from(self.dropped)),
         ];
         self.lists.finish(StructArray::new(event_fields(), columns, None))
@@ -131,8 +131,8 @@ impl Events {
 #[derive(Default)]
 pub struct Links {
     lists: Lists,
-    trace_id: StringBuilder,
-    span_id: StringBuilder,
+    trace_id: Hex,
+    span_id: Hex,
     trace_state: Vec<Option<String>>,
     attributes: Remainder,
     flags: Vec<Option<i32>>,
@@ -162,8 +162,8 @@ impl Links {
                 lost += 1;
                 continue;
             };
-            append_hex(&mut self.trace_id, &trace.hex());
-            append_hex(&mut self.span_id, &span.hex());
+            self.trace_id.push(&trace.hex());
+            self.span_id.push(&span.hex());
             self.trace_state.push((!state.is_empty()).then(|| text(state, notes).into_owned()));
             dropped += item_attributes(&attributes, &mut self.attributes, notes)?;
             self.flags.push((flags != 0).then_some(flags as i32));
@@ -173,14 +173,14 @@ impl Links {
         Ok(lost)
     }
 
-    pub fn finish(mut self) -> ArrayRef {
+    pub fn finish(self) -> ArrayRef {
         let (attributes, types) = self.attributes.finish();
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.trace_id.finish()),
-            Arc::new(self.span_id.finish()),
+            self.trace_id.finish(),
+            self.span_id.finish(),
             Arc::new(StringArray::from(self.trace_state)),
             attributes,
-            Arc::new(types),
+            Arc::new(types.finish_text()),
             Arc::new(Int32Array::from(self.flags)),
             Arc::new(Int32Array::from(self.dropped)),
         ];

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringBuilder, TimestampMicrosecondArray};
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
-use plimsoll_store::{DecodeError, Decoded, RecordMeta};
+use plimsoll_store::{DecodeError, Decoded, KeywordBuilder, RecordMeta};
 
-use super::columns::{Keyword, Remainder, as_keyword};
+use super::columns::Remainder;
 use super::evaluations::{self, Target};
 use super::notes::Notes;
 use super::spans::{TOO_MANY, TOO_MUCH, UNKNOWN_SERVICE};
@@ -34,13 +34,13 @@ struct Rows<'a> {
     trace_id: StringBuilder,
     span_id: StringBuilder,
     severity_number: Vec<Option<i32>>,
-    severity_text: Keyword<'a>,
-    event_name: Keyword<'a>,
+    severity_text: KeywordBuilder<'a>,
+    event_name: KeywordBuilder<'a>,
     body: StringBuilder,
-    body_type: Keyword<'a>,
-    service: Keyword<'a>,
-    scope: Keyword<'a>,
-    scope_version: Keyword<'a>,
+    body_type: KeywordBuilder<'a>,
+    service: KeywordBuilder<'a>,
+    scope: KeywordBuilder<'a>,
+    scope_version: KeywordBuilder<'a>,
     attributes: Remainder,
     resource_attributes: Remainder,
     scope_attributes: Remainder,
@@ -260,7 +260,7 @@ impl<'a> Rows<'a> {
         if rows == 0 {
             return Ok(decoded);
         }
-        let mut tenant = Keyword::default();
+        let mut tenant = KeywordBuilder::default();
         (0..rows).for_each(|_| tenant.push_str(meta.tenant.as_str()));
         let micros: Vec<i64> = self.time.iter().map(|n| UnixNanos(*n).micros()).collect();
         let mut columns: Vec<ArrayRef> = vec![
@@ -281,7 +281,7 @@ impl<'a> Rows<'a> {
         ];
         for remainder in [self.attributes, self.resource_attributes, self.scope_attributes] {
             let (map, types) = remainder.finish();
-            columns.extend([map, as_keyword(&types)]);
+            columns.extend([map, types.finish(rows)]);
         }
         columns.push(Arc::new(Int32Array::from(self.flags)));
         columns.push(Arc::new(Int32Array::from(self.dropped)));

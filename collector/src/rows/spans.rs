@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, StringBuilder, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, TimestampMicrosecondArray};
 use arrow::datatypes::DataType;
 use plimsoll_schemas::emitters::{self, About, Said};
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Attr, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value};
-use plimsoll_store::{DecodeError, Decoded, RecordMeta};
+use plimsoll_store::{DecodeError, Decoded, KeywordBuilder, RecordMeta};
 use rustc_hash::FxHashSet;
 
-use super::columns::{Keyword, Nulls, Promoted, Remainder, append_hex, as_keyword};
+use super::columns::{Hex, Nulls, Promoted, Remainder};
 use super::evaluations::{self, Listed, Target};
 use super::fields::SpanFields;
 use super::items::{Evaluation, Events, Links};
@@ -44,29 +44,29 @@ struct Rows<'a> {
     notes: Notes,
     seen: FxHashSet<(TraceId, SpanId)>,
     keys: Vec<(TraceId, SpanId)>,
-    trace_id: StringBuilder,
-    span_id: StringBuilder,
-    parent: StringBuilder,
+    trace_id: Hex,
+    span_id: Hex,
+    parent: Hex,
     start: Vec<i64>,
     duration: Vec<i64>,
-    name: Keyword<'a>,
-    kind: Keyword<'a>,
-    status_code: Keyword<'a>,
-    status_message: Keyword<'a>,
-    service: Keyword<'a>,
-    scope: Keyword<'a>,
-    scope_version: Keyword<'a>,
-    trace_state: Keyword<'a>,
+    name: KeywordBuilder<'a>,
+    kind: KeywordBuilder<'a>,
+    status_code: KeywordBuilder<'a>,
+    status_message: KeywordBuilder<'a>,
+    service: KeywordBuilder<'a>,
+    scope: KeywordBuilder<'a>,
+    scope_version: KeywordBuilder<'a>,
+    trace_state: KeywordBuilder<'a>,
     flags: Vec<Option<i32>>,
     promoted: Promoted<'a>,
     attributes: Remainder,
     /// What the emitter said in other words, and which columns came of it.
     said: Said<'a>,
-    normalized: Keyword<'a>,
+    normalized: KeywordBuilder<'a>,
     resource_attributes: Remainder,
     scope_attributes: Remainder,
-    resource_schema_url: Keyword<'a>,
-    scope_schema_url: Keyword<'a>,
+    resource_schema_url: KeywordBuilder<'a>,
+    scope_schema_url: KeywordBuilder<'a>,
     events: Events,
     links: Links,
     dropped: [Vec<Option<i32>>; 3],
@@ -79,30 +79,30 @@ impl<'a> Rows<'a> {
         let spans = bytes / 400 + 1;
         Self {
             notes: Notes::default(),
-            seen: FxHashSet::default(),
+            seen: FxHashSet::with_capacity_and_hasher(spans, Default::default()),
             keys: Vec::with_capacity(spans),
-            trace_id: StringBuilder::with_capacity(spans, spans * 32),
-            span_id: StringBuilder::with_capacity(spans, spans * 16),
-            parent: StringBuilder::with_capacity(spans, spans * 16),
+            trace_id: Hex::with_capacity(spans, TraceId::HEX_DIGITS),
+            span_id: Hex::with_capacity(spans, SpanId::HEX_DIGITS),
+            parent: Hex::with_capacity(spans, SpanId::HEX_DIGITS),
             start: Vec::with_capacity(spans),
             duration: Vec::with_capacity(spans),
-            name: Keyword::default(),
-            kind: Keyword::default(),
-            status_code: Keyword::default(),
-            status_message: Keyword::default(),
-            service: Keyword::default(),
-            scope: Keyword::default(),
-            scope_version: Keyword::default(),
-            trace_state: Keyword::default(),
+            name: KeywordBuilder::with_capacity(spans),
+            kind: KeywordBuilder::with_capacity(spans),
+            status_code: KeywordBuilder::with_capacity(spans),
+            status_message: KeywordBuilder::default(),
+            service: KeywordBuilder::default(),
+            scope: KeywordBuilder::default(),
+            scope_version: KeywordBuilder::default(),
+            trace_state: KeywordBuilder::default(),
             flags: Vec::with_capacity(spans),
             promoted: Promoted::with_capacity(spans),
             attributes: Remainder::default(),
             said: Said::default(),
-            normalized: Keyword::default(),
+            normalized: KeywordBuilder::with_capacity(spans),
             resource_attributes: Remainder::default(),
             scope_attributes: Remainder::default(),
-            resource_schema_url: Keyword::default(),
-            scope_schema_url: Keyword::default(),
+            resource_schema_url: KeywordBuilder::default(),
+            scope_schema_url: KeywordBuilder::default(),
             events: Events::default(),
             links: Links::default(),
             dropped: Default::default(),
@@ -135,9 +135,17 @@ impl<'a> Rows<'a> {
         if resource.service == UNKNOWN_SERVICE {
             self.notes.warn("resource without service.name: shown as unknown_service");
         }
+        let first = self.keys.len();
         for message in scopes {
             self.scope_spans(message, &resource)?;
         }
+        // What they share is put into all their rows at once.
+        let rows = first..self.keys.len();
+        for (attr, value) in resource.promoted {
+            self.promoted.fill(rows.clone(), attr, value, &mut self.notes);
+        }
+        self.service.fill(rows.clone(), resource.service);
+        self.resource_schema_url.fill_some(rows, resource.schema_url);
         Ok(())
     }
 
@@ -192,10 +200,15 @@ impl<'a> Rows<'a> {
             }
         }
         let mut fields = SpanFields::default();
+        let first = self.keys.len();
         for message in spans {
             fields.read(message)?;
             self.span(&fields, resource, &scope)?;
         }
+        let rows = first..self.keys.len();
+        self.scope.fill(rows.clone(), scope.name);
+        self.scope_version.fill_some(rows.clone(), scope.version);
+        self.scope_schema_url.fill_some(rows, scope.schema_url);
         Ok(())
     }
 
@@ -240,15 +253,15 @@ impl<'a> Rows<'a> {
         }
         let row = self.keys.len();
         self.keys.push((trace_id, span_id));
-        append_hex(&mut self.trace_id, &trace_id.hex());
-        append_hex(&mut self.span_id, &span_id.hex());
+        self.trace_id.push(&trace_id.hex());
+        self.span_id.push(&span_id.hex());
         match SpanId::from_wire(span.parent) {
-            Some(parent) => append_hex(&mut self.parent, &parent.hex()),
+            Some(parent) => self.parent.push(&parent.hex()),
             None => {
                 if !span.parent.is_empty() && span.parent != [0; 8] {
                     self.notes.warn("parent span id that is not 8 bytes: taken for none");
                 }
-                self.parent.append_null();
+                self.parent.push_null();
             }
         }
         let (start, end) = (UnixNanos::from_wire(span.start), UnixNanos::from_wire(span.end));
@@ -257,20 +270,12 @@ impl<'a> Rows<'a> {
         }
         self.start.push(start.0);
         self.duration.push((end - start).0);
-        self.name.push(Some(text(span.name, &mut self.notes)));
+        self.name.put(row, span.name, || text(span.name, &mut self.notes));
         self.kind.push_str(SpanKind::from_wire(span.kind).as_str());
         self.status_code.push_str(StatusCode::from_wire(span.status_code).as_str());
         self.status_message.push_some(text(span.status_message, &mut self.notes));
-        self.service.push(Some(resource.service.clone()));
-        self.scope.push(Some(scope.name.clone()));
-        self.scope_version.push_some(scope.version.clone());
         self.trace_state.push_some(text(span.trace_state, &mut self.notes));
         self.flags.push((span.flags != 0).then_some(span.flags as i32));
-        self.resource_schema_url.push_some(resource.schema_url.clone());
-        self.scope_schema_url.push_some(scope.schema_url.clone());
-        for (attr, value) in &resource.promoted {
-            self.promoted.put(row, *attr, *value, &mut self.notes);
-        }
         for (remainder, shared) in
             [(&mut self.resource_attributes, resource), (&mut self.scope_attributes, scope)]
         {
@@ -332,8 +337,7 @@ impl<'a> Rows<'a> {
                 dropped += 1;
                 continue;
             }
-            let key = text(key, &mut self.notes);
-            if let Some(known) = emitters::key(&key) {
+            if let Some(known) = emitters::key(key) {
                 let own = known.column.filter(|attr| *attr != Attr::GenAiOperationName);
                 let is_kept = own.is_some_and(|attr| self.promoted.put(row, attr, value, &mut self.notes));
                 if !known.says.is_empty()
@@ -354,6 +358,7 @@ impl<'a> Rows<'a> {
                     continue;
                 }
             }
+            let key = text(key, &mut self.notes);
             listed.note(&key, value);
             match value.text(&mut self.notes)? {
                 Some(value_text) => self.attributes.entry(&key, &value_text, value.type_char()),
@@ -381,8 +386,14 @@ impl<'a> Rows<'a> {
         if let Some(operation) = aside {
             self.attributes.entry(Attr::GenAiOperationName.info().name, operation, 's');
         }
-        let added: Vec<&str> = said.added().iter().map(|attr| attr.info().name).collect();
-        self.normalized.push((!added.is_empty()).then(|| added.join(",").into()));
+        match said.added() {
+            [] => self.normalized.push(None),
+            [attr] => self.normalized.push_str(attr.info().name),
+            several => {
+                let names: Vec<&str> = several.iter().map(|attr| attr.info().name).collect();
+                self.normalized.push_copy(&names.join(","));
+            }
+        }
         said.clear();
         self.said = said;
     }
@@ -400,16 +411,15 @@ impl<'a> Rows<'a> {
         }
         let mut nulls = Nulls::new(rows);
         let keyword = plimsoll_schemas::table::keyword();
-        let mut tenant = Keyword::default();
-        (0..rows).for_each(|_| tenant.push_str(meta.tenant.as_str()));
+        let mut tenant = KeywordBuilder::default();
+        tenant.fill(0..rows, meta.tenant.as_str().into());
         let start = Int64Array::from(self.start);
         let micros: Vec<i64> = start.values().iter().map(|n| UnixNanos(*n).micros()).collect();
-        let (mut trace_id, mut span_id, mut parent) = (self.trace_id, self.span_id, self.parent);
         let mut columns: Vec<ArrayRef> = vec![
             tenant.finish(rows),
-            Arc::new(trace_id.finish()),
-            Arc::new(span_id.finish()),
-            Arc::new(parent.finish()),
+            self.trace_id.finish(),
+            self.span_id.finish(),
+            self.parent.finish(),
             Arc::new(start),
             Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC")),
             Arc::new(Int64Array::from(self.duration)),
@@ -430,7 +440,7 @@ impl<'a> Rows<'a> {
         let mut normalized = Some(self.normalized.finish(rows));
         for remainder in [self.attributes, self.resource_attributes, self.scope_attributes] {
             let (map, types) = remainder.finish();
-            columns.extend([map, as_keyword(&types)]);
+            columns.extend([map, types.finish(rows)]);
             columns.extend(normalized.take());
         }
         columns.extend([self.resource_schema_url.finish(rows), self.scope_schema_url.finish(rows)]);

@@ -125,6 +125,39 @@ impl<'a> Any<'a> {
 /// A `KeyValue`: the key's bytes and the value.
 #[inline]
 pub fn key_value(message: &[u8]) -> Result<(&[u8], Any<'_>), WireError> {
+    match usual_key_value(message) {
+        Some(usual) => Ok(usual),
+        None => any_key_value(message),
+    }
+}
+
+/// As every encoder writes short text, whole numbers and doubles: the key, then the value, each once and nothing else.
+#[inline(always)]
+fn usual_key_value(message: &[u8]) -> Option<(&[u8], Any<'_>)> {
+    const fn short(tag: u8, length: u8, wanted: u8) -> bool {
+        tag == wanted && length < 0x80
+    }
+    let ([tag, length], rest) = message.split_first_chunk()?;
+    let (key, rest) = rest.split_at_checked(usize::from(*length)).filter(|_| short(*tag, *length, 0x0a))?;
+    let ([tag, length], value) = rest.split_first_chunk()?;
+    if !short(*tag, *length, 0x12) || value.len() != usize::from(*length) {
+        return None;
+    }
+    let (kind, content) = value.split_first()?;
+    let value = match (kind, content) {
+        (0x0a, [length, text @ ..]) if *length < 0x80 && text.len() == usize::from(*length) => Any::Str(text),
+        (0x10, [flag]) if *flag < 0x80 => Any::Bool(*flag != 0),
+        (0x18, [number]) if *number < 0x80 => Any::Int(i64::from(*number)),
+        (0x18, [low, high]) if *low >= 0x80 && *high < 0x80 => {
+            Any::Int(i64::from(*low & 0x7f) | i64::from(*high) << 7)
+        }
+        (0x21, bits) => Any::Double(f64::from_le_bytes(bits.try_into().ok()?)),
+        _ => return None,
+    };
+    Some((key, value))
+}
+
+fn any_key_value(message: &[u8]) -> Result<(&[u8], Any<'_>), WireError> {
     let (mut key, mut value) = (&[][..], Any::Empty);
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next_field()? {

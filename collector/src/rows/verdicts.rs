@@ -10,10 +10,8 @@ use arrow::record_batch::RecordBatch;
 use chrono::DateTime;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
-use plimsoll_store::{DecodeError, Decoded, RecordMeta};
+use plimsoll_store::{DecodeError, Decoded, KeywordBuilder, RecordMeta};
 use serde::Deserialize;
-
-use super::columns::Keyword;
 
 /// One verdict.
 #[derive(Debug)]
@@ -48,7 +46,7 @@ impl Verdicts {
             return Ok(None);
         }
         fn words<'v>(values: impl Iterator<Item = Option<&'v str>>, rows: usize) -> ArrayRef {
-            let mut column = Keyword::default();
+            let mut column = KeywordBuilder::default();
             values.for_each(|v| column.push(v.map(Cow::Borrowed)));
             column.finish(rows)
         }

@@ -1,6 +1,8 @@
 //! What one span says, put together: which attributes its emitter left unsaid, and what their values are by what it said
 //! in its own words.
 
+use std::sync::LazyLock;
+
 use super::reading;
 use super::{Alias, EMITTERS, Key, Reading};
 use crate::attr::{Attr, Value};
@@ -18,7 +20,7 @@ pub struct About<'a> {
 /// Takes notes of a span's attributes and tells what they amount to. Used again from span to span.
 #[derive(Debug, Default)]
 pub struct Said<'a> {
-    noted: Vec<(u16, Alias, Value<'a>)>,
+    noted: Vec<(u16, &'static Alias, Value<'a>)>,
     added: Vec<Attr>,
 }
 
@@ -29,11 +31,11 @@ impl<'a> Said<'a> {
     }
 
     /// An attribute that was sent. `is_kept`: it stands in its own column.
-    pub fn note(&mut self, key: &Key, value: Value<'a>, is_kept: bool) {
+    pub fn note(&mut self, key: &'static Key, value: Value<'a>, is_kept: bool) {
         for (rank, alias) in &key.says {
             let says_itself = key.column == Some(alias.target);
             if !(is_kept && says_itself) || matches!(alias.reading, Reading::Name | Reading::Operation) {
-                self.noted.push((*rank, *alias, value));
+                self.noted.push((*rank, alias, value));
             }
         }
     }
@@ -134,18 +136,44 @@ impl<'a> Said<'a> {
     }
 }
 
+/// A [`super::Named`], taken apart at its `*`.
+struct Pattern {
+    scope: &'static str,
+    begin: &'static str,
+    /// `None`: nothing follows, the beginning is all of it.
+    end: Option<&'static str>,
+    operation: &'static str,
+}
+
+static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
+    let named = EMITTERS.iter().flat_map(|e| e.names);
+    let patterns = named.map(|named| {
+        let (begin, end) = match named.name.split_once('*') {
+            Some((begin, end)) => (begin, Some(end)),
+            None => (named.name, None),
+        };
+        Pattern { scope: named.scope, begin, end, operation: named.operation }
+    });
+    patterns.collect()
+});
+
+impl Pattern {
+    /// What stands in the name for the `*`, if the name is like it.
+    fn matches<'a>(&self, about: About<'a>) -> Option<Option<&'a str>> {
+        let rest = about.name.strip_prefix(self.begin)?;
+        if !about.scope.starts_with(self.scope) {
+            return None;
+        }
+        match self.end {
+            None => rest.is_empty().then_some(None),
+            Some(end) => Some(Some(rest.strip_suffix(end)?).filter(|star| !star.is_empty())),
+        }
+    }
+}
+
 /// What the span's name tells, and what stands in it for the `*`.
 fn by_name(about: About<'_>) -> Option<(&'static str, Option<&str>)> {
-    EMITTERS.iter().flat_map(|e| e.names).find_map(|named| {
-        let star = match named.name.split_once('*') {
-            None => (about.name == named.name).then_some(None)?,
-            Some((begin, end)) => {
-                let rest = about.name.strip_prefix(begin)?.strip_suffix(end)?;
-                Some(rest).filter(|r| !r.is_empty())
-            }
-        };
-        about.scope.starts_with(named.scope).then_some((named.operation, star))
-    })
+    PATTERNS.iter().find_map(|pattern| Some((pattern.operation, pattern.matches(about)?)))
 }
 
 #[cfg(test)]
@@ -162,7 +190,7 @@ mod tests {
         let mut said = Said::default();
         let mut columns: Vec<(Attr, Value<'a>)> = Vec::new();
         for (name, value) in sent {
-            let key = key(name).expect("known");
+            let key = key(name.as_bytes()).expect("known");
             let kept = key.column.filter(|c| *c != Attr::GenAiOperationName);
             let kept = kept.filter(|c| Reading::Number.read(*value, *c).is_none_or(|v| v == *value));
             columns.extend(kept.map(|c| (c, *value)));

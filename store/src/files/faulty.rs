@@ -76,10 +76,12 @@ struct Handle {
     disk: Arc<Mutex<Disk>>,
     inode: usize,
     life: u64,
+    /// Where the next piece goes.
+    at: usize,
 }
 
 impl Handle {
-    fn at_end<T>(&self, act: impl FnOnce(&mut Disk, usize) -> io::Result<T>) -> io::Result<T> {
+    fn on_disk<T>(&self, act: impl FnOnce(&mut Disk, usize) -> io::Result<T>) -> io::Result<T> {
         let mut disk = self.disk.lock();
         if disk.life != self.life {
             return Err(io::Error::other("this file was opened before the restart"));
@@ -90,18 +92,25 @@ impl Handle {
 
 impl Appending for Handle {
     fn reserve(&mut self, _: u64) -> io::Result<()> {
-        self.at_end(|disk, _| disk.step_that_needs_space())
+        self.on_disk(|disk, _| disk.step_that_needs_space())
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.at_end(|disk, inode| {
-            let end = disk.len(inode);
-            disk.write(inode, end, bytes)
-        })
+        self.on_disk(|disk, inode| disk.write(inode, self.at, bytes))?;
+        self.at += bytes.len();
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.at_end(Disk::sync)
+        self.on_disk(Disk::sync)
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.on_disk(|disk, inode| {
+            disk.step()?;
+            disk.change(inode, Change::Cut(self.at));
+            disk.sync(inode)
+        })
     }
 }
 
@@ -113,7 +122,13 @@ impl Files for FaultyFiles {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
         let mut disk = self.0.lock();
         let inode = disk.create(path)?;
-        Ok(Box::new(Handle { disk: self.0.clone(), inode, life: disk.life }))
+        Ok(Box::new(Handle { disk: self.0.clone(), inode, life: disk.life, at: 0 }))
+    }
+
+    fn reuse(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
+        let mut disk = self.0.lock();
+        let inode = disk.open(path)?;
+        Ok(Box::new(Handle { disk: self.0.clone(), inode, life: disk.life, at: 0 }))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

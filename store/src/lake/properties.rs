@@ -1,11 +1,11 @@
 //! How a table's Parquet files are encoded. The reasons stand at the constants.
 
 use arrow::datatypes::{DataType, Schema};
-use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::add_encoded_arrow_schema_to_metadata;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 use plimsoll_schemas::table::Table;
 
 use crate::error::StoreError;
@@ -16,25 +16,26 @@ const ZSTD_LEVEL: i32 = 3;
 const ZSTD_LEVEL_RECENT: i32 = 1;
 /// A lookup by trace decodes one page of each column.
 const PAGE_ROWS_MAX: usize = 4 * 1024;
-/// The page index finds pages only within a row group, so few are better.
-const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
 /// Readers decode the whole dictionary of a column for a single row of it.
-const DICTIONARY_BYTES_MAX: usize = 256 * 1024;
+pub const DICTIONARY_BYTES_MAX: usize = 256 * 1024;
 
 /// The writer properties of a table's files; `recent` ones live until the next merge only.
-pub fn writer_properties(table: Table, recent: bool) -> Result<WriterProperties, StoreError> {
-    let schema = table.file_schema();
+pub fn writer_properties(
+    table: Table,
+    recent: bool,
+    schema: &Schema,
+    parquet: &SchemaDescriptor,
+) -> Result<WriterProperties, StoreError> {
     let level = ZstdLevel::try_new(if recent { ZSTD_LEVEL_RECENT } else { ZSTD_LEVEL })
         .map_err(StoreError::parquet("zstd level"))?;
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("plimsoll ", env!("CARGO_PKG_VERSION")).to_string())
         .set_compression(Compression::ZSTD(level))
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         // In all columns but the sorted ones every page spans about the whole range of values.
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_sorting_columns(Some(sorting_columns(table, &schema)?));
+        .set_sorting_columns(Some(sorting_columns(table, parquet)));
     for name in table.sort_columns() {
         builder = builder.set_column_statistics_enabled((*name).into(), EnabledStatistics::Page);
     }
@@ -45,7 +46,9 @@ pub fn writer_properties(table: Table, recent: bool) -> Result<WriterProperties,
             builder = builder.set_column_encoding(column, encoding);
         }
     }
-    Ok(builder.build())
+    let mut properties = builder.build();
+    add_encoded_arrow_schema_to_metadata(schema, &mut properties);
+    Ok(properties)
 }
 
 /// The encoding of a column whose values do not repeat enough for a dictionary.
@@ -65,14 +68,8 @@ fn encoding(name: &str, data_type: &DataType) -> Option<Encoding> {
 }
 
 /// Parquet numbers leaves, not fields.
-fn sorting_columns(table: Table, schema: &Schema) -> Result<Vec<SortingColumn>, StoreError> {
-    let parquet = ArrowSchemaConverter::new().convert(schema).map_err(StoreError::parquet(table.as_str()))?;
+fn sorting_columns(table: Table, parquet: &SchemaDescriptor) -> Vec<SortingColumn> {
     let leaf = |name: &str| parquet.columns().iter().position(|c| c.path().string() == name);
-    Ok(table
-        .sort_columns()
-        .iter()
-        .filter_map(|name| leaf(name))
-        .filter_map(|leaf| i32::try_from(leaf).ok())
-        .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false })
-        .collect())
+    let leaves = table.sort_columns().iter().filter_map(|name| i32::try_from(leaf(name)?).ok());
+    leaves.map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false }).collect()
 }

@@ -6,18 +6,24 @@
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow::record_batch::RecordBatch;
+use arrow::array::UInt32Array;
+use arrow::datatypes::{Schema, SchemaRef};
 use chrono::NaiveDate;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::file::writer::SerializedFileWriter;
 use plimsoll_schemas::slice::SLUG_RECENT;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{TraceId, UnixNanos};
 use uuid::Uuid;
 
-use super::bloom::{TraceBloom, collect_ids};
+use super::bloom::TraceBloom;
 use super::durable;
+use super::gather::Gather;
+use super::group::GroupWriter;
 use super::properties::writer_properties;
 use super::stats::{self, FileStats};
 use crate::error::StoreError;
@@ -56,18 +62,49 @@ pub(super) fn parse_day(text: &str) -> Option<i32> {
     text.parse::<NaiveDate>().ok().map(|d| d.to_epoch_days())
 }
 
-/// Writes one file of rows that are sorted by `table.sort_columns()` and belong to `partition`.
-pub fn write_file(
+/// The rows of one file, which belong to its partition, in the order of the table's `sort_columns`.
+#[derive(Debug)]
+pub struct Part<'a> {
+    pub partition: Partition<'a>,
+    /// Numbers of rows, see [`Gather`].
+    pub rows: UInt32Array,
+}
+
+/// Writes the parts as a file each, column by column. Columns that are null throughout are left out: readers fill them in.
+pub fn write_files(
     root: &Path,
     table: Table,
-    partition: Partition<'_>,
-    batches: impl IntoIterator<Item = Result<RecordBatch, StoreError>>,
-) -> Result<DataFile, StoreError> {
-    let mut writer = FileWriter::create(root, table, partition)?;
-    for batch in batches {
-        writer.write(&batch?)?;
+    rows: &Gather<'_>,
+    parts: &[Part<'_>],
+) -> Result<Vec<DataFile>, StoreError> {
+    let mut columns = Vec::new();
+    let mut fields = Vec::new();
+    for (index, field) in rows.schema.fields().iter().enumerate() {
+        if !rows.is_null(index) {
+            columns.push(index);
+            fields.push(field.clone());
+        }
     }
-    writer.finish()
+    let schema = Arc::new(Schema::new(fields));
+    let mut files = Vec::with_capacity(parts.len());
+    for part in parts {
+        files.push(FileWriter::create(root, table, part.partition, schema.clone())?);
+    }
+    let mut groups = Vec::with_capacity(parts.len());
+    for file in &mut files {
+        groups.push(file.row_group()?);
+    }
+    for index in columns {
+        let column = rows.column(index)?;
+        for (group, part) in groups.iter_mut().zip(parts) {
+            group.append(rows, index, &column, &part.rows)?;
+        }
+    }
+    let mut trace_ids = Vec::with_capacity(parts.len());
+    for group in groups {
+        trace_ids.push(group.close()?);
+    }
+    files.into_iter().zip(trace_ids).map(|(file, ids)| file.finish(&ids)).collect()
 }
 
 /// A file that is being written. Dropped before [`Self::finish`], it leaves nothing behind.
@@ -78,48 +115,60 @@ struct FileWriter {
     slice: Option<String>,
     /// Relative to `root`.
     path: String,
-    writer: ArrowWriter<BufWriter<File>>,
-    trace_ids: Vec<TraceId>,
+    schema: SchemaRef,
+    writer: SerializedFileWriter<BufWriter<File>>,
     finished: bool,
 }
 
 impl FileWriter {
     /// Creates the file, and the folders above it where they are missing.
-    fn create(root: &Path, table: Table, partition: Partition<'_>) -> Result<Self, StoreError> {
+    fn create(
+        root: &Path,
+        table: Table,
+        partition: Partition<'_>,
+        schema: SchemaRef,
+    ) -> Result<Self, StoreError> {
         let path = format!("{}{}.parquet", partition.folder(), Uuid::new_v4());
         let absolute = root.join(&path);
+        let context = || absolute.display().to_string();
         let file = create_with_folders(&absolute)?;
-        let writer = ArrowWriter::try_new(
-            BufWriter::with_capacity(BUFFER_BYTES, file),
-            table.file_schema(),
-            Some(writer_properties(table, partition.slice == Some(SLUG_RECENT))?),
-        )
-        .map_err(StoreError::parquet(absolute.display().to_string()))?;
+        let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(StoreError::parquet(context()))?;
+        let properties = writer_properties(table, partition.slice == Some(SLUG_RECENT), &schema, &parquet)?;
+        let file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let writer = SerializedFileWriter::new(file, parquet.root_schema_ptr(), Arc::new(properties));
         Ok(Self {
             root: root.into(),
             table,
             day: partition.day,
             slice: partition.slice.map(Into::into),
+            writer: writer.map_err(StoreError::parquet(context()))?,
             path,
-            writer,
-            trace_ids: Vec::new(),
+            schema,
             finished: false,
         })
     }
 
-    /// Appends rows with the table's file schema.
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
-        self.writer.write(batch).map_err(StoreError::parquet(self.context()))?;
-        if self.table == Table::Spans
-            && let Some(column) = batch.column_by_name("trace_id")
-        {
-            collect_ids(column, &mut self.trace_ids);
-        }
-        Ok(())
+    /// The file's only row group: the page index finds pages only within one.
+    fn row_group(&mut self) -> Result<GroupWriter<'_>, StoreError> {
+        let context = self.context();
+        let writers = ArrowRowGroupWriterFactory::new(&self.writer, self.schema.clone());
+        let writers = writers.create_column_writers(0).map_err(StoreError::parquet(context.as_str()))?;
+        let properties = self.writer.properties().clone();
+        let leaves = self.writer.schema_descr().columns().to_vec().into_iter();
+        let group = self.writer.next_row_group().map_err(StoreError::parquet(context.as_str()))?;
+        Ok(GroupWriter {
+            table: self.table,
+            group,
+            writers: writers.into_iter(),
+            leaves,
+            properties,
+            trace_ids: Vec::new(),
+            context,
+        })
     }
 
     /// Makes the file, its sidecar and the folders durable. A file without rows is refused.
-    fn finish(mut self) -> Result<DataFile, StoreError> {
+    fn finish(mut self, trace_ids: &[TraceId]) -> Result<DataFile, StoreError> {
         let absolute = self.root.join(&self.path);
         let footer = self.writer.finish().map_err(StoreError::parquet(self.context()))?;
         let file = self.writer.inner().get_ref();
@@ -132,7 +181,7 @@ impl FileWriter {
         };
         let bloom = match self.table {
             Table::Spans => {
-                let bloom = TraceBloom::of(&self.trace_ids)?;
+                let bloom = TraceBloom::of(trace_ids)?;
                 bloom.write(&absolute)?;
                 Some(bloom)
             }

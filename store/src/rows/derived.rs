@@ -2,15 +2,16 @@
 
 use arrow::array::{
     ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListBuilder, StringBuilder,
-    StringDictionaryBuilder, TimestampMicrosecondBuilder,
+    TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::{StageRun, Tokens, TraceAnalysis, group_id};
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Attr, Envelope, Slice, Span, StatusCode, TimeClass, TraceId, UnixNanos};
 
 use crate::error::StoreError;
+use crate::keyword::KeywordBuilder;
 
 /// What a settled trace's rows say of it besides its analysis.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +33,7 @@ struct Rows {
 }
 
 enum Column {
-    Keyword(StringDictionaryBuilder<Int32Type>),
+    Keyword(KeywordBuilder<'static>),
     Text(StringBuilder),
     Long(Int64Builder),
     Int(Int32Builder),
@@ -45,7 +46,7 @@ enum Column {
 impl Column {
     fn new(data_type: &DataType) -> Self {
         match data_type {
-            DataType::Dictionary(..) => Self::Keyword(StringDictionaryBuilder::new()),
+            DataType::Dictionary(..) => Self::Keyword(KeywordBuilder::default()),
             DataType::Int64 => Self::Long(Int64Builder::new()),
             DataType::Int32 => Self::Int(Int32Builder::new()),
             DataType::Float64 => Self::Double(Float64Builder::new()),
@@ -58,9 +59,9 @@ impl Column {
         }
     }
 
-    fn finish(&mut self) -> ArrayRef {
+    fn finish(&mut self, rows: usize) -> ArrayRef {
         match self {
-            Self::Keyword(b) => std::sync::Arc::new(b.finish()),
+            Self::Keyword(b) => std::mem::take(b).finish(rows),
             Self::Text(b) => std::sync::Arc::new(b.finish()),
             Self::Long(b) => std::sync::Arc::new(b.finish()),
             Self::Int(b) => std::sync::Arc::new(b.finish()),
@@ -92,7 +93,10 @@ impl Rows {
 
     fn str(&mut self, value: Option<&str>) -> &mut Self {
         match self.next() {
-            Column::Keyword(b) => b.append_option(value),
+            Column::Keyword(b) => match value {
+                Some(value) => b.push_copy(value),
+                None => b.push(None),
+            },
             Column::Text(b) => b.append_option(value),
             _ => {}
         }
@@ -140,7 +144,7 @@ impl Rows {
         self
     }
 
-    fn texts<'t>(&mut self, values: impl Iterator<Item = std::borrow::Cow<'t, str>>) -> &mut Self {
+    fn texts(&mut self, values: impl Iterator<Item = impl AsRef<str>>) -> &mut Self {
         if let Column::Texts(b) = self.next() {
             let mut any = false;
             for value in values {
@@ -175,8 +179,8 @@ impl Rows {
         if self.rows == 0 {
             return Ok(None);
         }
-        self.rows = 0;
-        let columns = self.columns.iter_mut().map(Column::finish).collect();
+        let rows = std::mem::take(&mut self.rows);
+        let columns = self.columns.iter_mut().map(|column| column.finish(rows)).collect();
         let batch = RecordBatch::try_new(self.table.file_schema(), columns)
             .map_err(StoreError::arrow(format!("rows of {}", self.table.as_str())))?;
         Ok(Some(batch))
@@ -277,9 +281,10 @@ impl DerivedRows {
         let root = &spans[run.root];
         let rows = &mut self.stage_runs;
         rows.str(Some(of.tenant)).hex(&of.trace_id.hex()).str(Some(run.stage)).hex(&root.span_id.hex());
-        rows.texts(run.members.iter().map(|i| spans[*i].span_id.to_string().into()));
+        let members: Vec<_> = run.members.iter().map(|i| spans[*i].span_id.hex()).collect();
+        rows.texts(members.iter().filter_map(|digits| std::str::from_utf8(digits).ok()));
         let all = std::iter::once(run.root).chain(run.members.iter().copied());
-        rows.texts(all.filter_map(|i| spans[i].str(Attr::GenAiResponseId)).map(Into::into));
+        rows.texts(all.filter_map(|i| spans[i].str(Attr::GenAiResponseId)));
         rows.str(Some(root.service)).str(Some(root.name)).bool(run.is_request);
         rows.time(run.start).long(Some(run.duration.0)).text(run.outcome.as_str());
         rows.text(run.queue_source.map(|s| s.as_str()));

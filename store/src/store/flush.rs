@@ -16,8 +16,7 @@ use super::pending;
 use super::state::FileChange;
 use crate::blocking::blocking;
 use crate::error::StoreError;
-use crate::gather::gather;
-use crate::lake::{Commit, Partition, now, write_file};
+use crate::lake::{Commit, Gather, Part, Partition, first_rows, now, write_files};
 use crate::rows::Columns;
 use crate::snapshot::DataFile;
 use crate::tail::Chunk;
@@ -78,14 +77,28 @@ impl Inner {
             let done = |table: Table| committed.is_ok() || changes.iter().any(|c| c.table == table);
             let moved = Table::ALL.map(|t| if done(t) { sealed[t as usize].clone() } else { Vec::new() });
             let mut state = self.state.lock();
-            state.flushed(changes, &moved)?;
+            state.flushed(changes, &moved);
             committed?;
             state.tail.traces.forget_flushed(seq);
         }
+        self.shrink_retained()?;
         self.counters.flushed_seq.set(seq);
         self.counters.flushes.add(1);
         self.wal.delete_through(seq).await.map_err(|e| StoreError::Poisoned(e.to_string()))?;
         Ok(true)
+    }
+
+    /// Cuts chunks that wait for a few slow traces down to the rows of these. The rows are copied while nobody waits.
+    fn shrink_retained(&self) -> Result<(), StoreError> {
+        let sparse = self.state.lock().tail.sparse();
+        let mut others = Vec::with_capacity(sparse.len());
+        for (chunk, mask) in sparse {
+            let rest = chunk.filter(mask)?;
+            others.push((chunk, rest));
+        }
+        let gone = self.state.lock().tail.replace_retained(others);
+        drop(gone);
+        Ok(())
     }
 
     /// Commits table by table, and answers which were committed and what stopped it.
@@ -123,14 +136,12 @@ impl Inner {
         let rows = sorted_rows(table, chunks)?;
         let batches: Vec<_> = chunks.iter().map(|c| c.batch.clone()).collect();
         let root = self.options.home.join(table.as_str());
-        let mut files = Vec::new();
-        for day in rows.chunk_by(|a, b| a.day == b.day) {
-            let order: Vec<_> = day.iter().map(|r| (r.chunk, r.row)).collect();
-            let slice = (table == Table::Spans).then_some(SLUG_RECENT);
-            let partition = Partition { day: day[0].day, slice };
-            files.push(write_file(&root, table, partition, gather(table.file_schema(), &batches, &order))?);
-        }
-        Ok(files)
+        let slice = (table == Table::Spans).then_some(SLUG_RECENT);
+        let days = rows.chunk_by(|a, b| a.day == b.day).map(|day| Part {
+            partition: Partition { day: day[0].day, slice },
+            rows: day.iter().map(|place| place.row).collect(),
+        });
+        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &days.collect::<Vec<_>>())
     }
 }
 
@@ -140,19 +151,19 @@ struct Place {
     day: i32,
     trace: [u8; 16],
     time: i64,
-    chunk: usize,
-    row: usize,
+    /// Its number among the rows of all chunks.
+    row: u32,
 }
 
 fn sorted_rows(table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<Place>, StoreError> {
     let today = now().day();
     let mut rows = Vec::with_capacity(chunks.iter().map(|c| c.batch.num_rows()).sum());
-    for (chunk, of) in chunks.iter().enumerate() {
+    for (of, first) in chunks.iter().zip(first_rows(chunks.iter().map(|c| &c.batch))) {
         let times = Columns::of(&of.batch).int(table.time_column())?;
         for (row, time) in times.values().iter().enumerate() {
             let day = UnixNanos(*time).day().clamp(today - DAYS_BACK_MAX, today + DAYS_AHEAD_MAX);
             let trace = of.keys.get(row).map_or([0; 16], |id| *id.bytes());
-            rows.push(Place { day, trace, time: *time, chunk, row });
+            rows.push(Place { day, trace, time: *time, row: first + row as u32 });
         }
     }
     rows.sort_unstable();

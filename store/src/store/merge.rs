@@ -1,7 +1,8 @@
 //! Merging, by the one maintenance actor: spans whose traces settled leave `_recent` for their slice, with their
 //! derived columns; and small files of one partition become one.
 //!
-//! A merge replaces files by others with the same rows, in one commit: a query sees the one or the other.
+//! A merge replaces files by others with the same rows (but for those that no view shows any more), in one commit: a query sees the
+//! one or the other.
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -15,12 +16,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
 use super::state::FileChange;
+use super::superseded;
 use crate::blocking::blocking;
 use crate::derive::derive;
 use crate::error::StoreError;
-use crate::gather::gather;
-use crate::jobs::{JobKind, JobUnit, Running};
-use crate::lake::{Commit, Partition, read_file, read_traces, write_file};
+use crate::jobs::{JobKind, JobUnit};
+use crate::lake::{Commit, Gather, Part, Partition, read_file, read_traces, write_files};
 use crate::rows::{Columns, SpanRows};
 use crate::snapshot::DataFile;
 
@@ -45,9 +46,7 @@ impl Inner {
         }
         for table in Table::ALL {
             while let Some(inputs) = self.next_small(table) {
-                let join = move |inner: &Self, inputs: &[Arc<DataFile>], job: &Running| {
-                    inner.join(table, inputs, job).map(|file| vec![file])
-                };
+                let join = move |inner: &Self, inputs: &[Arc<DataFile>]| inner.join(table, inputs);
                 self.merge_one(table, inputs, join).await?;
                 merges += 1;
             }
@@ -62,20 +61,23 @@ impl Inner {
         self: &Arc<Self>,
         table: Table,
         inputs: Vec<Arc<DataFile>>,
-        merge: impl FnOnce(&Self, &[Arc<DataFile>], &Running) -> Result<Vec<DataFile>, StoreError>
-        + Send
-        + 'static,
+        merge: impl FnOnce(&Self, &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
-        let rows = inputs.iter().map(|file| file.rows).sum();
+        let rows = inputs.iter().map(|file| file.rows).sum::<u64>();
         let job = self.jobs.begin(JobKind::Merge, table.as_str(), JobUnit::Rows, Some(rows));
         let inner = self.clone();
-        let (inputs, job, adds) = blocking(move || {
-            let adds = merge(&inner, &inputs, &job);
-            Ok((inputs, job, adds))
+        let (inputs, adds) = blocking(move || {
+            let adds = merge(&inner, &inputs);
+            Ok((inputs, adds))
         })
         .await?;
         let merged = match adds {
-            Ok(adds) => self.replace(table, inputs, adds, false).await,
+            Ok(adds) => {
+                let kept = adds.iter().map(|file| file.rows).sum::<u64>();
+                let replaced = self.replace(table, inputs, adds, kept < rows).await;
+                job.advance(rows);
+                replaced
+            }
             Err(error) => Err(error),
         };
         job.end(&merged);
@@ -146,7 +148,7 @@ impl Inner {
     }
 
     /// Files of `_recent` → one file per slice.
-    fn split_by_slice(&self, inputs: &[Arc<DataFile>], job: &Running) -> Result<Vec<DataFile>, StoreError> {
+    fn split_by_slice(&self, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
         let (root, others) = self.spans_besides(inputs);
         let batches = read_all(&root, Table::Spans, inputs)?;
         let context = self.context(&root, &batches, inputs, &others)?;
@@ -159,7 +161,7 @@ impl Inner {
             .filter_map(|f| f.slice.as_deref())
             .filter(|s| *s != SLUG_RECENT)
             .collect();
-        let mut partitions: Vec<(&str, Vec<(usize, usize)>)> = Vec::new();
+        let mut partitions: Vec<(&str, Vec<u32>)> = Vec::new();
         for (slug, rows) in &derivation.partitions {
             let fits = slices.contains(slug.as_str()) || slices.len() < SLICES_PER_DAY_MAX;
             let slug = if fits { slug.as_str() } else { SLUG_OVERFLOW };
@@ -172,19 +174,11 @@ impl Inner {
         if let Some((_, rows)) = partitions.iter_mut().find(|(s, _)| *s == SLUG_OVERFLOW) {
             sort(Table::Spans, &derivation.batches, rows)?;
         }
-        partitions
-            .iter()
-            .map(|(slug, rows)| {
-                let partition = Partition { day, slice: Some(slug) };
-                let schema = Table::Spans.file_schema();
-                write_file(
-                    &root,
-                    Table::Spans,
-                    partition,
-                    counted(gather(schema, &derivation.batches, rows), job),
-                )
-            })
-            .collect()
+        let parts = partitions
+            .into_iter()
+            .map(|(slug, rows)| Part { partition: Partition { day, slice: Some(slug) }, rows: rows.into() });
+        let rows = Gather::of(Table::Spans.file_schema(), &derivation.batches);
+        write_files(&root, Table::Spans, &rows, &parts.collect::<Vec<_>>())
     }
 
     /// Spans of the same traces that lie in other files: they take part in the analysis.
@@ -225,18 +219,16 @@ impl Inner {
         (spans.root.clone(), others.cloned().collect())
     }
 
-    /// Files of one partition → one file, sorted.
-    fn join(&self, table: Table, inputs: &[Arc<DataFile>], job: &Running) -> Result<DataFile, StoreError> {
+    /// Files of one partition → one file, sorted, without the rows that others of them supersede.
+    fn join(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
         let root = self.options.home.join(table.as_str());
         let batches = read_all(&root, table, inputs)?;
-        let mut rows: Vec<(usize, usize)> = batches
-            .iter()
-            .enumerate()
-            .flat_map(|(b, batch)| (0..batch.num_rows()).map(move |r| (b, r)))
-            .collect();
+        let mut rows: Vec<u32> = (0..batches.iter().map(|b| b.num_rows() as u32).sum()).collect();
+        superseded::leave_out(table, &batches, &mut rows)?;
         sort(table, &batches, &mut rows)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
-        write_file(&root, table, partition, counted(gather(table.file_schema(), &batches, &rows), job))
+        let part = Part { partition, rows: rows.into() };
+        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &[part])
     }
 
     /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.
@@ -258,16 +250,6 @@ impl Inner {
 /// A file that a merge replaced: it stays on disk while a snapshot names it.
 pub(super) type Replaced = (Table, String, Weak<DataFile>);
 
-type Batches = Result<RecordBatch, StoreError>;
-
-/// Tells a job of the rows that pass.
-fn counted<'a>(
-    batches: impl Iterator<Item = Batches> + 'a,
-    job: &'a Running,
-) -> impl Iterator<Item = Batches> + 'a {
-    batches.inspect(|batch| job.advance(batch.as_ref().map_or(0, |b| b.num_rows() as u64)))
-}
-
 fn read_all(root: &Path, table: Table, files: &[Arc<DataFile>]) -> Result<Vec<RecordBatch>, StoreError> {
     let mut batches = Vec::new();
     for file in files {
@@ -278,15 +260,18 @@ fn read_all(root: &Path, table: Table, files: &[Arc<DataFile>]) -> Result<Vec<Re
     Ok(batches)
 }
 
-/// Brings rows (batch, row) into the order of the table's files.
-fn sort(table: Table, batches: &[RecordBatch], rows: &mut [(usize, usize)]) -> Result<(), StoreError> {
-    let times =
-        batches.iter().map(|b| Columns::of(b).int(table.time_column())).collect::<Result<Vec<_>, _>>()?;
+/// Brings rows into the order of the table's files.
+fn sort(table: Table, batches: &[RecordBatch], rows: &mut [u32]) -> Result<(), StoreError> {
+    let mut times = Vec::with_capacity(rows.len());
+    for batch in batches {
+        times.extend_from_slice(Columns::of(batch).int(table.time_column())?.values());
+    }
     if table == Table::Spans {
         let ids = batches.iter().map(|b| Columns::of(b).text("trace_id")).collect::<Result<Vec<_>, _>>()?;
-        rows.sort_by_key(|(b, r)| (ids[*b].value(*r), times[*b].value(*r)));
+        let ids: Vec<&str> = ids.into_iter().flatten().map(Option::unwrap_or_default).collect();
+        rows.sort_by_key(|row| (ids[*row as usize], times[*row as usize]));
     } else {
-        rows.sort_by_key(|(b, r)| times[*b].value(*r));
+        rows.sort_by_key(|row| times[*row as usize]);
     }
     Ok(())
 }

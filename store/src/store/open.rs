@@ -63,7 +63,7 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
         replayed += 1;
     }
     // Derived rows of this run supersede whatever an earlier one wrote.
-    state.tail.seq = wal.skip();
+    state.tail.seq = wal.skip()?;
     let interrupted = pending::read(&*files, &home)?;
     state.tail.traces.mark_all_resettled();
     for (tenant, trace_id) in &interrupted {

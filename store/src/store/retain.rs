@@ -1,11 +1,8 @@
 //! Retention, by the one maintenance actor: rows that are older than they are kept leave the tables, and the oldest days go
 //! where the files take more than they may. What no query can see any more is deleted by the next clean-up (see `merge.rs`).
 
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::retention::{Owner, Retention};
 use plimsoll_schemas::table::Table;
@@ -15,7 +12,7 @@ use super::Inner;
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::jobs::{JobKind, JobUnit, Running};
-use crate::lake::{Partition, read_file, write_file};
+use crate::lake::{Gather, Part, Partition, first_rows, read_file, write_files};
 use crate::rows::{Columns, Keyword};
 use crate::snapshot::DataFile;
 
@@ -32,7 +29,7 @@ enum Fate {
     Stays,
     Goes,
     /// Some of its rows go.
-    Shrinks(DataFile),
+    Shrinks(Vec<DataFile>),
 }
 
 impl Inner {
@@ -96,7 +93,7 @@ impl Inner {
                     continue;
                 }
                 Fate::Goes => Vec::new(),
-                Fate::Shrinks(rest) => vec![rest],
+                Fate::Shrinks(rest) => rest,
             };
             self.replace(table, vec![file], rest, true).await?;
             changed += 1;
@@ -107,34 +104,21 @@ impl Inner {
     /// Reads whose rows a file holds, and writes those that stay where not all of them do.
     fn fate(&self, table: Table, file: &DataFile, today: i32) -> Result<Fate, StoreError> {
         let root = self.options.home.join(table.as_str());
-        let (mut rows, mut stay) = (0, 0);
-        for batch in read_file(&root, table, file)? {
-            let mask = kept_rows(&self.options.retention, table, &batch?, age(file, today))?;
-            rows += mask.len();
-            stay += mask.true_count();
+        let batches = read_file(&root, table, file)?.collect::<Result<Vec<_>, _>>()?;
+        let mut kept = Vec::new();
+        for (batch, first) in batches.iter().zip(first_rows(&batches)) {
+            let is_kept = kept_rows(&self.options.retention, table, batch, age(file, today))?;
+            kept.extend((first..).zip(is_kept).filter_map(|(row, is_kept)| is_kept.then_some(row)));
         }
-        if stay == rows {
-            return Ok(Fate::Stays);
-        }
-        if stay == 0 {
+        if kept.is_empty() {
             return Ok(Fate::Goes);
         }
-        self.without_expired(&root, table, file, today).map(Fate::Shrinks)
-    }
-
-    fn without_expired(
-        &self,
-        root: &Path,
-        table: Table,
-        file: &DataFile,
-        today: i32,
-    ) -> Result<DataFile, StoreError> {
-        let kept = read_file(root, table, file)?.map(|batch| {
-            let batch = batch?;
-            let mask = kept_rows(&self.options.retention, table, &batch, age(file, today))?;
-            filter_record_batch(&batch, &mask).map_err(StoreError::arrow(format!("rows of {}", file.path)))
-        });
-        write_file(root, table, Partition { day: file.day, slice: file.slice.as_deref() }, kept)
+        if kept.len() as u64 == file.rows {
+            return Ok(Fate::Stays);
+        }
+        let partition = Partition { day: file.day, slice: file.slice.as_deref() };
+        let rest = Part { partition, rows: kept.into() };
+        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &[rest]).map(Fate::Shrinks)
     }
 
     /// The oldest days go until the files fit; of the newest, the files whose rows are the oldest.
@@ -194,7 +178,7 @@ fn kept_rows(
     table: Table,
     batch: &RecordBatch,
     age_days: i64,
-) -> Result<BooleanArray, StoreError> {
+) -> Result<Vec<bool>, StoreError> {
     let columns = Columns::of(batch);
     let tenants = columns.keyword("tenant")?;
     let is_sliced = batch.schema().index_of(SliceKey::ALL[0].as_str()).is_ok();
@@ -218,5 +202,5 @@ fn kept_rows(
             }
         }
     };
-    Ok((0..batch.num_rows()).map(|row| Some(is_kept(row))).collect())
+    Ok((0..batch.num_rows()).map(&mut is_kept).collect())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::analyse;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Span, SpanId, TraceId};
+use plimsoll_schemas::{Rules, Span, SpanId, TraceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
@@ -85,8 +85,9 @@ impl Inner {
             }
         }
         awaited.add(&senders);
-        state.tail.drop_settled();
+        let gone = state.tail.drop_settled();
         drop(state);
+        drop(gone);
         self.counters.settled_traces.add(work.due.len() as u64);
         Ok(work.due.len())
     }
@@ -95,18 +96,26 @@ impl Inner {
         let (earlier, found) = self.earlier_spans(work)?;
         let batches: Vec<&RecordBatch> = work.chunks.iter().map(|c| &c.batch).chain(&earlier).collect();
         let rules = &self.options.rules;
-        let rows = batches.iter().map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
+        let located = locate(work, &earlier, rules)?;
+        // Of all that is in memory a pass looks at the batches with spans of its traces.
+        let mut touched = vec![false; batches.len()];
+        located.iter().flatten().for_each(|(batch, _)| touched[*batch] = true);
+        let rows = batches
+            .iter()
+            .zip(touched)
+            .map(|(b, touched)| touched.then(|| SpanRows::new(b, rules)).transpose());
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let mut derived = DerivedRows::default();
-        let located = locate(work, &rows);
         let places = Places { chunks: &work.chunks, files: &work.files, root: &work.root };
+        let all = located.iter().flatten();
         let senders =
-            self.senders(located.iter().flatten().map(|(batch, row)| (&rows[*batch], *row)), places)?;
+            self.senders(all.filter_map(|(batch, row)| Some((rows[*batch].as_ref()?, *row))), places)?;
         for (at, members) in located.into_iter().enumerate() {
             let due = &work.due[at];
             let mut seen: FxHashSet<SpanId> = FxHashSet::default();
             let mut spans: Vec<Span<'_>> = Vec::with_capacity(members.len());
             for (batch, row) in members {
-                let Some(span) = rows[batch].span(row) else { continue };
+                let Some(span) = rows[batch].as_ref().and_then(|rows| rows.span(row)) else { continue };
                 if seen.insert(span.span_id) {
                     spans.push(span);
                 }
@@ -161,7 +170,11 @@ impl Inner {
 }
 
 /// The rows (batch, row) of each due trace: first those in memory, then those that were read from files.
-fn locate(work: &Work, rows: &[SpanRows<'_>]) -> Vec<Vec<(usize, usize)>> {
+fn locate(
+    work: &Work,
+    earlier: &[RecordBatch],
+    rules: &Rules,
+) -> Result<Vec<Vec<(usize, usize)>>, StoreError> {
     let index: FxHashMap<(&str, TraceId), usize> =
         work.due.iter().enumerate().map(|(i, d)| ((d.tenant.as_str(), d.key.trace_id), i)).collect();
     let first = work.due.iter().map(|d| d.seqs.0).min().unwrap_or(0);
@@ -183,7 +196,8 @@ fn locate(work: &Work, rows: &[SpanRows<'_>]) -> Vec<Vec<(usize, usize)>> {
             }
         }
     }
-    for (batch, read) in rows.iter().enumerate().skip(work.chunks.len()) {
+    for (batch, read) in earlier.iter().enumerate() {
+        let (batch, read) = (work.chunks.len() + batch, SpanRows::new(read, rules)?);
         for row in 0..read.len() {
             let Some(id) = read.trace_id(row) else { continue };
             if let Some(at) = index.get(&(read.tenant(row), id)) {
@@ -191,5 +205,5 @@ fn locate(work: &Work, rows: &[SpanRows<'_>]) -> Vec<Vec<(usize, usize)>> {
             }
         }
     }
-    members
+    Ok(members)
 }

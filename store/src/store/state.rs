@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use plimsoll_schemas::table::Table;
 
-use crate::error::StoreError;
 use crate::snapshot::{DataFile, Snapshot, TableSnapshot};
 use crate::tail::{Chunk, Tail};
 
@@ -64,13 +63,9 @@ impl State {
     }
 
     /// Moves flushed rows from the tail to the files that now hold them.
-    pub fn flushed(
-        &mut self,
-        changes: Vec<FileChange>,
-        flushed: &[Vec<Arc<Chunk>>; Table::ALL.len()],
-    ) -> Result<(), StoreError> {
+    pub fn flushed(&mut self, changes: Vec<FileChange>, flushed: &[Vec<Arc<Chunk>>; Table::ALL.len()]) {
         self.change_files(changes);
-        self.tail.remove_flushed(flushed)
+        self.tail.remove_flushed(flushed);
     }
 
     /// Replaces files by others.

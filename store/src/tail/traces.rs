@@ -192,24 +192,22 @@ impl Traces {
         }
     }
 
-    pub fn is_unsettled(&self, tenant: &Tenant, trace_id: &TraceId) -> bool {
-        self.get(tenant, trace_id).is_some_and(|s| !s.is_settled())
-    }
-
-    pub fn get(&self, tenant: &Tenant, trace_id: &TraceId) -> Option<&TraceState> {
-        let tenant = self.find_tenant(tenant)?;
-        self.states.get(&TraceKey { tenant, trace_id: *trace_id })
-    }
-
     pub fn any_unsettled(&self, chunk: &Chunk) -> bool {
-        let Some(tenant) = self.find_tenant(&chunk.tenant) else { return false };
-        let mut last = None;
-        chunk.keys.iter().any(|id| {
-            if last == Some(*id) {
-                return false;
-            }
-            last = Some(*id);
-            self.states.get(&TraceKey { tenant, trace_id: *id }).is_some_and(|s| !s.is_settled())
+        self.unsettled_runs(chunk).any(|(_, unsettled)| unsettled)
+    }
+
+    /// Of each row of a chunk, whether its trace did not settle.
+    pub fn unsettled_rows(&self, chunk: &Chunk) -> Vec<bool> {
+        let runs = self.unsettled_runs(chunk);
+        runs.flat_map(|(rows, unsettled)| std::iter::repeat_n(unsettled, rows)).collect()
+    }
+
+    /// Of each run of rows of one trace, how many they are and whether it did not settle.
+    fn unsettled_runs(&self, chunk: &Chunk) -> impl Iterator<Item = (usize, bool)> {
+        let tenant = self.find_tenant(&chunk.tenant);
+        chunk.keys.chunk_by(|a, b| a == b).map(move |run| {
+            let state = tenant.and_then(|tenant| self.states.get(&TraceKey { tenant, trace_id: run[0] }));
+            (run.len(), state.is_some_and(|s| !s.is_settled()))
         })
     }
 

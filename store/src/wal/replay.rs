@@ -29,6 +29,9 @@ pub struct Contents {
 /// Checks every segment, cuts off a torn end, and makes what is left durable.
 pub fn recover(files: &dyn Files, folder: &Path) -> Result<Contents, StoreError> {
     let mut paths = files.list(folder).map_err(StoreError::io(folder))?;
+    for spare in paths.iter().filter(|p| p.extension().is_some_and(|e| e == super::SPARE)) {
+        files.remove(spare).map_err(StoreError::io(spare))?;
+    }
     paths.retain(|p| p.extension().is_some_and(|e| e == "log"));
     let mut contents = Contents::default();
     let last = paths.last().cloned();

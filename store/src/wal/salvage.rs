@@ -49,7 +49,10 @@ pub fn salvage(files: &dyn Files, folder: &Path) -> Result<Vec<Salvaged>, StoreE
     let count = read.len();
     for (at, (path, bytes, header)) in read.into_iter().enumerate() {
         if !is_whole(&bytes, header, at + 1 == count) {
-            salvaged.push(take_out(files, folder, path, &bytes, header, &ids)?);
+            let mut taken = take_out(files, folder, path, &bytes, header, &ids)?;
+            // Behind the last segment's last record is what it held before it was written over, or nothing.
+            taken.damaged.pop_if(|range| at + 1 == count && range.end == bytes.len() as u64);
+            salvaged.push(taken);
         }
     }
     Ok(salvaged)
@@ -61,6 +64,7 @@ fn is_whole(bytes: &Bytes, header: Option<Header>, is_last: bool) -> bool {
         return is_last && bytes.iter().skip(HEADER_LEN).all(|b| *b == 0);
     };
     let walk = Walk::over(bytes, header);
+    // What a segment held that was written over follows its records, and is older.
     walk.end == bytes.len() || is_last && !walk.is_followed(bytes)
 }
 
@@ -77,9 +81,10 @@ fn take_out(
         let problem = "is what an earlier salvage left; move it away first".to_owned();
         return Err(StoreError::BadFormat { path: kept_as, problem });
     }
+    let first_seq = stem(&segment).parse().unwrap_or(0);
     let (id, found) = match header {
-        Some(header) => (header.id, records(bytes, HEADER_LEN, header.id)),
-        None => by_any_id(bytes, ids),
+        Some(header) => (header.id, records(bytes, header.id, first_seq)),
+        None => by_any_id(bytes, ids, first_seq),
     };
     let (records, damaged) = found;
     let drafts = write_drafts(files, &segment, id, &records)?;
@@ -95,11 +100,11 @@ fn take_out(
 
 type Found = (Vec<Record>, Vec<Range<u64>>);
 
-/// The valid records at or after an offset, and the bytes that are none.
-fn records(bytes: &Bytes, from: usize, id: uuid::Uuid) -> Found {
+/// The valid records behind the header, and the bytes that are none.
+fn records(bytes: &Bytes, id: uuid::Uuid, first_seq: u64) -> Found {
     let codec = Codec::new(id);
     let (mut records, mut damaged) = (Vec::new(), Vec::<Range<u64>>::new());
-    let (mut at, mut next) = (from, 0);
+    let (mut at, mut next) = (HEADER_LEN, first_seq);
     while at < bytes.len() {
         // In a segment sequences rise.
         if let Some(found) = codec.decode(bytes, at, &(next..=u64::MAX)) {
@@ -119,22 +124,23 @@ fn records(bytes: &Bytes, from: usize, id: uuid::Uuid) -> Found {
 
 /// Where the header is damaged: records are told by the id of the log, which the other segments say, or the header as far as it
 /// is right. One bit of it may be wrong.
-fn by_any_id(bytes: &Bytes, ids: &[uuid::Uuid]) -> (uuid::Uuid, Found) {
+fn by_any_id(bytes: &Bytes, ids: &[uuid::Uuid], first_seq: u64) -> (uuid::Uuid, Found) {
     let as_it_stands = Header::id_of(bytes).unwrap_or_default();
     let flipped = (0..128).map(|bit| uuid::Uuid::from_u128(as_it_stands.as_u128() ^ 1 << bit));
     let candidates = ids.iter().copied().chain([as_it_stands]).chain(flipped);
-    let is_right = |id: &uuid::Uuid| Codec::new(*id).decode(bytes, HEADER_LEN, &(0..=u64::MAX)).is_some();
+    let is_right =
+        |id: &uuid::Uuid| Codec::new(*id).decode(bytes, HEADER_LEN, &(first_seq..=u64::MAX)).is_some();
     let mut candidates: Vec<uuid::Uuid> = candidates.collect();
     // Its first record may be damaged too: then only what is likely is looked for everywhere.
     let id = match candidates.iter().find(|id| is_right(id)) {
         Some(id) => *id,
         None => {
             candidates.truncate(ids.len() + 1);
-            let most = candidates.iter().max_by_key(|id| records(bytes, HEADER_LEN, **id).0.len());
+            let most = candidates.iter().max_by_key(|id| records(bytes, **id, first_seq).0.len());
             most.copied().unwrap_or(as_it_stands)
         }
     };
-    let (found, mut damaged) = records(bytes, HEADER_LEN, id);
+    let (found, mut damaged) = records(bytes, id, first_seq);
     damaged.insert(0, 0..bytes.len().min(HEADER_LEN) as u64);
     (id, (found, damaged))
 }

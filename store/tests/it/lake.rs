@@ -14,7 +14,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::DataFile;
-use plimsoll_store::lake::{Commit, LakeTable, Partition, read_file, write_file};
+use plimsoll_store::lake::{Commit, Gather, LakeTable, Part, Partition, read_file, write_files};
 
 /// 2025-10-09.
 const DAY: i32 = 20_370;
@@ -77,7 +77,11 @@ fn some_rows(traces: u32, spans_each: i64, seq: i64) -> Vec<Row> {
 
 fn write(root: &Path, slice: &str, rows: &[Row]) -> DataFile {
     let partition = Partition { day: DAY, slice: Some(slice) };
-    write_file(root, Table::Spans, partition, [Ok(spans(rows))]).expect("written")
+    let batches = [spans(rows)];
+    let part = Part { partition, rows: (0..rows.len() as u32).collect() };
+    let all = Gather::of(Table::Spans.file_schema(), &batches);
+    let mut files = write_files(root, Table::Spans, &all, &[part]).expect("written");
+    files.pop().expect("a file")
 }
 
 fn adding(adds: Vec<DataFile>) -> Commit {

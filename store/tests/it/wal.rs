@@ -61,5 +61,7 @@ fn requests(records: &[Record]) -> Vec<u64> {
 
 fn segments(files: &FaultyFiles) -> Vec<PathBuf> {
     use plimsoll_store::files::Files;
-    files.list(folder()).expect("no fault")
+    let mut paths = files.list(folder()).expect("no fault");
+    paths.retain(|p| p.extension().is_some_and(|e| e == "log"));
+    paths
 }

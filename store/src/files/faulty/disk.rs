@@ -110,10 +110,6 @@ impl Disk {
         }
     }
 
-    pub fn len(&self, inode: usize) -> usize {
-        self.inodes[inode].seen.len()
-    }
-
     pub fn change(&mut self, inode: usize, change: Change) {
         let inode = &mut self.inodes[inode];
         change.apply(&mut inode.seen);

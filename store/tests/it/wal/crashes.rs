@@ -71,7 +71,7 @@ impl Ledger {
                 }
                 Skip => {
                     let before = wal.last_seq();
-                    assert_eq!((wal.skip(), wal.last_seq()), (before + 1, before + 1));
+                    assert_eq!((wal.skip()?, wal.last_seq()), (before + 1, before + 1));
                 }
                 RemoveAll => {
                     self.let_go = last;

@@ -19,6 +19,37 @@ fn names(folder: &Path) -> Vec<String> {
     OsFiles.list(folder).expect("readable").into_iter().filter_map(name).collect()
 }
 
+fn log(first_seq: u64) -> String {
+    format!("{first_seq:020}.log")
+}
+
+fn spare(first_seq: u64) -> String {
+    format!("{first_seq:020}.spare")
+}
+
+#[test]
+fn what_was_let_go_of_is_written_over() {
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = &home.path().join("wal");
+    let (mut wal, _) = open(folder, 0);
+    (1..=9).for_each(|n| assert_eq!(append(&mut wal, [n]).expect("space"), n));
+    wal.delete_through(8).expect("there");
+    assert_eq!(names(folder), [spare(1), spare(5), log(8)]);
+    let len = |name: String| folder.join(name).metadata().expect("there").len();
+    let before = len(spare(5));
+    (10..=12).for_each(|n| assert_eq!(append(&mut wal, [n]).expect("space"), n));
+    assert_eq!(names(folder), [spare(1), log(8), log(11)]);
+    assert_eq!(len(log(11)), before, "it still ends as the one did that it is written over");
+    drop(wal);
+
+    let (mut wal, replayed) = open(folder, 0);
+    assert_eq!(replayed, (8..=12).collect::<Vec<_>>(), "and nothing that was there before");
+    assert_eq!(names(folder), [log(8), log(11)]);
+    assert_eq!(append(&mut wal, [13]).expect("space"), 13);
+    drop(wal);
+    assert_eq!(open(folder, 0).1, (8..=13).collect::<Vec<_>>());
+}
+
 #[test]
 fn it_rotates_lets_go_and_goes_on() {
     let home = tempfile::tempdir().expect("a folder");
@@ -27,7 +58,7 @@ fn it_rotates_lets_go_and_goes_on() {
     assert!(replayed.is_empty());
     let id = wal.id();
     (1..=7).for_each(|n| assert_eq!(append(&mut wal, [n]).expect("space"), n));
-    assert_eq!(names(folder), [1, 5].map(|n| format!("{n:020}.log")));
+    assert_eq!(names(folder), [log(1), log(5)]);
     let sizes =
         OsFiles.list(folder).expect("readable").into_iter().map(|p| p.metadata().expect("there").len());
     assert!(sizes.into_iter().all(|len| len <= SEGMENT_BYTES), "reserved space is not length");
@@ -36,19 +67,19 @@ fn it_rotates_lets_go_and_goes_on() {
     let (mut wal, replayed) = open(folder, 0);
     assert_eq!(replayed, (1..=7).collect::<Vec<_>>());
     assert_eq!((wal.id(), wal.last_seq()), (id, 7));
-    assert_eq!(wal.skip(), 8);
+    assert_eq!(wal.skip().expect("there"), 8);
     assert_eq!(append(&mut wal, [8]).expect("space"), 9);
     wal.delete_through(4).expect("there");
-    assert_eq!(names(folder), [5, 9].map(|n| format!("{n:020}.log")));
+    assert_eq!(names(folder), [spare(1), log(5), log(9)]);
     wal.delete_through(9).expect("there");
-    assert_eq!(names(folder), [format!("{:020}.log", 9)], "the last keeps the log's id");
+    assert_eq!(names(folder), [spare(1), spare(5), log(9)], "the last keeps the log's id");
     drop(wal);
 
     let (mut wal, replayed) = open(folder, 0);
     assert_eq!((replayed, wal.id(), wal.last_seq()), (vec![8], id, 9));
     append(&mut wal, [9]).expect("space");
     wal.delete_through(9).expect("there");
-    assert_eq!(names(folder), [format!("{:020}.log", 10)]);
+    assert_eq!(names(folder), [log(10)], "what is not half full is not kept");
     wal.remove_all().expect("there");
     assert!(names(folder).is_empty());
     drop(wal);

@@ -63,6 +63,23 @@ fn damage_in_several_segments_is_named_in_each() {
 }
 
 #[test]
+fn what_a_segment_held_before_it_was_written_over_stays_forgotten() {
+    let files = FaultyFiles::new(0);
+    let (mut wal, _) = open(&files).expect("new");
+    (1..=9).for_each(|n| assert_eq!(append(&mut wal, [n]).expect("no fault"), n));
+    wal.delete_through(8).expect("there");
+    // Into a segment that was let go of, and not to its end.
+    (10..=12).for_each(|n| assert_eq!(append(&mut wal, [n]).expect("no fault"), n));
+    drop(wal);
+    let last =
+        segments(&files).into_iter().rfind(|path| path.extension().is_some_and(|e| e == "log")).expect("one");
+    files.corrupt(&last, |bytes| bytes[HEADER + 9] ^= 1).expect("there");
+    let salvaged = salvage(&files, folder()).expect("salvages");
+    assert_eq!((salvaged.len(), salvaged[0].records, salvaged[0].damaged.len()), (1, 1, 1), "{salvaged:?}");
+    assert_eq!(requests(&open(&files).expect("opens").1), [8, 9, 10, 12]);
+}
+
+#[test]
 fn an_interrupted_salvage_is_ended_by_the_next() {
     let damaged = || {
         let (files, ends) = small_log();

@@ -1,0 +1,199 @@
+//! Builds a column of few distinct words: a dictionary that keeps each word once, and of each row its key.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use plimsoll_schemas::table::keyword;
+use rustc_hash::FxHashMap;
+
+use crate::nulls::null_column;
+
+/// In place of a key: no value.
+const NO_KEY: i32 = -1;
+
+/// Text of few distinct values, each stored once.
+#[derive(Debug, Default)]
+pub struct KeywordBuilder<'a> {
+    /// Of each row; [`NO_KEY`] is null.
+    keys: Vec<i32>,
+    values: Vec<Cow<'a, str>>,
+    /// Of all values, once they are more than [`FEW`].
+    index: FxHashMap<Cow<'a, [u8]>, i32>,
+    /// The key that was given last: neighbours often share one.
+    last: usize,
+}
+
+/// So many values are looked through faster than hashed.
+const FEW: usize = 8;
+
+impl<'a> KeywordBuilder<'a> {
+    pub fn with_capacity(rows: usize) -> Self {
+        Self { keys: Vec::with_capacity(rows), ..Self::default() }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    #[inline]
+    pub fn push(&mut self, value: Option<Cow<'a, str>>) {
+        let key = value.map_or(NO_KEY, |v| self.intern(v));
+        self.keys.push(key);
+    }
+
+    #[inline]
+    pub fn push_str(&mut self, value: &'a str) {
+        self.push(Some(Cow::Borrowed(value)));
+    }
+
+    /// Empty text is no text.
+    #[inline]
+    pub fn push_some(&mut self, value: Cow<'a, str>) {
+        self.push(Some(value).filter(|v| !v.is_empty()));
+    }
+
+    /// Text that does not last as long as the column.
+    #[inline]
+    pub fn push_copy(&mut self, value: &str) {
+        let key = self.find(value.as_bytes()).unwrap_or_else(|| self.add(Cow::Owned(value.to_owned())));
+        self.keys.push(key);
+    }
+
+    /// Puts the value of these bytes at `row`, with nulls before it. `read` is asked only for bytes that are no value yet.
+    #[inline]
+    pub fn put(&mut self, row: usize, bytes: &[u8], read: impl FnOnce() -> Cow<'a, str>) {
+        self.keys.resize(row, NO_KEY);
+        let key = self.find(bytes).unwrap_or_else(|| self.intern(read()));
+        self.keys.push(key);
+    }
+
+    /// Puts one value at all of these rows, with nulls before them.
+    #[inline]
+    pub fn fill(&mut self, rows: Range<usize>, value: Cow<'a, str>) {
+        if rows.is_empty() {
+            return;
+        }
+        self.keys.resize(rows.start, NO_KEY);
+        let key = self.intern(value);
+        self.keys.resize(rows.end, key);
+    }
+
+    /// Empty text is no text.
+    pub fn fill_some(&mut self, rows: Range<usize>, value: Cow<'a, str>) {
+        if !value.is_empty() {
+            self.fill(rows, value);
+        }
+    }
+
+    #[inline]
+    fn intern(&mut self, value: Cow<'a, str>) -> i32 {
+        self.find(value.as_bytes()).unwrap_or_else(|| self.add(value))
+    }
+
+    #[inline]
+    fn find(&mut self, value: &[u8]) -> Option<i32> {
+        if self.values.get(self.last).is_some_and(|last| last.as_bytes() == value) {
+            return Some(self.last as i32);
+        }
+        let key = if self.values.len() <= FEW {
+            self.values.iter().position(|v| v.as_bytes() == value)?
+        } else {
+            *self.index.get(value)? as usize
+        };
+        self.last = key;
+        Some(key as i32)
+    }
+
+    #[cold]
+    fn add(&mut self, value: Cow<'a, str>) -> i32 {
+        self.last = self.values.len();
+        self.values.push(value);
+        // Those before the first that is too many are indexed with it.
+        let from = if self.last == FEW { 0 } else { self.last };
+        if self.last >= FEW {
+            let bytes = |value: &Cow<'a, str>| match value {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.clone().into_bytes()),
+            };
+            let new = (from..).zip(&self.values[from..]);
+            self.index.extend(new.map(|(key, value)| (bytes(value), i32::try_from(key).unwrap_or(i32::MAX))));
+        }
+        i32::try_from(self.last).unwrap_or(i32::MAX)
+    }
+
+    pub fn finish(mut self, rows: usize) -> ArrayRef {
+        if self.values.is_empty() {
+            return null_column(&keyword(), rows);
+        }
+        self.keys.resize(rows, NO_KEY);
+        let values = StringArray::from_iter_values(self.values.iter().map(AsRef::as_ref));
+        let nulls = if self.keys.contains(&NO_KEY) {
+            let valid = BooleanBuffer::collect_bool(rows, |row| self.keys[row] != NO_KEY);
+            // A null's key is not read, but it has to be one.
+            self.keys.iter_mut().for_each(|key| *key = (*key).max(0));
+            Some(NullBuffer::new(valid))
+        } else {
+            None
+        };
+        self.keys.shrink_to_fit();
+        Arc::new(DictionaryArray::new(Int32Array::new(self.keys.into(), nulls), Arc::new(values)))
+    }
+
+    /// The rows as plain text.
+    pub fn finish_text(self) -> StringArray {
+        self.keys.iter().map(|key| self.values.get(usize::try_from(*key).ok()?)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::Int32Type;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn rows_are_what_was_put(words in proptest::collection::vec(proptest::option::of("[a-f]{0,2}"), 1..200)) {
+            let mut builder = KeywordBuilder::default();
+            for word in &words {
+                match word {
+                    Some(word) if word.starts_with('a') => builder.push_copy(word),
+                    Some(word) if word.starts_with('b') => {
+                        builder.put(builder.len(), word.as_bytes(), || Cow::Borrowed(word));
+                    }
+                    word => builder.push(word.as_deref().map(Cow::Borrowed)),
+                }
+            }
+            let text = words.iter().map(Option::as_deref).collect::<StringArray>();
+            let rows = words.len();
+            let array = builder.finish(rows);
+            let array = array.as_dictionary::<Int32Type>();
+            let values = array.values().as_string::<i32>();
+            let distinct: std::collections::HashSet<_> = values.iter().collect();
+            prop_assert_eq!(distinct.len(), values.len());
+            let of = |row| array.is_valid(row).then(|| values.value(array.keys().value(row) as usize));
+            let found = (0..rows).map(of).collect::<StringArray>();
+            prop_assert_eq!(found, text);
+        }
+    }
+
+    #[test]
+    fn rows_between_are_null() {
+        let mut builder = KeywordBuilder::default();
+        builder.fill(2..4, "x".into());
+        builder.put(5, b"y", || "y".into());
+        let array = builder.finish(7);
+        let nulls: Vec<_> = (0..7).map(|row| array.is_null(row)).collect();
+        assert_eq!(nulls, [true, true, false, false, true, false, true]);
+    }
+}

@@ -1,0 +1,127 @@
+//! The rows of many batches as one sequence, of which files take some in some order, column by column.
+//!
+//! Rows are numbered through all batches. A column is first put together and then taken from: both passes run through
+//! contiguous memory, and only one column is there twice at a time.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray, UInt32Array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{Int32Type, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use rustc_hash::FxHashMap;
+
+use crate::error::StoreError;
+
+/// In place of a word's number: no word.
+pub const NO_WORD: i32 = -1;
+
+/// Batches of one schema, of at most 2³¹ rows together.
+#[derive(Debug)]
+pub struct Gather<'a> {
+    pub schema: SchemaRef,
+    batches: &'a [RecordBatch],
+}
+
+/// One column of all batches.
+#[derive(Debug)]
+pub enum Column<'a> {
+    Keywords(Keywords<'a>),
+    Other(ArrayRef),
+}
+
+/// Dictionaries of all batches as one.
+#[derive(Debug)]
+pub struct Keywords<'a> {
+    /// Of each row, which of the words; [`NO_WORD`] is null.
+    pub numbers: Vec<i32>,
+    pub words: Vec<&'a str>,
+}
+
+impl<'a> Gather<'a> {
+    pub fn of(schema: SchemaRef, batches: &'a [RecordBatch]) -> Self {
+        Self { schema, batches }
+    }
+
+    /// Whether no row has a value there: most columns of spans are promoted attributes that a given stretch of traffic
+    /// does not have.
+    pub fn is_null(&self, index: usize) -> bool {
+        self.batches.iter().all(|b| b.column(index).null_count() == b.num_rows())
+    }
+
+    pub fn column(&self, index: usize) -> Result<Column<'a>, StoreError> {
+        let arrays: Vec<&'a dyn Array> = self.batches.iter().map(|b| b.column(index).as_ref()).collect();
+        match Keywords::of(&arrays) {
+            Some(keywords) => Ok(Column::Keywords(keywords)),
+            None => concat(&arrays).map(Column::Other).map_err(self.context(index)),
+        }
+    }
+
+    /// These rows of a column that is an array.
+    pub fn rows(&self, index: usize, column: &ArrayRef, rows: &UInt32Array) -> Result<ArrayRef, StoreError> {
+        take(column, rows, None).map_err(self.context(index))
+    }
+
+    fn context(&self, index: usize) -> impl FnOnce(ArrowError) -> StoreError {
+        StoreError::arrow(format!("column {}", self.schema.field(index).name()))
+    }
+}
+
+impl<'a> Keywords<'a> {
+    /// `None` where the column is of another type.
+    fn of(arrays: &[&'a dyn Array]) -> Option<Self> {
+        let mut words: Vec<&str> = Vec::new();
+        let mut index: FxHashMap<&str, i32> = FxHashMap::default();
+        let mut numbers = Vec::with_capacity(arrays.iter().map(|a| a.len()).sum());
+        // Of each entry of a batch's dictionary, its number. Batches of one file share theirs.
+        let mut entries: Vec<i32> = Vec::new();
+        let mut entries_of: Option<&'a StringArray> = None;
+        for array in arrays {
+            let dictionary = array.as_dictionary_opt::<Int32Type>()?;
+            let values = dictionary.values().as_string_opt::<i32>()?;
+            if !entries_of.is_some_and(|known| std::ptr::eq(known, values)) {
+                entries.clear();
+                entries.extend(values.iter().map(|word| {
+                    let Some(word) = word else { return NO_WORD };
+                    *index.entry(word).or_insert_with(|| {
+                        words.push(word);
+                        words.len() as i32 - 1
+                    })
+                }));
+                entries_of = Some(values);
+            }
+            let keys = dictionary.keys().values();
+            match dictionary.nulls().filter(|nulls| nulls.null_count() > 0) {
+                None => numbers.extend(keys.iter().map(|key| entries[*key as usize])),
+                Some(nulls) if nulls.null_count() == keys.len() => {
+                    numbers.resize(numbers.len() + keys.len(), NO_WORD);
+                }
+                Some(nulls) => {
+                    let number =
+                        |(key, valid): (&i32, bool)| if valid { entries[*key as usize] } else { NO_WORD };
+                    numbers.extend(keys.iter().zip(nulls.iter()).map(number));
+                }
+            }
+        }
+        i32::try_from(words.len()).ok()?;
+        Some(Self { numbers, words })
+    }
+
+    /// The column as an array, for those whose words do not repeat.
+    pub fn to_array(&self) -> ArrayRef {
+        let numbers: Int32Array = self.numbers.iter().map(|n| (*n != NO_WORD).then_some(*n)).collect();
+        let words = StringArray::from_iter_values(self.words.iter());
+        Arc::new(DictionaryArray::new(numbers, Arc::new(words)))
+    }
+}
+
+/// The number of each batch's first row.
+pub fn first_rows<'b>(batches: impl IntoIterator<Item = &'b RecordBatch>) -> Vec<u32> {
+    let begins = batches.into_iter().scan(0_u32, |next, batch| {
+        let begin = *next;
+        *next += batch.num_rows() as u32;
+        Some(begin)
+    });
+    begins.collect()
+}

@@ -1,0 +1,98 @@
+//! The one row group of a file, column after column.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::vec::IntoIter;
+
+use arrow::array::{ArrayRef, UInt32Array};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
+use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::writer::SerializedRowGroupWriter;
+use parquet::schema::types::ColumnDescPtr;
+use plimsoll_schemas::TraceId;
+use plimsoll_schemas::table::Table;
+
+use super::bloom::collect_ids;
+use super::gather::{Column, Gather};
+use super::keyword_chunk;
+use super::properties::DICTIONARY_BYTES_MAX;
+use crate::error::StoreError;
+
+/// Rows that are taken and encoded at a time: they stay in the cache from one to the other.
+const ROWS_AT_A_TIME: usize = 16 * 1024;
+
+pub struct GroupWriter<'f> {
+    pub table: Table,
+    pub group: SerializedRowGroupWriter<'f, BufWriter<File>>,
+    pub writers: IntoIter<ArrowColumnWriter>,
+    /// The columns that are still to come, as Parquet has them.
+    pub leaves: IntoIter<ColumnDescPtr>,
+    pub properties: WriterPropertiesPtr,
+    /// Of the file, for its bloom filter.
+    pub trace_ids: Vec<TraceId>,
+    pub context: String,
+}
+
+impl GroupWriter<'_> {
+    /// Appends the next column: these rows of the batches' column at `index`.
+    pub fn append(
+        &mut self,
+        all: &Gather<'_>,
+        index: usize,
+        column: &Column<'_>,
+        rows: &UInt32Array,
+    ) -> Result<(), StoreError> {
+        let field = all.schema.field(index);
+        let words;
+        let array: &ArrayRef = match column {
+            Column::Keywords(keywords) => {
+                let numbers: Vec<i32> =
+                    rows.values().iter().map(|row| keywords.numbers[*row as usize]).collect();
+                let leaf = &self.leaves.as_slice()[0];
+                let chunk = keyword_chunk::encode(
+                    leaf,
+                    &numbers,
+                    &keywords.words,
+                    &self.properties,
+                    DICTIONARY_BYTES_MAX,
+                );
+                if let Some(chunk) = chunk.map_err(StoreError::parquet(self.context.as_str()))? {
+                    let appended = self.group.append_column(&chunk.bytes, chunk.close);
+                    appended.map_err(StoreError::parquet(self.context.as_str()))?;
+                    self.writers.next();
+                    self.leaves.next();
+                    return Ok(());
+                }
+                words = keywords.to_array();
+                &words
+            }
+            Column::Other(array) => array,
+        };
+        let mut writers: Vec<ArrowColumnWriter> = Vec::new();
+        for at in (0..rows.len()).step_by(ROWS_AT_A_TIME) {
+            let array = all.rows(index, array, &rows.slice(at, ROWS_AT_A_TIME.min(rows.len() - at)))?;
+            if self.table == Table::Spans && field.name() == "trace_id" {
+                collect_ids(&array, &mut self.trace_ids);
+            }
+            let leaves = compute_leaves(field, &array).map_err(StoreError::parquet(self.context.as_str()))?;
+            if writers.is_empty() {
+                writers.extend(self.writers.by_ref().take(leaves.len()));
+            }
+            for (writer, leaf) in writers.iter_mut().zip(&leaves) {
+                writer.write(leaf).map_err(StoreError::parquet(self.context.as_str()))?;
+            }
+        }
+        for writer in writers {
+            let appended = writer.close().and_then(|chunk| chunk.append_to_row_group(&mut self.group));
+            appended.map_err(StoreError::parquet(self.context.as_str()))?;
+            self.leaves.next();
+        }
+        Ok(())
+    }
+
+    /// Ends the row group, and answers the traces whose spans it has.
+    pub fn close(self) -> Result<Vec<TraceId>, StoreError> {
+        self.group.close().map_err(StoreError::parquet(self.context))?;
+        Ok(self.trace_ids)
+    }
+}
