@@ -3,6 +3,7 @@
 mod background;
 mod counters;
 mod flush;
+mod levels;
 mod lookup;
 mod merge;
 mod open;

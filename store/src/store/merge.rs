@@ -4,6 +4,7 @@
 //! A merge replaces files by others with the same rows (but for those that no view shows any more), in one commit: a query sees the
 //! one or the other.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,24 +13,22 @@ use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::TraceId;
 use plimsoll_schemas::slice::{SLICES_PER_DAY_MAX, SLUG_OVERFLOW, SLUG_RECENT};
 use plimsoll_schemas::table::Table;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use super::Inner;
+use super::levels::{ROWS_PER_MERGE, Sized, to_join};
 use super::state::FileChange;
 use super::superseded;
 use crate::blocking::blocking;
 use crate::derive::derive;
 use crate::error::StoreError;
 use crate::jobs::{JobKind, JobUnit};
-use crate::lake::{Commit, Gather, Part, Partition, read_file, read_traces, write_files};
+use crate::lake::{Commit, Gather, Part, Partition, now, read_file, read_traces, write_files};
 use crate::rows::{Columns, SpanRows};
 use crate::snapshot::DataFile;
 
-/// Rows that one merge takes, which bounds its memory (about 600 bytes a row).
-const ROWS_PER_MERGE: u64 = 2_000_000;
-/// A partition with this many small files has them made into one.
-const SMALL_FILES: usize = 8;
-const SMALL_FILE_BYTES: u64 = 32 << 20;
+/// A day that is past is over once nothing came for so long: late spans come for hours, and imports are of the past.
+const QUIET: Duration = Duration::from_secs(3_600);
 /// How long readers that nobody here knows of may still open files that a merge replaced.
 const GRACE: Duration = Duration::from_secs(600);
 /// Whose Delta transactions merges are.
@@ -129,22 +128,20 @@ impl Inner {
 
     /// The small files of a partition that has too many of them.
     fn next_small(&self, table: Table) -> Option<Vec<Arc<DataFile>>> {
+        let now = now();
         let state = self.state.lock();
-        let mut partitions: FxHashMap<(i32, Option<&str>), Vec<&Arc<DataFile>>> = FxHashMap::default();
-        for file in state.tables[table as usize].files.iter() {
-            if file.size_bytes < SMALL_FILE_BYTES && !file.is_recent() {
-                partitions.entry((file.day, file.slice.as_deref())).or_default().push(file);
-            }
+        let mut partitions: BTreeMap<(i32, Option<&str>), Vec<&Arc<DataFile>>> = BTreeMap::new();
+        for file in state.tables[table as usize].files.iter().filter(|f| !f.is_recent()) {
+            partitions.entry((file.day, file.slice.as_deref())).or_default().push(file);
         }
-        let (_, mut files) =
-            partitions.into_iter().filter(|(_, f)| f.len() >= SMALL_FILES).min_by_key(|(key, _)| *key)?;
-        let mut rows = 0;
-        files.sort_by_key(|f| f.size_bytes);
-        files.retain(|f| {
-            rows += f.rows;
-            rows <= ROWS_PER_MERGE
-        });
-        (files.len() >= 2).then(|| files.into_iter().cloned().collect())
+        partitions.into_iter().find_map(|((day, _), files)| {
+            let sizes: Vec<Sized> =
+                files.iter().map(|file| Sized { bytes: file.size_bytes, rows: file.rows }).collect();
+            let newest = files.iter().map(|file| file.modified).max();
+            let is_quiet = newest.is_some_and(|newest| now.0 - newest.0 > QUIET.as_nanos() as i64);
+            let join = to_join(&sizes, day < now.day() && is_quiet);
+            (!join.is_empty()).then(|| join.into_iter().map(|at| files[at].clone()).collect())
+        })
     }
 
     /// Files of `_recent` → one file per slice.
