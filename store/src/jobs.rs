@@ -133,6 +133,15 @@ impl Running {
         self.0.done.fetch_add(by, Ordering::Relaxed);
     }
 
+    /// So much of it is done.
+    pub fn is_at(&self, done: u64) {
+        self.0.done.store(done, Ordering::Relaxed);
+    }
+
+    pub fn id(&self) -> u64 {
+        self.0.job.lock().id
+    }
+
     /// How it ended.
     pub fn end<T, E: std::fmt::Display>(self, result: &Result<T, E>) {
         let mut job = self.0.job.lock();

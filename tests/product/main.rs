@@ -11,6 +11,7 @@ mod frameworks;
 mod harness;
 mod import;
 mod lake;
+mod overload;
 mod salvage;
 mod sdk_clients;
 mod shutdown;

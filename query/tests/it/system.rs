@@ -42,3 +42,34 @@ async fn jobs_files_and_slices_are_tables() {
     let done = |subject: &str| vec![json!(subject), json!("done"), json!(true)];
     assert_eq!(rows(gone).await, [done("spans"), done("traces")]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_elsewhere_says_how_far_it_is() {
+    let fleet = Fleet::empty("").await;
+    let tell = |job: Value| fleet.send(http::Method::POST, "jobs", job.to_string());
+    let job = |id: Value, done: u64, ended: bool, problem: Value| json!({"id": id, "subject": "old.json", "done_bytes": done, "total_bytes": 100, "ended": ended, "problem": problem});
+    let (status, first) = tell(job(Value::Null, 10, false, Value::Null)).await;
+    assert_eq!(status, 200);
+    let (_, again) = tell(job(first["id"].clone(), 60, false, Value::Null)).await;
+    assert_eq!(again, first);
+    let shown = "SELECT kind, subject, state, done, total, problem FROM plimsoll.jobs";
+    let row = |state: &str, done: u64, problem: Value| {
+        Ok(vec![vec![json!("import"), json!("old.json"), json!(state), json!(done), json!(100), problem]])
+    };
+    assert_eq!(fleet.sql(shown).await, row("running", 60, Value::Null));
+    tell(job(first["id"].clone(), 70, true, json!("line 3: no JSON"))).await;
+    assert_eq!(fleet.sql(shown).await, row("failed", 70, json!("line 3: no JSON")));
+    let (status, problem) = tell(json!({"subject": "a"})).await;
+    assert_eq!(status, 400, "{problem}");
+    assert!(problem["detail"].as_str().expect("words").contains("done_bytes"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_does_not_see_the_whole_server() {
+    let fleet = Fleet::empty("").await;
+    for table in ["jobs", "files", "slices"] {
+        let body = json!({ "sql": format!("SELECT count(*) FROM plimsoll.{table}") }).to_string();
+        let (status, problem) = fleet.send(http::Method::POST, "sql?tenant=acme", body).await;
+        assert_eq!(status, 400, "{problem}");
+    }
+}
