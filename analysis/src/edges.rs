@@ -4,7 +4,9 @@
 //! logical call in that of the first attempt. A lone attempt that says of itself that it is a retry counts as one:
 //! its first attempt was not seen.
 
-use plimsoll_schemas::{DurationNs, Outcome, Rules, Slice, TimeClass, UnixNanos};
+use std::cmp::Ordering;
+
+use plimsoll_schemas::{DurationNs, Outcome, Rules, Slice, SliceKey, TimeClass, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::Calls;
@@ -21,7 +23,7 @@ pub(crate) fn count<'a>(
 ) -> Vec<EdgeWindow<'a>> {
     let mut rows: Vec<EdgeWindow<'a>> = Vec::with_capacity(calls.list.len());
     for (c, call) in calls.list.iter().enumerate() {
-        if let Some(group) = attempts.group_of_call[c] {
+        if let Some(group) = attempts.of_call[c].group {
             let group = &attempts.groups[group];
             // The slice is the logical call's: attempts are not counted apart by a value that only some carry.
             let slice = slices.of(call.span);
@@ -41,11 +43,11 @@ pub(crate) fn count<'a>(
             let edge = call.edge(trace, std::iter::once(call.span));
             let mut row = row(trace, edge, slices.of(call.span), call.span, spans[call.span].outcome, spans);
             row.logical_calls = 1;
-            row.retries = u32::from(attempts.marked[c]);
+            row.retries = u32::from(attempts.of_call[c].is_marked);
             add(&mut rows, row);
         }
     }
-    rows.sort_by_key(key);
+    rows.sort_by(order);
     rows.dedup_by(|next, sum| merge(sum, next));
     rows
 }
@@ -59,7 +61,7 @@ fn add<'a>(rows: &mut Vec<EdgeWindow<'a>>, row: EdgeWindow<'a>) {
 
 /// Adds what comes next, if it is of the same edge, window and slice.
 fn merge(sum: &mut EdgeWindow<'_>, next: &EdgeWindow<'_>) -> bool {
-    let same = key(next) == key(sum);
+    let same = next.window == sum.window && next.edge == sum.edge && next.slice == sum.slice;
     if same {
         sum.logical_calls += next.logical_calls;
         sum.attempts += next.attempts;
@@ -78,10 +80,13 @@ fn merge(sum: &mut EdgeWindow<'_>, next: &EdgeWindow<'_>) -> bool {
     same
 }
 
-type Key<'a> = (UnixNanos, Edge<'a>, [Option<&'a str>; 3]);
-
-fn key<'a>(row: &EdgeWindow<'a>) -> Key<'a> {
-    (row.window, row.edge, [row.slice.workload_class, row.slice.model, row.slice.hardware])
+fn order(a: &EdgeWindow<'_>, b: &EdgeWindow<'_>) -> Ordering {
+    let by_slice = || {
+        let keys = SliceKey::ALL.into_iter();
+        keys.map(|key| a.slice.get(key).cmp(&b.slice.get(key))).find(|order| order.is_ne())
+    };
+    let by_edge = a.window.cmp(&b.window).then_with(|| a.edge.cmp(&b.edge));
+    by_edge.then_with(|| by_slice().unwrap_or(Ordering::Equal))
 }
 
 /// The queue time of the called side: of the spans right below the call, or of the call itself where nothing is.

@@ -152,9 +152,8 @@ impl Parents {
 pub(crate) struct Tree {
     pub parent: Vec<Option<usize>>,
     pub by_link: Vec<bool>,
+    /// The children of each span by start; after the last span's, the spans without a parent.
     pub children: Lists,
-    /// The spans without a parent, by start.
-    pub roots: Vec<usize>,
     /// Pre-order, siblings by start: a parent comes before its children.
     pub order: Vec<usize>,
     pub depth: Vec<u32>,
@@ -163,12 +162,11 @@ pub(crate) struct Tree {
 impl Tree {
     pub fn new(parent: Vec<Option<usize>>, by_link: Vec<bool>, by_start: &[usize]) -> Self {
         let n = parent.len();
-        let children = Lists::new(n, by_start, |i| parent[i]);
-        let roots: Vec<usize> = by_start.iter().copied().filter(|i| parent[*i].is_none()).collect();
+        let children = Lists::new(n + 1, by_start.iter().copied(), |i| Some(parent[i].unwrap_or(n)));
         let mut order = Vec::with_capacity(n);
         let mut depth = vec![0; n];
         let mut stack = Vec::with_capacity(n);
-        stack.extend(roots.iter().rev());
+        stack.extend(children.of(n).iter().rev());
         while let Some(i) = stack.pop() {
             order.push(i);
             for &child in children.of(i).iter().rev() {
@@ -176,6 +174,16 @@ impl Tree {
                 stack.push(child);
             }
         }
-        Self { parent, by_link, children, roots, order, depth }
+        Self { parent, by_link, children, order, depth }
+    }
+
+    /// The spans without a parent, by start.
+    pub fn roots(&self) -> &[usize] {
+        self.children.of(self.parent.len())
+    }
+
+    /// The first of them stands for the trace.
+    pub fn root(&self) -> Option<usize> {
+        self.roots().first().copied()
     }
 }
