@@ -51,11 +51,7 @@ pub(crate) struct Decomposer<'t, 's, 'a> {
 }
 
 impl<'t, 's, 'a> Decomposer<'t, 's, 'a> {
-    pub fn new(
-        trace: &'t Trace<'s, 'a>,
-            cover: &'t Cover<'t>,
-        backoffs: &'t Backoffs,
-    ) -> Self {
+    pub fn new(trace: &'t Trace<'s, 'a>, cover: &'t Cover<'t>, backoffs: &'t Backoffs) -> Self {
         Self {
             trace,
             cover,

@@ -21,7 +21,7 @@ use crate::cover::Cover;
 use crate::deadlines::Deadlines;
 use crate::envelopes::Envelopes;
 use crate::lists::Lists;
-use crate::model::{ClassTimes, PathPart, SpanAnalysis, Segment, StageRun, Tokens};
+use crate::model::{ClassTimes, PathPart, Segment, SpanAnalysis, StageRun, Tokens};
 use crate::slices::Slices;
 use crate::tokens;
 use crate::trace::{Interval, Trace, is_same};
@@ -227,7 +227,8 @@ impl Entries {
         let mut of_calls: BTreeMap<(usize, bool, &'a str), usize> = BTreeMap::new();
         for &i in &trace.tree.order {
             let parent = trace.parent(i);
-            let awaited = parent.filter(|p| is_same(of.stages[*p], of.stages[i]) && !is_handed_over(trace, i));
+            let awaited =
+                parent.filter(|p| is_same(of.stages[*p], of.stages[i]) && !is_handed_over(trace, i));
             // The original comes first: it has the same parent and, if anything, a smaller rank.
             let original =
                 trace.original(i).filter(|o| entries.of[*o].run != NONE && of.stages[*o] == of.stages[i]);

@@ -28,8 +28,7 @@ pub(super) struct Context {
 /// A run's first member in walking order tells who called it, and callers' runs have the smaller numbers.
 pub(super) fn of_runs(of: &Evidence<'_, '_, '_>, entries: &Entries, members: &Lists) -> Contexts {
     let runs = members.len();
-    let mut contexts =
-        Contexts { text: String::with_capacity(LENGTH * runs), of: Vec::with_capacity(runs) };
+    let mut contexts = Contexts { text: String::with_capacity(LENGTH * runs), of: Vec::with_capacity(runs) };
     for run in 0..runs {
         let first = members.of(run)[0];
         let caller = of.trace.parent(first).map(|parent| entries.of[parent].run);
