@@ -54,12 +54,27 @@ pub(crate) struct OfCall {
 struct OfSpan {
     attempt: Option<(usize, u32)>,
     is_retry: bool,
+    unit: Unit,
+}
+
+/// A call's innermost or outermost span, standing for an attempt.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Unit {
+    /// The transport group.
+    pub group: Option<usize>,
+    /// Whether its result is the one that counted.
+    pub is_used: bool,
 }
 
 impl Attempts<'_> {
     /// The group of a span and its ordinal from 1; transport retries before repetitions.
     pub fn of_span(&self, span: usize) -> Option<(usize, u32)> {
         self.of_span[span].attempt
+    }
+
+    /// What attempt a span stands for, if any.
+    pub fn unit(&self, span: usize) -> Unit {
+        self.of_span[span].unit
     }
 
     /// Whether the span is a transport retry: its first attempt may be missing.
@@ -92,6 +107,13 @@ pub(crate) fn group<'a>(trace: &Trace<'_, 'a>, calls: &Calls<'a>, outcomes: &[Ou
         if let (Some(source), members @ [_, _, ..]) = (source, attempts.logical.of(c)) {
             of_call.group = Some(attempts.groups.len());
             let group = tries(trace, calls, outcomes, source, members);
+            for (member, attempt) in members.iter().map(|c| &calls.list[*c]).zip(&group.attempts) {
+                for span in [member.span, member.top] {
+                    let unit = &mut attempts.of_span[span].unit;
+                    unit.group = of_call.group;
+                    unit.is_used |= !attempt.superseded;
+                }
+            }
             attempts.groups.push(group);
         }
         attempts.of_call.push(of_call);

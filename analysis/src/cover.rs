@@ -37,7 +37,7 @@ impl<'t> Cover<'t> {
                 return trace.parent(parent);
             }
             let is_async = matches!(trace.spans[i].kind, SpanKind::Producer | SpanKind::Consumer);
-            (!is_async && !trace.tree.by_link[i]).then_some(parent)
+            (!is_async && !trace.tree.places[i].by_link).then_some(parent)
         };
         let awaiter: Vec<Option<usize>> = (0..trace.len()).map(awaiter).collect();
         let activities = intervals.map(|intervals| {

@@ -70,7 +70,9 @@ impl<'t, 's, 'a> Decomposer<'t, 's, 'a> {
         cover_claims(self.trace, self.cover, i, &mut self.claims);
         let first_child = self.claims.first().map_or(own.end, |claim| claim.start);
         layers.begin(own, TimeClass::Blocked, &self.claims);
-        layers.take(TimeClass::Backoff, self.backoffs.of(i));
+        self.claims.clear();
+        self.claims.extend(self.backoffs.of(i));
+        layers.take(TimeClass::Backoff, &self.claims);
         layers.take(TimeClass::Queue, wait.marked.as_slice());
         if let Some(served) = far.served {
             layers.take(TimeClass::Transit, &around(served, own));
@@ -138,7 +140,7 @@ impl FarSide {
             // A consumer takes its time when its message comes: its wait is queueing, not transit.
             if kind == SpanKind::Client
                 && trace.spans[child].kind != SpanKind::Consumer
-                && !trace.tree.by_link[child]
+                && !trace.tree.places[child].by_link
             {
                 let time = trace.times[child];
                 let so_far = served.unwrap_or(time);

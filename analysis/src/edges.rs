@@ -6,20 +6,22 @@
 
 use std::cmp::Ordering;
 
-use plimsoll_schemas::{DurationNs, Outcome, Rules, Slice, SliceKey, TimeClass, UnixNanos};
+use plimsoll_schemas::{DurationNs, Outcome, Rules, Slice, SliceKey, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::Calls;
-use crate::model::{Edge, EdgeWindow, SpanAnalysis};
+use crate::model::{Edge, EdgeWindow};
 use crate::slices::Slices;
 use crate::trace::Trace;
 
+/// `queued`: the queue time of a span, where it is known.
 pub(crate) fn count<'a>(
     trace: &Trace<'_, 'a>,
     calls: &Calls<'a>,
     attempts: &Attempts<'a>,
     slices: &Slices<'a>,
-    spans: &[SpanAnalysis<'_>],
+    outcomes: &[Outcome],
+    mut queued: impl FnMut(usize) -> Option<DurationNs>,
 ) -> Vec<EdgeWindow<'a>> {
     let mut rows: Vec<EdgeWindow<'a>> = Vec::with_capacity(calls.list.len());
     for (c, call) in calls.list.iter().enumerate() {
@@ -28,7 +30,8 @@ pub(crate) fn count<'a>(
             // The slice is the logical call's: attempts are not counted apart by a value that only some carry.
             let slice = slices.of(call.span);
             for attempt in &group.attempts {
-                let mut row = row(trace, group.edge, slice, attempt.span, attempt.outcome, spans);
+                let queue = at_far_side(trace, attempt.span, &mut queued);
+                let mut row = row(trace, group.edge, slice, attempt.span, attempt.outcome, queue);
                 row.logical_calls = u32::from(attempt.ordinal == 1);
                 row.retries = u32::from(attempt.ordinal > 1 && !attempt.hedge);
                 row.hedges = u32::from(attempt.hedge);
@@ -41,7 +44,8 @@ pub(crate) fn count<'a>(
             }
         } else if !attempts.logical.of(c).is_empty() {
             let edge = call.edge(trace, std::iter::once(call.span));
-            let mut row = row(trace, edge, slices.of(call.span), call.span, spans[call.span].outcome, spans);
+            let queue = at_far_side(trace, call.span, &mut queued);
+            let mut row = row(trace, edge, slices.of(call.span), call.span, outcomes[call.span], queue);
             row.logical_calls = 1;
             row.retries = u32::from(attempts.of_call[c].is_marked);
             add(&mut rows, row);
@@ -90,12 +94,13 @@ fn order(a: &EdgeWindow<'_>, b: &EdgeWindow<'_>) -> Ordering {
 }
 
 /// The queue time of the called side: of the spans right below the call, or of the call itself where nothing is.
-fn at_far_side(trace: &Trace<'_, '_>, span: usize, spans: &[SpanAnalysis<'_>]) -> Option<DurationNs> {
-    let queued =
-        |i: usize| spans[i].queue_source.map(|_| spans[i].time.get(TimeClass::Queue) + spans[i].queue_before);
+fn at_far_side(
+    trace: &Trace<'_, '_>,
+    span: usize,
+    queued: &mut impl FnMut(usize) -> Option<DurationNs>,
+) -> Option<DurationNs> {
     let children = trace.tree.children.of(span).iter().filter(|child| !trace.flags[**child].duplicate_id);
-    let below = children.filter_map(|child| queued(*child));
-    below.chain(queued(span)).reduce(|a, b| a + b)
+    children.chain([&span]).filter_map(|i| queued(*i)).reduce(|a, b| a + b)
 }
 
 fn row<'a>(
@@ -104,9 +109,8 @@ fn row<'a>(
     slice: Slice<'a>,
     span: usize,
     outcome: Outcome,
-    spans: &[SpanAnalysis<'_>],
+    queue: Option<DurationNs>,
 ) -> EdgeWindow<'a> {
-    let queue = at_far_side(trace, span, spans);
     let start = trace.times[span].start;
     EdgeWindow {
         edge,
@@ -121,7 +125,7 @@ fn row<'a>(
         failed_correctness: u32::from(outcome == Outcome::Correctness),
         queue_known: u32::from(queue.is_some()),
         queue: queue.unwrap_or(DurationNs::ZERO),
-        depth: trace.tree.depth[span],
+        depth: trace.tree.places[span].depth,
         wasted: DurationNs::ZERO,
         backoff: DurationNs::ZERO,
         slice,

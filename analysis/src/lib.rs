@@ -38,7 +38,7 @@ mod waits;
 pub use attempts::canonical_json;
 pub use model::*;
 
-use plimsoll_schemas::{DurationNs, Rules, Span};
+use plimsoll_schemas::{DurationNs, Rules, Span, TimeClass};
 
 /// Analyses the spans of one trace, given in any order. O(n log n) in their number.
 ///
@@ -60,8 +60,8 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         let decompose::Partition { segments, time, residual, clipped } = decomposer.span(i, &wait);
         SpanAnalysis {
             stage: stages[i],
-            parent: trace.tree.parent[i],
-            depth: trace.tree.depth[i],
+            parent: trace.tree.places[i].parent,
+            depth: trace.tree.places[i].depth,
             outcome: outcomes[i],
             time,
             segments,
@@ -85,7 +85,6 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         slices: &slices,
         envelopes: &envelopes,
         outcomes: &outcomes,
-        calls: &calls,
         attempts: &attempts,
         cover: &cover,
         spans: &answers,
@@ -93,7 +92,8 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         critical_path: &critical_path,
     });
     let violations = violations::find(&trace, &calls, &attempts, &deadlines);
-    let edges = edges::count(&trace, &calls, &attempts, &slices, &answers);
+    let queued = |i: usize| answers[i].queue_source.map(|_| answers[i].queued());
+    let edges = edges::count(&trace, &calls, &attempts, &slices, &outcomes, queued);
     let flags = trace.summary(answers.iter().map(|s| &s.flags));
     TraceAnalysis {
         root: trace.tree.root(),
@@ -113,4 +113,22 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         violations,
         flags,
     }
+}
+
+/// The calls of one trace by edge and window: those of [`analyse`], where nothing else of it is wanted.
+pub fn edges<'a>(spans: &[Span<'a>], rules: &Rules) -> Vec<EdgeWindow<'a>> {
+    let trace = trace::Trace::new(spans);
+    let slices = slices::resolve(&trace);
+    let outcomes = outcomes::resolve(&trace, rules);
+    let calls = calls::find(&trace);
+    let attempts = attempts::group(&trace, &calls, &outcomes);
+    let cover = cover::Cover::new(&trace, |i| waits::of_activity(&trace, &attempts, i));
+    let backoffs = attempts::backoffs(&trace, &calls, &attempts, &cover);
+    let mut decomposer = decompose::Decomposer::new(&trace, &cover, &backoffs);
+    let queued = |i: usize| {
+        let wait = waits::of_span(&trace, &attempts, i);
+        wait.source?;
+        Some(decomposer.span(i, &wait).time.get(TimeClass::Queue) + DurationNs(wait.before))
+    };
+    edges::count(&trace, &calls, &attempts, &slices, &outcomes, queued)
 }

@@ -1,61 +1,52 @@
-//! Lists of spans by owner, such as the children of each span, in two allocations for all of them.
+//! Lists of spans by owner, such as the children of each span, in one allocation for all of them.
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lists {
-    starts: Vec<usize>,
-    items: Vec<usize>,
+    /// Where each owner's items begin and, at the next, end; then the items.
+    places: Vec<usize>,
+    owners: usize,
 }
 
 impl Lists {
     /// Gives each item of `order` to its owner among `n`, if it has one. Every list keeps the order.
     pub fn new(
         n: usize,
-        order: impl Iterator<Item = usize> + Clone,
+        order: impl ExactSizeIterator<Item = usize> + Clone,
         owner: impl Fn(usize) -> Option<usize>,
     ) -> Self {
-        let mut starts = filled(n + 2);
-        let mut owned = 0;
-        for item in order.clone() {
-            if let Some(owner) = owner(item) {
-                starts[owner + 2] += 1;
-                owned += 1;
-            }
+        let mut places = Vec::with_capacity(n + 2 + order.len());
+        places.resize(n + 2, 0);
+        for owner in order.clone().filter_map(&owner) {
+            places[owner + 2] += 1;
         }
-        let mut sum = 0;
-        for start in &mut starts {
-            sum += *start;
-            *start = sum;
+        let mut end = n + 2;
+        for start in &mut places {
+            end += *start;
+            *start = end;
         }
-        let mut items = filled(owned);
+        places.resize(end, 0);
         for item in order {
             if let Some(owner) = owner(item) {
-                // One behind the counts, so that after this pass `starts[owner]` is where the list begins.
-                let slot = &mut starts[owner + 1];
-                items[*slot] = item;
-                *slot += 1;
+                // One behind the counts, so that after this pass `places[owner]` is where the list begins.
+                let place = places[owner + 1];
+                places[owner + 1] += 1;
+                places[place] = item;
             }
         }
-        Self { starts, items }
+        Self { places, owners: n }
     }
 
     /// How many owners there are, those of nothing included.
     pub fn len(&self) -> usize {
-        self.starts.len().saturating_sub(2)
+        self.owners
     }
 
     pub fn of(&self, owner: usize) -> &[usize] {
-        match self.starts[owner..] {
-            [start, end, ..] => &self.items[start..end],
+        match self.places[owner..] {
+            [start, end, ..] => &self.places[start..end],
             _ => &[],
         }
     }
-}
-
-/// Zeros. For small traces this takes less than to ask the allocator for memory that is zero.
-fn filled(n: usize) -> Vec<usize> {
-    let mut zeros = Vec::with_capacity(n);
-    zeros.resize(n, 0);
-    zeros
 }
 
 #[cfg(test)]

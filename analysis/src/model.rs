@@ -67,6 +67,13 @@ pub struct SpanAnalysis<'a> {
     pub flags: SpanFlags,
 }
 
+impl SpanAnalysis<'_> {
+    /// How long it waited, before its start and after; where `queue_source` is none that is unknown.
+    pub fn queued(&self) -> DurationNs {
+        self.time.get(TimeClass::Queue) + self.queue_before
+    }
+}
+
 /// Nanoseconds by [`TimeClass`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClassTimes([i64; TimeClass::ALL.len()]);

@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use plimsoll_schemas::{DurationNs, Outcome, QueueSource, SpanKind, UnixNanos};
 
 use crate::attempts::Attempts;
-use crate::calls::Calls;
 use crate::cover::Cover;
 use crate::deadlines::Deadlines;
 use crate::envelopes::Envelopes;
@@ -35,7 +34,6 @@ pub(crate) struct Evidence<'t, 's, 'a> {
     pub slices: &'t Slices<'a>,
     pub envelopes: &'t Envelopes<'a>,
     pub outcomes: &'t [Outcome],
-    pub calls: &'t Calls<'a>,
     pub attempts: &'t Attempts<'a>,
     pub cover: &'t Cover<'t>,
     pub deadlines: &'t Deadlines,
@@ -58,11 +56,9 @@ pub(crate) struct Runs<'a> {
 
 pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Runs<'a> {
     let trace = of.trace;
-    let units = Units::new(of);
-    let entries = Entries::new(of, &units);
+    let entries = Entries::new(of);
     let members = Lists::new(entries.runs, trace.tree.order.iter().copied(), |i| Some(entries.of[i].run));
-    let mut sums: Vec<Sum> =
-        (0..entries.runs).map(|run| Sum::new(of, &entries, &units, members.of(run))).collect();
+    let mut sums: Vec<Sum> = (0..entries.runs).map(|run| Sum::new(of, &entries, members.of(run))).collect();
     for (span, tokens) in tokens::of_leaves(trace) {
         sums[entries.of[span].run].tokens.add(&tokens);
     }
@@ -77,7 +73,7 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Runs<'a> {
     by_start.sort_unstable();
     let run = |(start, _, run): (i64, _, usize)| {
         let (sum, members) = (&sums[run], members.of(run));
-        let attempts = match units.0[sum.first].group {
+        let attempts = match of.attempts.unit(sum.first).group {
             Some(group) => of.attempts.groups[group].attempts.len(),
             None => sum.entries,
         };
@@ -124,7 +120,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn new(of: &Evidence<'_, '_, '_>, entries: &Entries, units: &Units, members: &[usize]) -> Self {
+    fn new(of: &Evidence<'_, '_, '_>, entries: &Entries, members: &[usize]) -> Self {
         let trace = of.trace;
         // The first of the members in walking order is that by which the run came about: an entry.
         let mut sum = Self {
@@ -148,7 +144,7 @@ impl Sum {
                 sum.entries += 1;
                 if i != members[0] {
                     sum.first = std::cmp::min_by_key(sum.first, i, |i| order(trace, *i));
-                    sum.decisive = std::cmp::max_by_key(sum.decisive, i, |i| units.decides(trace, *i));
+                    sum.decisive = std::cmp::max_by_key(sum.decisive, i, |i| decides(of, *i));
                 }
             }
         }
@@ -161,46 +157,18 @@ fn order(trace: &Trace<'_, '_>, i: usize) -> (i64, plimsoll_schemas::SpanId, boo
     (trace.times[i].start, trace.spans[i].span_id, trace.flags[i].duplicate_id)
 }
 
-/// The spans that stand for attempts: a call's innermost and outermost.
-struct Units(Vec<Unit>);
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Unit {
-    /// The transport group.
-    group: Option<usize>,
-    /// Whether its result is the one that counted.
-    is_used: bool,
-}
-
-impl Units {
-    fn new(of: &Evidence<'_, '_, '_>) -> Self {
-        let mut units = Self(vec![Unit::default(); of.trace.len()]);
-        for first in 0..of.calls.list.len() {
-            let Some(group) = of.attempts.of_call[first].group else { continue };
-            let tries = &of.attempts.groups[group].attempts;
-            for (c, attempt) in of.attempts.logical.of(first).iter().zip(tries) {
-                for span in [of.calls.list[*c].span, of.calls.list[*c].top] {
-                    let unit = &mut units.0[span];
-                    unit.group = Some(group);
-                    unit.is_used |= !attempt.superseded;
-                }
-            }
-        }
-        units
-    }
-
-    /// Of a run's entries the one with the largest says how the run ended.
-    fn decides(&self, trace: &Trace<'_, '_>, entry: usize) -> impl Ord {
-        let used = self.0[entry].is_used || trace.parent(entry).is_some_and(|p| self.0[p].is_used);
-        (used, trace.times[entry].end, order(trace, entry))
-    }
+/// Of a run's entries the one with the largest says how the run ended.
+fn decides(of: &Evidence<'_, '_, '_>, entry: usize) -> impl Ord {
+    let is_used = |i: usize| of.attempts.unit(i).is_used;
+    let used = is_used(entry) || of.trace.parent(entry).is_some_and(is_used);
+    (used, of.trace.times[entry].end, order(of.trace, entry))
 }
 
 /// No run yet.
 const NONE: usize = usize::MAX;
 
 fn is_handed_over(trace: &Trace<'_, '_>, i: usize) -> bool {
-    trace.tree.by_link[i] || trace.spans[i].kind == SpanKind::Consumer
+    trace.tree.places[i].by_link || trace.spans[i].kind == SpanKind::Consumer
 }
 
 struct Entries {
@@ -219,7 +187,7 @@ struct Place {
 }
 
 impl Entries {
-    fn new<'a>(of: &Evidence<'_, '_, 'a>, units: &Units) -> Self {
+    fn new<'a>(of: &Evidence<'_, '_, 'a>) -> Self {
         let trace = of.trace;
         let nowhere = Place { run: NONE, is_entry: false, is_copy: false };
         let mut entries = Self { runs: 0, of: vec![nowhere; trace.len()] };
@@ -237,8 +205,8 @@ impl Entries {
                 entries.of[i] = Place { run, is_entry: false, is_copy: original.is_some() };
                 continue;
             }
-            let far = || parent.filter(|p| trace.is_remote(i, *p)).and_then(|p| units.0[p].group);
-            let call = match units.0[i].group {
+            let far = || parent.filter(|p| trace.is_remote(i, *p)).and_then(|p| of.attempts.unit(p).group);
+            let call = match of.attempts.unit(i).group {
                 Some(group) => Some((group, false)),
                 None => far().map(|group| (group, true)),
             };

@@ -82,13 +82,13 @@ impl<'s, 'a> Trace<'s, 'a> {
         if !by_start.is_sorted_by(in_order) {
             by_start.sort_by(|a, b| order::compare(&spans[*a], &spans[*b]));
         }
-        let Parents { parent, by_link, ids, .. } = Parents::new(spans, &by_start, &mut flags);
-        let mut tree = Tree::new(parent, by_link, &by_start);
+        let Parents { of, ids, .. } = Parents::new(spans, &by_start, &mut flags);
+        let mut tree = Tree::new(of, &by_start);
         let has_anywhere = spans.iter().map(AttrSet::on).fold(AttrSet::default(), AttrSet::or);
         if has_anywhere.meets(skew::HOST) && skew::correct(spans, &tree, &mut times, &mut flags) {
             // Stable, so that the tie-break survives.
             by_start.sort_by_key(|i| times[*i].start);
-            tree = Tree::new(tree.parent, tree.by_link, &by_start);
+            tree = Tree::new(tree.places, &by_start);
         }
         if let Some(root) = tree.root() {
             let end = times[root].end;
@@ -114,7 +114,7 @@ impl<'s, 'a> Trace<'s, 'a> {
     }
 
     pub fn parent(&self, i: usize) -> Option<usize> {
-        self.tree.parent[i]
+        self.tree.places[i].parent
     }
 
     /// Whether `child` ran elsewhere than its parent: the far side of a call.

@@ -120,7 +120,7 @@ fn handed_over(trace: &Trace<'_, '_>, i: usize) -> Option<i64> {
     if let Some(asked_by) = asked_by(trace, i) {
         Some(trace.times[asked_by].end)
     } else if trace.spans[i].kind == SpanKind::Consumer {
-        let sender = trace.parent(i).filter(|p| !trace.tree.by_link[i] && trace.spans[*p].sends());
+        let sender = trace.parent(i).filter(|p| !trace.tree.places[i].by_link && trace.spans[*p].sends());
         sender.map(|p| trace.times[p].end).or_else(|| linked_producer(trace, i))
     } else {
         None

@@ -5,19 +5,14 @@ use crate::calls::Calls;
 use crate::cover::Cover;
 use crate::trace::{Interval, Trace};
 
-/// By span, disjoint and in order.
+/// Disjoint for each span; by span and time.
 #[derive(Debug, Default)]
-pub(crate) struct Backoffs {
-    /// The span of each of the intervals, in ascending order.
-    owners: Vec<usize>,
-    intervals: Vec<Interval>,
-}
+pub(crate) struct Backoffs(Vec<(usize, Interval)>);
 
 impl Backoffs {
-    pub fn of(&self, span: usize) -> &[Interval] {
-        let begin = self.owners.partition_point(|owner| *owner < span);
-        let own = self.owners[begin..].iter().take_while(|owner| **owner == span).count();
-        &self.intervals[begin..begin + own]
+    pub fn of(&self, span: usize) -> impl Iterator<Item = Interval> {
+        let begin = self.0.partition_point(|gap| gap.0 < span);
+        self.0[begin..].iter().take_while(move |gap| gap.0 == span).map(|gap| gap.1)
     }
 }
 
@@ -48,8 +43,7 @@ pub(crate) fn backoffs(
     }
     gaps.sort_unstable();
     gaps.dedup_by(|next, last| next.0 == last.0 && last.1.absorb(next.1));
-    let (owners, intervals) = gaps.into_iter().unzip();
-    Backoffs { owners, intervals }
+    Backoffs(gaps)
 }
 
 fn waits(trace: &Trace<'_, '_>, cover: &Cover<'_>, i: usize) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! What holds for every trace, however broken.
 
-use plimsoll_analysis::{StageRun, TraceAnalysis, analyse};
+use plimsoll_analysis::{StageRun, TraceAnalysis, analyse, edges};
 use plimsoll_schemas::{Attr, DurationNs, Rules, Span, SpanKind, TimeClass};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -223,6 +223,13 @@ proptest! {
             let found: Vec<i64> = TimeClass::ALL.iter().map(|class| run.time.get(*class).0).collect();
             prop_assert_eq!(found, expected, "{:?}", run);
         }
+    }
+
+    #[test]
+    fn edges_alone_are_those_of_the_analysis(spans in any_trace()) {
+        let rules = Rules::default();
+        let (alone, all) = (edges(&spans, &rules), analyse(&spans, &rules).edges);
+        prop_assert_eq!(format!("{alone:?}"), format!("{all:?}"));
     }
 
     #[test]

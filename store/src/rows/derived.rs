@@ -1,14 +1,14 @@
 //! The rows that settling writes: one analysis in, rows of `traces`, `stage_runs`, `attempts` and `edges` out.
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListBuilder, StringBuilder,
-    StringDictionaryBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListBuilder,
+    StringBuilder, StringDictionaryBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Int32Type};
 use arrow::record_batch::RecordBatch;
-use plimsoll_analysis::{StageRun, Tokens, TraceAnalysis, group_id};
+use plimsoll_analysis::{EdgeWindow, StageRun, Tokens, TraceAnalysis, group_id};
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Attr, Envelope, Slice, Span, StatusCode, TimeClass, TraceId, UnixNanos};
+use plimsoll_schemas::{Attr, Envelope, Slice, Span, SpanId, StatusCode, TimeClass, TraceId, UnixNanos};
 
 use crate::error::StoreError;
 
@@ -140,13 +140,20 @@ impl Rows {
         self
     }
 
-    fn texts<'t>(&mut self, values: impl Iterator<Item = std::borrow::Cow<'t, str>>) -> &mut Self {
+    fn texts<'t>(&mut self, values: impl Iterator<Item = &'t str>) -> &mut Self {
+        self.list(|list| values.for_each(|value| list.append_value(value)))
+    }
+
+    fn hexes(&mut self, ids: impl Iterator<Item = SpanId>) -> &mut Self {
+        self.list(|list| ids.for_each(|id| list.append_option(std::str::from_utf8(&id.hex()).ok())))
+    }
+
+    /// A list of nothing is null.
+    fn list(&mut self, fill: impl FnOnce(&mut StringBuilder)) -> &mut Self {
         if let Column::Texts(b) = self.next() {
-            let mut any = false;
-            for value in values {
-                b.values().append_value(value);
-                any = true;
-            }
+            let before = b.values().len();
+            fill(b.values());
+            let any = b.values().len() > before;
             b.append(any);
         }
         self
@@ -217,7 +224,7 @@ impl DerivedRows {
             self.push_run(of, spans, analysis, run);
         }
         self.push_attempts(of, spans, analysis);
-        self.push_edges(of, analysis);
+        self.push_edges(of, &analysis.edges);
         self.push_violations(of, spans, analysis);
     }
 
@@ -277,9 +284,10 @@ impl DerivedRows {
         let root = &spans[run.root];
         let rows = &mut self.stage_runs;
         rows.str(Some(of.tenant)).hex(&of.trace_id.hex()).str(Some(run.stage)).hex(&root.span_id.hex());
-        rows.texts(run.members.iter().map(|i| spans[*i].span_id.to_string().into()));
-        let all = std::iter::once(run.root).chain(run.members.iter().copied());
-        rows.texts(all.filter_map(|i| spans[i].str(Attr::GenAiResponseId)).map(Into::into));
+        let members = analysis.members(run);
+        rows.hexes(members.clone().map(|i| spans[i].span_id));
+        let all = std::iter::once(run.root).chain(members.clone());
+        rows.texts(all.filter_map(|i| spans[i].str(Attr::GenAiResponseId)));
         rows.str(Some(root.service)).str(Some(root.name)).bool(run.is_request);
         rows.time(run.start).long(Some(run.duration.0)).text(run.outcome.as_str());
         rows.text(run.queue_source.map(|s| s.as_str()));
@@ -287,12 +295,9 @@ impl DerivedRows {
             let known = class != TimeClass::Queue || run.queue_source.is_some();
             rows.long(known.then(|| run.time.get(class).0));
         }
-        rows.long(Some(run.path.total().0))
-            .int(run.attempts)
-            .int(run.members.len() as u32 + 1)
-            .int(run.errors);
+        rows.long(Some(run.path.total().0)).int(run.attempts).int(members.count() as u32 + 1).int(run.errors);
         rows.slice(&run.slice).envelope(&run.envelope).tokens(&run.tokens).str(analysis.session_id);
-        rows.str(Some(&run.context)).long(Some(of.revision as i64));
+        rows.str(Some(analysis.context(run))).long(Some(of.revision as i64));
         for class in TimeClass::ALL.into_iter().filter(|c| *c != TimeClass::Blocked) {
             rows.long(Some(run.path.get(class).0));
         }
@@ -332,9 +337,9 @@ impl DerivedRows {
         }
     }
 
-    pub fn push_edges(&mut self, of: Settled<'_>, analysis: &TraceAnalysis<'_>) {
+    pub fn push_edges(&mut self, of: Settled<'_>, windows: &[EdgeWindow<'_>]) {
         let rows = &mut self.edges;
-        for window in &analysis.edges {
+        for window in windows {
             rows.str(Some(of.tenant)).hex(&of.trace_id.hex());
             rows.str(Some(window.edge.caller)).str(Some(window.edge.callee)).str(Some(window.edge.operation));
             rows.time(window.window).int(window.logical_calls).int(window.attempts).int(window.retries);
