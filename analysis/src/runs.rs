@@ -174,12 +174,12 @@ fn is_handed_over(trace: &Trace<'_, '_>, i: usize) -> bool {
 struct Entries {
     runs: usize,
     /// By span.
-    of: Vec<Place>,
+    of: Vec<Membership>,
 }
 
-/// A span's place in its run.
+/// A span as part of its run.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Membership {
     run: usize,
     is_entry: bool,
     /// Its original is in the same run, and speaks for it.
@@ -189,7 +189,7 @@ struct Place {
 impl Entries {
     fn new<'a>(of: &Evidence<'_, '_, 'a>) -> Self {
         let trace = of.trace;
-        let nowhere = Place { run: NONE, is_entry: false, is_copy: false };
+        let nowhere = Membership { run: NONE, is_entry: false, is_copy: false };
         let mut entries = Self { runs: 0, of: vec![nowhere; trace.len()] };
         // By group, side of the call, and stage.
         let mut of_calls: BTreeMap<(usize, bool, &'a str), usize> = BTreeMap::new();
@@ -202,7 +202,7 @@ impl Entries {
                 trace.original(i).filter(|o| entries.of[*o].run != NONE && of.stages[*o] == of.stages[i]);
             if let Some(within) = original.or(awaited) {
                 let run = entries.of[within].run;
-                entries.of[i] = Place { run, is_entry: false, is_copy: original.is_some() };
+                entries.of[i] = Membership { run, is_entry: false, is_copy: original.is_some() };
                 continue;
             }
             let far = || parent.filter(|p| trace.is_remote(i, *p)).and_then(|p| of.attempts.unit(p).group);
@@ -215,7 +215,7 @@ impl Entries {
                 Some((group, is_far)) => *of_calls.entry((group, is_far, of.stages[i])).or_insert(new),
                 None => new,
             };
-            entries.of[i] = Place { run, is_entry: true, is_copy: false };
+            entries.of[i] = Membership { run, is_entry: true, is_copy: false };
             entries.runs += usize::from(run == new);
         }
         entries
