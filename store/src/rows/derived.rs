@@ -1,14 +1,14 @@
 //! The rows that settling writes: one analysis in, rows of `traces`, `stage_runs`, `attempts` and `edges` out.
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListBuilder, StringBuilder,
-    TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListBuilder,
+    StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
-use plimsoll_analysis::{StageRun, Tokens, TraceAnalysis, group_id};
+use plimsoll_analysis::{EdgeWindow, StageRun, Tokens, TraceAnalysis, group_id};
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Attr, Envelope, Slice, Span, StatusCode, TimeClass, TraceId, UnixNanos};
+use plimsoll_schemas::{Attr, Envelope, Slice, Span, SpanId, StatusCode, TimeClass, TraceId, UnixNanos};
 
 use crate::error::StoreError;
 use crate::keyword::KeywordBuilder;
@@ -144,13 +144,20 @@ impl Rows {
         self
     }
 
-    fn texts(&mut self, values: impl Iterator<Item = impl AsRef<str>>) -> &mut Self {
+    fn texts<'t>(&mut self, values: impl Iterator<Item = &'t str>) -> &mut Self {
+        self.list(|list| values.for_each(|value| list.append_value(value)))
+    }
+
+    fn hexes(&mut self, ids: impl Iterator<Item = SpanId>) -> &mut Self {
+        self.list(|list| ids.for_each(|id| list.append_option(std::str::from_utf8(&id.hex()).ok())))
+    }
+
+    /// A list of nothing is null.
+    fn list(&mut self, fill: impl FnOnce(&mut StringBuilder)) -> &mut Self {
         if let Column::Texts(b) = self.next() {
-            let mut any = false;
-            for value in values {
-                b.values().append_value(value);
-                any = true;
-            }
+            let before = b.values().len();
+            fill(b.values());
+            let any = b.values().len() > before;
             b.append(any);
         }
         self
@@ -221,7 +228,7 @@ impl DerivedRows {
             self.push_run(of, spans, analysis, run);
         }
         self.push_attempts(of, spans, analysis);
-        self.push_edges(of, analysis);
+        self.push_edges(of, &analysis.edges);
         self.push_violations(of, spans, analysis);
     }
 
@@ -281,9 +288,9 @@ impl DerivedRows {
         let root = &spans[run.root];
         let rows = &mut self.stage_runs;
         rows.str(Some(of.tenant)).hex(&of.trace_id.hex()).str(Some(run.stage)).hex(&root.span_id.hex());
-        let members: Vec<_> = run.members.iter().map(|i| spans[*i].span_id.hex()).collect();
-        rows.texts(members.iter().filter_map(|digits| std::str::from_utf8(digits).ok()));
-        let all = std::iter::once(run.root).chain(run.members.iter().copied());
+        let members = analysis.members(run);
+        rows.hexes(members.clone().map(|i| spans[i].span_id));
+        let all = std::iter::once(run.root).chain(members.clone());
         rows.texts(all.filter_map(|i| spans[i].str(Attr::GenAiResponseId)));
         rows.str(Some(root.service)).str(Some(root.name)).bool(run.is_request);
         rows.time(run.start).long(Some(run.duration.0)).text(run.outcome.as_str());
@@ -292,12 +299,9 @@ impl DerivedRows {
             let known = class != TimeClass::Queue || run.queue_source.is_some();
             rows.long(known.then(|| run.time.get(class).0));
         }
-        rows.long(Some(run.path.total().0))
-            .int(run.attempts)
-            .int(run.members.len() as u32 + 1)
-            .int(run.errors);
+        rows.long(Some(run.path.total().0)).int(run.attempts).int(members.count() as u32 + 1).int(run.errors);
         rows.slice(&run.slice).envelope(&run.envelope).tokens(&run.tokens).str(analysis.session_id);
-        rows.str(Some(&run.context)).long(Some(of.revision as i64));
+        rows.str(Some(analysis.context(run))).long(Some(of.revision as i64));
         for class in TimeClass::ALL.into_iter().filter(|c| *c != TimeClass::Blocked) {
             rows.long(Some(run.path.get(class).0));
         }
@@ -339,9 +343,9 @@ impl DerivedRows {
         }
     }
 
-    pub fn push_edges(&mut self, of: Settled<'_>, analysis: &TraceAnalysis<'_>) {
+    pub fn push_edges(&mut self, of: Settled<'_>, windows: &[EdgeWindow<'_>]) {
         let rows = &mut self.edges;
-        for window in &analysis.edges {
+        for window in windows {
             rows.str(Some(of.tenant)).hex(&of.trace_id.hex());
             rows.str(Some(window.edge.caller)).str(Some(window.edge.callee)).str(Some(window.edge.operation));
             rows.time(window.window).int(window.logical_calls).int(window.attempts).int(window.retries);
