@@ -15,7 +15,7 @@ mod state;
 mod superseded;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -99,6 +99,8 @@ struct Inner {
     /// Files of which every row is still to be kept, and the day on which that was looked up.
     retained: Mutex<FxHashMap<(Table, String), i32>>,
     merging: tokio::sync::Mutex<()>,
+    /// See [`Store::rolled_up_through`].
+    rolled_up_through: AtomicU64,
     /// Asks the keeper for a flush before its time.
     flush_wanted: tokio::sync::Notify,
     closing: AtomicBool,
@@ -175,6 +177,12 @@ impl Store {
             return Ok(());
         }
         self.inner.state.lock().tail.push_derived(table, batch, Instant::now())
+    }
+
+    /// Says that rollups which are durable account for every revision up to that sequence: rows that those supersede are of no
+    /// use any more, and leave the files when these are merged.
+    pub fn rolled_up_through(&self, seq: u64) {
+        self.inner.rolled_up_through.fetch_max(seq, Ordering::AcqRel);
     }
 
     /// When the senders of other traces handed over what consumers among these spans took, as far as they are here.

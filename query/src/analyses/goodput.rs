@@ -285,6 +285,7 @@ fn row(
     let incomplete = n("p99_ns").is_some_and(|p99| asked.range.end.0 as f64 > time::now().0 as f64 - p99);
     let row = json!({
         "objective": take("objective"), "stage": stage, "key": key,
+        "runs": take("runs"), "sampling_known_share": take("sampling_known_share"),
         "offered": take("offered"), "good_low": take("good_low"), "good_high": take("good_high"),
         "judged": take("judged"), "unjudged": take("unjudged"), "judged_share": take("judged_share"),
         "attainment_low": take("attainment_low"), "attainment_high": high,

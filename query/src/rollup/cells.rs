@@ -12,8 +12,8 @@ use plimsoll_schemas::table::{CELL_COUNTS, CELL_HISTOGRAMS, CELL_SAMPLES, Table}
 
 use crate::error::QueryError;
 
-/// The keys of a slice, which every cell has.
-pub const SLICE: &str = "tenant, stage, workload_class, model, hardware";
+/// The keys of a slice, which every cell has, and how many runs each of its runs stands for.
+pub const SLICE: &str = "tenant, stage, workload_class, model, hardware, adjusted_count";
 /// Of which of the kinds of runs in [`CELL_SAMPLES`] a run is.
 const SAMPLED: [(&str, &str); CELL_SAMPLES.len()] = [
     ("good", "good_low"),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -221,7 +222,8 @@ impl Inner {
         let root = self.options.home.join(table.as_str());
         let batches = read_all(&root, table, inputs)?;
         let mut rows: Vec<u32> = (0..batches.iter().map(|b| b.num_rows() as u32).sum()).collect();
-        superseded::leave_out(table, &batches, &mut rows)?;
+        let rolled_up_through = self.rolled_up_through.load(Ordering::Acquire);
+        superseded::leave_out(table, rolled_up_through, &batches, &mut rows)?;
         sort(table, &batches, &mut rows)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
         let part = Part { partition, rows: rows.into() };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -102,6 +102,7 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
         awaited: Mutex::default(),
         retained: Mutex::default(),
         merging: tokio::sync::Mutex::default(),
+        rolled_up_through: AtomicU64::new(0),
         flush_wanted: tokio::sync::Notify::new(),
         closing: AtomicBool::new(false),
         background: Mutex::default(),

@@ -1,5 +1,6 @@
 //! Rows of derived tables that a newer revision hides: a merge leaves them out. Of the same trace, or the same stretch of a
-//! rollup, the newest revision is shown whole (see the views of `query`), and so the older ones are of no use to anyone.
+//! rollup, the newest revision is shown whole (see the views of `query`), and so the older ones are of no use to anyone: but to
+//! rollups, which have to know where the runs of a trace used to be that settled again. They say up to which revision they do.
 
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
@@ -18,10 +19,17 @@ enum Of<'a> {
 }
 
 /// Takes the numbers of rows (through all batches) away that others of them supersede.
-pub fn leave_out(table: Table, batches: &[RecordBatch], rows: &mut Vec<u32>) -> Result<(), StoreError> {
+pub fn leave_out(
+    table: Table,
+    rolled_up_through: u64,
+    batches: &[RecordBatch],
+    rows: &mut Vec<u32>,
+) -> Result<(), StoreError> {
     if !table.is_derived() {
         return Ok(());
     }
+    let known =
+        if table.is_rollup() { i64::MAX } else { i64::try_from(rolled_up_through).unwrap_or(i64::MAX) };
     let mut newest: FxHashMap<(&str, Of<'_>), i64> = FxHashMap::default();
     let mut every: Vec<i64> = Vec::with_capacity(rows.len());
     let of = batches.iter().map(|batch| Revisions::of(table, batch)).collect::<Result<Vec<_>, _>>()?;
@@ -29,6 +37,9 @@ pub fn leave_out(table: Table, batches: &[RecordBatch], rows: &mut Vec<u32>) -> 
         for row in 0..batch.num_rows() {
             let revision = revisions.revision.value(row);
             every.push(revision);
+            if revision > known {
+                continue;
+            }
             let newest = newest.entry(revisions.key(row)).or_insert(revision);
             *newest = revision.max(*newest);
         }
@@ -37,7 +48,7 @@ pub fn leave_out(table: Table, batches: &[RecordBatch], rows: &mut Vec<u32>) -> 
     for ((revisions, batch), first) in of.iter().zip(batches).zip(first_rows(batches)) {
         is_kept.extend((0..batch.num_rows()).map(|row| {
             let revision = every[first as usize + row];
-            newest.get(&revisions.key(row)).is_none_or(|newest| revision == *newest)
+            newest.get(&revisions.key(row)).is_none_or(|newest| revision >= *newest)
         }));
     }
     rows.retain(|row| is_kept[*row as usize]);

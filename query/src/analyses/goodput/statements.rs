@@ -62,41 +62,75 @@ enum Source {
     Cells,
 }
 
+/// How many runs each run stands for: one, where no sampler says more.
+const WEIGHT: &str = "coalesce(adjusted_count, 1)";
+
+/// A sum of weights as a count, which it is an estimate of.
+fn whole(sum: &str) -> String {
+    format!("CAST(round({sum}) AS BIGINT)")
+}
+
 impl Source {
-    fn all(self) -> &'static str {
+    /// What a run, or all of a cell, counts for.
+    fn weight(self) -> String {
+        match self {
+            Self::Runs => WEIGHT.to_owned(),
+            Self::Cells => format!("runs * {WEIGHT}"),
+        }
+    }
+
+    fn all(self) -> String {
+        format!("sum({})", self.weight())
+    }
+
+    /// All of which a condition on their time holds.
+    fn when(self, condition: &str) -> String {
+        format!("coalesce(sum({}) FILTER (WHERE {condition}), 0)", self.weight())
+    }
+
+    /// One of a cell's counts.
+    fn count(self, count: &str) -> String {
+        match self {
+            Self::Runs => self.when(counted(count)),
+            Self::Cells => format!("sum({count} * {WEIGHT})"),
+        }
+    }
+
+    fn count_when(self, count: &str, condition: &str) -> String {
+        match self {
+            Self::Runs => self.when(&format!("{} AND {condition}", counted(count))),
+            Self::Cells => format!("coalesce(sum({count} * {WEIGHT}) FILTER (WHERE {condition}), 0)"),
+        }
+    }
+
+    fn outcome(self, outcome: Outcome) -> String {
+        match self {
+            Self::Runs => self.when(&format!("outcome = '{}'", outcome.as_str())),
+            Self::Cells => self.count(&format!("outcome_{}", outcome.as_str())),
+        }
+    }
+
+    /// Runs that were seen, each once.
+    fn seen(self) -> &'static str {
         match self {
             Self::Runs => "count(*)",
             Self::Cells => "sum(runs)",
         }
     }
 
-    /// All of which a condition on their time holds.
-    fn when(self, condition: &str) -> String {
+    /// Of those, the ones that say how they were sampled.
+    fn seen_sampled(self) -> &'static str {
         match self {
-            Self::Runs => format!("count(*) FILTER (WHERE {condition})"),
-            Self::Cells => format!("coalesce(sum(runs) FILTER (WHERE {condition}), 0)"),
+            Self::Runs => "count(adjusted_count)",
+            Self::Cells => "coalesce(sum(runs) FILTER (WHERE adjusted_count IS NOT NULL), 0)",
         }
     }
 
-    /// One of a cell's counts.
-    fn count(self, count: &str) -> String {
+    /// Of those, the ones whose verdicts tell right from wrong among what ended well and in time.
+    fn seen_judged(self) -> &'static str {
         match self {
-            Self::Runs => format!("count(*) FILTER (WHERE {})", counted(count)),
-            Self::Cells => format!("sum({count})"),
-        }
-    }
-
-    fn count_when(self, count: &str, condition: &str) -> String {
-        match self {
-            Self::Runs => format!("count(*) FILTER (WHERE {} AND {condition})", counted(count)),
-            Self::Cells => format!("coalesce(sum({count}) FILTER (WHERE {condition}), 0)"),
-        }
-    }
-
-    fn outcome(self, outcome: Outcome) -> String {
-        match self {
-            Self::Runs => format!("count(*) FILTER (WHERE outcome = '{}')", outcome.as_str()),
-            Self::Cells => format!("sum(outcome_{})", outcome.as_str()),
+            Self::Runs => "count(*) FILTER (WHERE good_low OR green_but_wrong)",
+            Self::Cells => "sum(good_low + green_but_wrong)",
         }
     }
 
@@ -147,27 +181,37 @@ impl<'a> Statements<'a> {
     pub fn groups(&self) -> Result<Statement, QueryError> {
         let limit = GROUPS_MAX * self.objectives.len().max(1);
         let counted = self.over_range(true, "", "", |from| {
-            let outcomes =
-                Outcome::ALL.iter().map(|o| format!(", {} AS outcome_{}", from.outcome(*o), o.as_str()));
+            let outcomes = Outcome::ALL
+                .iter()
+                .map(|o| format!(", {} AS outcome_{}", whole(&from.outcome(*o)), o.as_str()));
             let samples =
                 sampled().map(|(kind, which)| format!(",\n  {} AS sample_{kind}", from.sample(kind, which)));
             let (offered, good_low, good_high) =
                 (from.all(), from.count("good_low"), from.count("good_high"));
             let (judged, wrong) = (from.count("judged"), from.count("green_but_wrong"));
             format!(
-                "{offered} AS offered, {good_low} AS good_low, {good_high} AS good_high, {judged} AS judged,
-  {unjudged} AS unjudged, {judged_share} AS judged_share,
+                "{} AS offered, {} AS good_low, {} AS good_high, {} AS judged,
+  {} AS unjudged, {judged_share} AS judged_share,
   {low} AS attainment_low, {high} AS attainment_high,
-  {late} AS late, {offered} - {ok} AS failed,
-  {wrong} AS green_but_wrong, {wrong_share} AS green_but_wrong_share{outcomes},
+  {} AS late, {} AS failed,
+  {} AS green_but_wrong, {wrong_share} AS green_but_wrong_share{outcomes},
+  {seen} AS runs, {sampled} AS sampling_known_share, {seen_judged} AS runs_judged,
   {p99} AS p99_ns{samples}",
-                unjudged = from.count("unjudged"),
-                judged_share = share(&judged, offered),
-                low = share(&good_low, offered),
-                high = share(&good_high, offered),
-                late = from.count("late"),
-                ok = from.outcome(Outcome::Ok),
+                whole(&offered),
+                whole(&good_low),
+                whole(&good_high),
+                whole(&judged),
+                whole(&from.count("unjudged")),
+                whole(&from.count("late")),
+                whole(&format!("{offered} - {}", from.outcome(Outcome::Ok))),
+                whole(&wrong),
+                judged_share = share(&judged, &offered),
+                low = share(&good_low, &offered),
+                high = share(&good_high, &offered),
                 wrong_share = share(&wrong, &judged),
+                seen = from.seen(),
+                sampled = share(from.seen_sampled(), from.seen()),
+                seen_judged = from.seen_judged(),
                 p99 = from.p99(),
                 outcomes = outcomes.collect::<String>(),
                 samples = samples.collect::<String>(),
@@ -189,8 +233,9 @@ impl<'a> Statements<'a> {
         if sampled.is_empty() {
             return names.map(|name| format!(",\n  CAST(NULL AS DOUBLE) AS {name}")).concat();
         }
-        let n = "CAST(good_low + green_but_wrong AS DOUBLE)";
-        let p = format!("(good_low / {n})");
+        // As sure as what was seen makes it, however much that stands for.
+        let n = "CAST(runs_judged AS DOUBLE)";
+        let p = "(CAST(good_low AS DOUBLE) / (good_low + green_but_wrong))".to_owned();
         let z = 1.959_963_984_540_054_f64;
         let centre = format!("({p} + {} / {n})", z * z / 2.0);
         let half = format!("{z} * sqrt({p} * (1 - {p}) / {n} + {} / ({n} * {n}))", z * z / 4.0);
@@ -209,11 +254,11 @@ impl<'a> Statements<'a> {
             format!(
                 "{point} AS point, {} AS offered, {} AS good_low, {} AS good_high,
   {} AS unjudged, {} AS green_but_wrong",
-                from.all(),
-                from.count("good_low"),
-                from.count("good_high"),
-                from.count("unjudged"),
-                from.count("green_but_wrong"),
+                whole(&from.all()),
+                whole(&from.count("good_low")),
+                whole(&from.count("good_high")),
+                whole(&from.count("unjudged")),
+                whole(&from.count("green_but_wrong")),
                 point = self.point(from.time()),
             )
         })
@@ -240,8 +285,11 @@ impl<'a> Statements<'a> {
         };
         Ok(Some(format!(
             "{runs}
-SELECT count(*) AS offered, count(*) FILTER (WHERE good_low) AS good_low, count(*) FILTER (WHERE good_high) AS good_high
-FROM (SELECT bool_and(good_low) AS good_low, bool_and(good_high) AS good_high FROM runs GROUP BY tenant, trace_id)"
+SELECT {} AS offered, {} AS good_low, {} AS good_high
+FROM (SELECT bool_and(good_low) AS good_low, bool_and(good_high) AS good_high, max({WEIGHT}) AS weight FROM runs GROUP BY tenant, trace_id)",
+            whole("sum(weight)"),
+            whole("coalesce(sum(weight) FILTER (WHERE good_low), 0)"),
+            whole("coalesce(sum(weight) FILTER (WHERE good_high), 0)"),
         )))
     }
 
@@ -249,14 +297,15 @@ FROM (SELECT bool_and(good_low) AS good_low, bool_and(good_high) AS good_high FR
     pub fn first_failing(&self) -> String {
         let terms = filter::sql(&self.asked.filter, Over::Traces).unwrap_or_default();
         format!(
-            "SELECT stage, count(*) AS requests, sample_ids(trace_id, duration_ns) AS sample_trace_ids
+            "SELECT stage, {requests} AS requests, sample_ids(trace_id, duration_ns) AS sample_trace_ids
 FROM (
-  SELECT r.trace_id, t.duration_ns, first_value(r.stage ORDER BY r.start_unix_nano + r.duration_ns, r.start_unix_nano DESC) AS stage
+  SELECT r.trace_id, t.duration_ns, t.adjusted_count, first_value(r.stage ORDER BY r.start_unix_nano + r.duration_ns, r.start_unix_nano DESC) AS stage
   FROM stage_runs r JOIN (SELECT * FROM traces WHERE outcome <> 'ok' AND {within}{terms}) t ON r.tenant = t.tenant AND r.trace_id = t.trace_id
   WHERE r.outcome <> 'ok'
-  GROUP BY r.tenant, r.trace_id, t.duration_ns
+  GROUP BY r.tenant, r.trace_id, t.duration_ns, t.adjusted_count
 )
 GROUP BY stage ORDER BY requests DESC, stage",
+            requests = whole(&format!("sum({WEIGHT})")),
             within = self.asked.within("start_unix_nano"),
         )
     }
