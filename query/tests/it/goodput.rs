@@ -280,7 +280,7 @@ async fn a_sampled_run_counts_for_all_that_it_stands_for() {
         // Nobody says how the last was sampled.
         assert_eq!(row["sampling_known_share"], 0.75, "{stage}");
         assert_eq!(row["outcomes"]["ok"], 9, "{stage}");
-        assert_eq!(row["burn"]["1h"].as_f64().map(|b| (b * 1e6).round() / 1e6), Some(2.0), "{stage}: {row}");
+        assert_eq!(row["burn"]["1h"].as_f64().map(|b| (b * 1e6).round() / 1e6), Some(10.0), "{stage}: {row}");
     }
     assert_eq!(answer["requests"]["offered"], 10);
     assert_eq!(answer["requests"]["good_low"], 9);
