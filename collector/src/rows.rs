@@ -7,6 +7,7 @@ mod columns;
 mod evaluations;
 mod fields;
 mod items;
+mod keys;
 mod logs;
 mod notes;
 mod spans;

@@ -121,6 +121,7 @@ attributes! {
     // MCP.
     McpMethodName Span Keyword "mcp.method.name" "mcp_method_name",
     McpSessionId Span Text "mcp.session.id" "mcp_session_id",
+    JsonRpcRequestId Span Text "jsonrpc.request.id" "jsonrpc_request_id",
     // Tools: who serves them, in which edition, and how they are called.
     McpServerName Span Keyword "mcp.server.name" "mcp_server_name",
     McpServerVersion Span Keyword "mcp.server.version" "mcp_server_version",
@@ -145,6 +146,9 @@ attributes! {
     PeerService Span Keyword "peer.service" "peer_service",
     ServerAddress Span Keyword "server.address" "server_address",
     ServerPort Span Int "server.port" "server_port",
+    NetworkTransport Span Keyword "network.transport" "network_transport",
+    NetworkProtocolVersion Span Keyword "network.protocol.version" "network_protocol_version",
+    ThreadId Span Int "thread.id" "thread_id",
     DbSystemName Span Keyword "db.system.name" "db_system_name",
     DbSystem Span Keyword "db.system" "db_system",
     // Messaging and workflow engines.

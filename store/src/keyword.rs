@@ -67,12 +67,14 @@ impl<'a> KeywordBuilder<'a> {
         self.keys.push(key);
     }
 
-    /// Puts the value of these bytes at `row`, with nulls before it. `read` is asked only for bytes that are no value yet.
+    /// Puts the value of these bytes at `row`, with nulls before it, and answers its number. `read` is asked only for bytes
+    /// that are no value yet.
     #[inline]
-    pub fn put(&mut self, row: usize, bytes: &[u8], read: impl FnOnce() -> Cow<'a, str>) {
+    pub fn put(&mut self, row: usize, bytes: &[u8], read: impl FnOnce() -> Cow<'a, str>) -> usize {
         self.keys.resize(row, NO_KEY);
         let key = self.find(bytes).unwrap_or_else(|| self.intern(read()));
         self.keys.push(key);
+        key as usize
     }
 
     /// Puts one value at all of these rows, with nulls before them.

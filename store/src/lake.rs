@@ -30,6 +30,7 @@ mod writer;
 pub use bloom::TraceBloom;
 pub use footers::FooterCache;
 pub use gather::{Gather, first_rows};
+pub use properties::Effort;
 pub use read::{FileReader, read_file, read_traces};
 pub use table::{Commit, LakeTable};
 pub(crate) use writer::now;

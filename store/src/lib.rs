@@ -17,6 +17,7 @@ pub mod rows;
 pub mod snapshot;
 pub mod store;
 mod tail;
+mod text;
 pub mod wal;
 
 pub use decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
@@ -27,3 +28,4 @@ pub use nulls::null_column;
 pub use options::StoreOptions;
 pub use snapshot::{DataFile, Snapshot, TableSnapshot};
 pub use store::{Accepted, Senders, Store, StoreStatus, salvage};
+pub use text::TextBuilder;

@@ -1,5 +1,6 @@
 //! Spans as the analyses see them, read out of Arrow batches without copying text.
 
+mod builder;
 pub mod derived;
 
 use std::sync::LazyLock;
@@ -8,6 +9,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray, MapArray,
     StringArray,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::rules::AttributeRule;
@@ -20,21 +22,33 @@ use rustc_hash::FxHashMap;
 
 use crate::error::StoreError;
 
-/// A dictionary-encoded text column.
+/// A dictionary-encoded text column. It is asked for every row, so that what can be known of all of them is.
 #[derive(Debug, Clone, Copy)]
 pub struct Keyword<'a> {
-    array: &'a DictionaryArray<Int32Type>,
+    keys: &'a [i32],
+    /// `None`: every row has a key.
+    nulls: Option<&'a NullBuffer>,
     values: &'a StringArray,
+    values_have_nulls: bool,
 }
 
 impl<'a> Keyword<'a> {
+    fn of(array: &'a DictionaryArray<Int32Type>, values: &'a StringArray) -> Self {
+        Self {
+            keys: array.keys().values(),
+            nulls: array.nulls().filter(|nulls| nulls.null_count() > 0),
+            values,
+            values_have_nulls: values.null_count() > 0,
+        }
+    }
+
+    #[inline]
     pub fn get(&self, row: usize) -> Option<&'a str> {
-        let key = self.array.keys();
-        if key.is_null(row) {
+        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
             return None;
         }
-        let key = usize::try_from(key.value(row)).ok()?;
-        (key < self.values.len() && self.values.is_valid(key)).then(|| self.values.value(key))
+        let key = usize::try_from(self.keys[row]).ok()?;
+        (!self.values_have_nulls || self.values.is_valid(key)).then(|| self.values.value(key))
     }
 
     fn or_empty(&self, row: usize) -> &'a str {
@@ -52,6 +66,7 @@ enum AttrColumn<'a> {
 }
 
 impl<'a> AttrColumn<'a> {
+    #[inline]
     fn get(&self, row: usize) -> Option<Value<'a>> {
         match self {
             Self::Keyword(k) => k.get(row).map(Value::Str),
@@ -130,13 +145,13 @@ impl<'a> Columns<'a> {
             context: format!("column {name}"),
             source: arrow::error::ArrowError::SchemaError("dictionary values are not text".into()),
         })?;
-        Ok(Keyword { array, values })
+        Ok(Keyword::of(array, values))
     }
 
     /// `None` where no row has any.
     fn some_keyword(&self, name: &str) -> Result<Option<Keyword<'a>>, StoreError> {
-        let keyword = self.keyword(name)?;
-        Ok((keyword.array.null_count() < keyword.array.len()).then_some(keyword))
+        let column = self.column(name)?;
+        (column.null_count() < column.len()).then(|| self.keyword(name)).transpose()
     }
 
     pub(crate) fn text(&self, name: &str) -> Result<&'a StringArray, StoreError> {

@@ -100,7 +100,7 @@ impl<'j> Read<'j> {
                 };
                 span.attributes.extend(value.map(|value| (attr, value)));
             }
-            said.note(key, Value::Str(text), kept.is_some());
+            said.note(key, kept.is_some(), || Some(Value::Str(text)));
         }
         let about = About { scope: &self.scope, name: span.name };
         said.resolve(about, |attr, value| {

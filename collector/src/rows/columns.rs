@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, MapArray, StringArray, StringBuilder, StructArray,
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, MapArray, StringBuilder, StructArray,
 };
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
 use plimsoll_schemas::table::{attribute_map, attribute_type};
 use plimsoll_schemas::{Attr, AttrType};
@@ -61,7 +61,7 @@ impl<'a> Promoted<'a> {
         });
         use arrow::array::ArrayBuilder;
         match (column, value) {
-            (AttrColumn::Keyword(k), Any::Str(s)) if k.len() <= row => k.put(row, s, || text(s, notes)),
+            (AttrColumn::Keyword(k), Any::Str(s)) if k.len() <= row => drop(k.put(row, s, || text(s, notes))),
             (AttrColumn::Text(b), Any::Str(s)) if b.len() <= row => put!(b, row, text(s, notes)),
             (AttrColumn::Int(b), Any::Int(n)) if b.len() <= row => put!(b, row, n),
             (AttrColumn::Double(b), Any::Double(x)) if b.len() <= row => put!(b, row, x),
@@ -215,50 +215,5 @@ impl Remainder {
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
         let valid = Some(NullBuffer::from(self.valid));
         (Arc::new(MapArray::new(field, offsets, entries, valid, sorted)), self.types)
-    }
-}
-
-/// Ids of one kind, as text.
-#[derive(Debug)]
-pub struct Hex {
-    digits: Vec<u8>,
-    offsets: Vec<i32>,
-    valid: Vec<bool>,
-}
-
-impl Default for Hex {
-    fn default() -> Self {
-        Self::with_capacity(0, 0)
-    }
-}
-
-impl Hex {
-    pub fn with_capacity(rows: usize, digits: usize) -> Self {
-        let mut offsets = Vec::with_capacity(rows + 1);
-        offsets.push(0);
-        Self { digits: Vec::with_capacity(rows * digits), offsets, valid: Vec::with_capacity(rows) }
-    }
-
-    #[inline]
-    pub fn push(&mut self, digits: &[u8]) {
-        self.digits.extend_from_slice(digits);
-        self.end(true);
-    }
-
-    #[inline]
-    pub fn push_null(&mut self) {
-        self.end(false);
-    }
-
-    #[inline]
-    fn end(&mut self, valid: bool) {
-        self.offsets.push(self.digits.len() as i32);
-        self.valid.push(valid);
-    }
-
-    pub fn finish(self) -> ArrayRef {
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        let nulls = self.valid.contains(&false).then(|| NullBuffer::from(self.valid));
-        Arc::new(StringArray::new(offsets, Buffer::from_vec(self.digits), nulls))
     }
 }

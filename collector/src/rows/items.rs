@@ -6,8 +6,9 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, StringArray, Str
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use plimsoll_schemas::table::{event_fields, link_fields, list_item};
 use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
+use plimsoll_store::TextBuilder;
 
-use super::columns::{Hex, Remainder};
+use super::columns::Remainder;
 use super::notes::Notes;
 use super::value::{Any, key_value, text};
 use crate::limits::{ATTRIBUTES_MAX, EVENTS_MAX, LINKS_MAX};
@@ -131,8 +132,8 @@ impl Events {
 #[derive(Default)]
 pub struct Links {
     lists: Lists,
-    trace_id: Hex,
-    span_id: Hex,
+    trace_id: TextBuilder,
+    span_id: TextBuilder,
     trace_state: Vec<Option<String>>,
     attributes: Remainder,
     flags: Vec<Option<i32>>,

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, TimestampMicrosecondArray};
 use arrow::datatypes::DataType;
-use plimsoll_schemas::emitters::{self, About, Said};
+use plimsoll_schemas::emitters::{About, Said};
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Attr, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value};
-use plimsoll_store::{DecodeError, Decoded, KeywordBuilder, RecordMeta};
+use plimsoll_store::{DecodeError, Decoded, KeywordBuilder, RecordMeta, TextBuilder};
 use rustc_hash::FxHashSet;
 
-use super::columns::{Hex, Nulls, Promoted, Remainder};
+use super::columns::{Nulls, Promoted, Remainder};
 use super::evaluations::{self, Listed, Target};
 use super::fields::SpanFields;
 use super::items::{Evaluation, Events, Links};
+use super::keys::Keys;
 use super::notes::Notes;
 use super::value::{Any, key_value, text};
 use super::verdicts::Verdicts;
@@ -44,9 +45,9 @@ struct Rows<'a> {
     notes: Notes,
     seen: FxHashSet<(TraceId, SpanId)>,
     keys: Vec<(TraceId, SpanId)>,
-    trace_id: Hex,
-    span_id: Hex,
-    parent: Hex,
+    trace_id: TextBuilder,
+    span_id: TextBuilder,
+    parent: TextBuilder,
     start: Vec<i64>,
     duration: Vec<i64>,
     name: KeywordBuilder<'a>,
@@ -59,6 +60,7 @@ struct Rows<'a> {
     trace_state: KeywordBuilder<'a>,
     flags: Vec<Option<i32>>,
     promoted: Promoted<'a>,
+    known_keys: Keys<'a>,
     attributes: Remainder,
     /// What the emitter said in other words, and which columns came of it.
     said: Said<'a>,
@@ -81,9 +83,9 @@ impl<'a> Rows<'a> {
             notes: Notes::default(),
             seen: FxHashSet::with_capacity_and_hasher(spans, Default::default()),
             keys: Vec::with_capacity(spans),
-            trace_id: Hex::with_capacity(spans, TraceId::HEX_DIGITS),
-            span_id: Hex::with_capacity(spans, SpanId::HEX_DIGITS),
-            parent: Hex::with_capacity(spans, SpanId::HEX_DIGITS),
+            trace_id: TextBuilder::with_capacity(spans, TraceId::HEX_DIGITS),
+            span_id: TextBuilder::with_capacity(spans, SpanId::HEX_DIGITS),
+            parent: TextBuilder::with_capacity(spans, SpanId::HEX_DIGITS),
             start: Vec::with_capacity(spans),
             duration: Vec::with_capacity(spans),
             name: KeywordBuilder::with_capacity(spans),
@@ -96,6 +98,7 @@ impl<'a> Rows<'a> {
             trace_state: KeywordBuilder::default(),
             flags: Vec::with_capacity(spans),
             promoted: Promoted::with_capacity(spans),
+            known_keys: Keys::default(),
             attributes: Remainder::default(),
             said: Said::default(),
             normalized: KeywordBuilder::with_capacity(spans),
@@ -270,7 +273,7 @@ impl<'a> Rows<'a> {
         }
         self.start.push(start.0);
         self.duration.push((end - start).0);
-        self.name.put(row, span.name, || text(span.name, &mut self.notes));
+        let name_number = self.name.put(row, span.name, || text(span.name, &mut self.notes));
         self.kind.push_str(SpanKind::from_wire(span.kind).as_str());
         self.status_code.push_str(StatusCode::from_wire(span.status_code).as_str());
         self.status_message.push_some(text(span.status_message, &mut self.notes));
@@ -286,7 +289,7 @@ impl<'a> Rows<'a> {
         }
         let [mut dropped, mut dropped_events, mut dropped_links] = span.dropped;
         let mut listed = Listed::default();
-        dropped += self.span_attributes(span, row, &mut listed)?;
+        dropped += self.span_attributes(span, row, name_number, &mut listed)?;
         let name = std::str::from_utf8(span.name).unwrap_or_default();
         let scope_name = match &scope.name {
             Cow::Borrowed(name) => name,
@@ -327,6 +330,7 @@ impl<'a> Rows<'a> {
         &mut self,
         span: &SpanFields<'a>,
         row: usize,
+        name_number: usize,
         listed: &mut Listed<'a>,
     ) -> Result<u32, WireError> {
         let mut dropped = 0;
@@ -337,25 +341,21 @@ impl<'a> Rows<'a> {
                 dropped += 1;
                 continue;
             }
-            if let Some(known) = emitters::key(key) {
-                let own = known.column.filter(|attr| *attr != Attr::GenAiOperationName);
-                let is_kept = own.is_some_and(|attr| self.promoted.put(row, attr, value, &mut self.notes));
-                if !known.says.is_empty()
-                    && let Some(value) = said(value)
-                {
-                    let is_operation = known.column == Some(Attr::GenAiOperationName);
-                    let is_word = matches!(value, Value::Str(word) if !word.is_empty());
+            if let Some(known) = self.known_keys.get(name_number, i, key) {
+                if known.column == Some(Attr::GenAiOperationName) {
+                    let word = said(value).filter(|v| matches!(v, Value::Str(word) if !word.is_empty()));
                     // Its column waits for what the span as a whole amounts to; a second one is kept as it is.
-                    if is_operation && is_word && !std::mem::replace(&mut has_operation, true) {
-                        self.said.note(known, value, is_kept);
+                    if word.is_some() && !std::mem::replace(&mut has_operation, true) {
+                        self.said.note(known, false, || word);
                         continue;
                     }
-                    if !is_operation {
-                        self.said.note(known, value, is_kept);
+                } else {
+                    let put = |attr| self.promoted.put(row, attr, value, &mut self.notes);
+                    let is_kept = known.column.is_some_and(put);
+                    self.said.note(known, is_kept, || said(value));
+                    if is_kept {
+                        continue;
                     }
-                }
-                if is_kept {
-                    continue;
                 }
             }
             let key = text(key, &mut self.notes);

@@ -30,13 +30,17 @@ impl<'a> Said<'a> {
         self.added.clear();
     }
 
-    /// An attribute that was sent. `is_kept`: it stands in its own column.
-    pub fn note(&mut self, key: &'static Key, value: Value<'a>, is_kept: bool) {
-        for (rank, alias) in &key.says {
+    /// An attribute that was sent. `is_kept`: it stands in its own column. Its value is asked for where it says something else.
+    pub fn note(&mut self, key: &'static Key, is_kept: bool, value: impl FnOnce() -> Option<Value<'a>>) {
+        let says_more = |alias: &Alias| {
             let says_itself = key.column == Some(alias.target);
-            if !(is_kept && says_itself) || matches!(alias.reading, Reading::Name | Reading::Operation) {
-                self.noted.push((*rank, alias, value));
-            }
+            !(is_kept && says_itself) || matches!(alias.reading, Reading::Name | Reading::Operation)
+        };
+        let mut more = key.says.iter().filter(|(_, alias)| says_more(alias)).peekable();
+        if more.peek().is_some()
+            && let Some(value) = value()
+        {
+            self.noted.extend(more.map(|(rank, alias)| (*rank, alias, value)));
         }
     }
 
@@ -194,7 +198,7 @@ mod tests {
             let kept = key.column.filter(|c| *c != Attr::GenAiOperationName);
             let kept = kept.filter(|c| Reading::Number.read(*value, *c).is_none_or(|v| v == *value));
             columns.extend(kept.map(|c| (c, *value)));
-            said.note(key, *value, kept.is_some());
+            said.note(key, kept.is_some(), || Some(*value));
         }
         let aside = said.resolve(About { scope, name }, |attr, value| {
             let is_free = columns.iter().all(|(a, _)| *a != attr);

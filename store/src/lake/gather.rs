@@ -34,9 +34,10 @@ pub enum Column<'a> {
 /// Dictionaries of all batches as one.
 #[derive(Debug)]
 pub struct Keywords<'a> {
-    /// Of each row, which of the words; [`NO_WORD`] is null.
-    pub numbers: Vec<i32>,
     pub words: Vec<&'a str>,
+    /// Of each row, which of the words; [`NO_WORD`] is null. `None`: all rows have the only word.
+    pub numbers: Option<Vec<i32>>,
+    rows: usize,
 }
 
 impl<'a> Gather<'a> {
@@ -73,46 +74,63 @@ impl<'a> Keywords<'a> {
     fn of(arrays: &[&'a dyn Array]) -> Option<Self> {
         let mut words: Vec<&str> = Vec::new();
         let mut index: FxHashMap<&str, i32> = FxHashMap::default();
-        let mut numbers = Vec::with_capacity(arrays.iter().map(|a| a.len()).sum());
-        // Of each entry of a batch's dictionary, its number. Batches of one file share theirs.
-        let mut entries: Vec<i32> = Vec::new();
-        let mut entries_of: Option<&'a StringArray> = None;
+        // Of each entry of each batch's dictionary, its number. Batches of one file share a dictionary.
+        let mut entries: Vec<Arc<[i32]>> = Vec::with_capacity(arrays.len());
+        let mut last: Option<&'a StringArray> = None;
         for array in arrays {
             let dictionary = array.as_dictionary_opt::<Int32Type>()?;
             let values = dictionary.values().as_string_opt::<i32>()?;
-            if !entries_of.is_some_and(|known| std::ptr::eq(known, values)) {
-                entries.clear();
-                entries.extend(values.iter().map(|word| {
-                    let Some(word) = word else { return NO_WORD };
-                    *index.entry(word).or_insert_with(|| {
-                        words.push(word);
-                        words.len() as i32 - 1
-                    })
-                }));
-                entries_of = Some(values);
+            if let Some(same) = entries.last().filter(|_| last.is_some_and(|last| std::ptr::eq(last, values)))
+            {
+                entries.push(same.clone());
+                continue;
             }
-            let keys = dictionary.keys().values();
-            match dictionary.nulls().filter(|nulls| nulls.null_count() > 0) {
-                None => numbers.extend(keys.iter().map(|key| entries[*key as usize])),
-                Some(nulls) if nulls.null_count() == keys.len() => {
-                    numbers.resize(numbers.len() + keys.len(), NO_WORD);
-                }
-                Some(nulls) => {
-                    let number =
-                        |(key, valid): (&i32, bool)| if valid { entries[*key as usize] } else { NO_WORD };
-                    numbers.extend(keys.iter().zip(nulls.iter()).map(number));
-                }
-            }
+            let number = |word: Option<&'a str>| {
+                let Some(word) = word else { return NO_WORD };
+                *index.entry(word).or_insert_with(|| {
+                    words.push(word);
+                    words.len() as i32 - 1
+                })
+            };
+            entries.push(values.iter().map(number).collect());
+            last = Some(values);
         }
         i32::try_from(words.len()).ok()?;
-        Some(Self { numbers, words })
+        let rows = arrays.iter().map(|a| a.len()).sum();
+        let is_one = words.len() == 1 && arrays.iter().all(|a| a.logical_null_count() == 0);
+        let numbers = (!is_one).then(|| {
+            let mut numbers = Vec::with_capacity(rows);
+            for (array, entries) in arrays.iter().zip(&entries) {
+                push_numbers(array.as_dictionary(), entries, &mut numbers);
+            }
+            numbers
+        });
+        Some(Self { words, numbers, rows })
     }
 
     /// The column as an array, for those whose words do not repeat.
     pub fn to_array(&self) -> ArrayRef {
-        let numbers: Int32Array = self.numbers.iter().map(|n| (*n != NO_WORD).then_some(*n)).collect();
+        let numbers: Int32Array = match &self.numbers {
+            Some(numbers) => numbers.iter().map(|n| (*n != NO_WORD).then_some(*n)).collect(),
+            None => Int32Array::from_value(0, self.rows),
+        };
         let words = StringArray::from_iter_values(self.words.iter());
         Arc::new(DictionaryArray::new(numbers, Arc::new(words)))
+    }
+}
+
+/// Appends the numbers of a batch's rows.
+fn push_numbers(dictionary: &DictionaryArray<Int32Type>, entries: &[i32], numbers: &mut Vec<i32>) {
+    let keys = dictionary.keys().values();
+    match dictionary.nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => numbers.extend(keys.iter().map(|key| entries[*key as usize])),
+        Some(nulls) if nulls.null_count() == keys.len() => {
+            numbers.resize(numbers.len() + keys.len(), NO_WORD);
+        }
+        Some(nulls) => {
+            let number = |(key, valid): (&i32, bool)| if valid { entries[*key as usize] } else { NO_WORD };
+            numbers.extend(keys.iter().zip(nulls.iter()).map(number));
+        }
     }
 }
 

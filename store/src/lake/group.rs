@@ -46,13 +46,11 @@ impl GroupWriter<'_> {
         let words;
         let array: &ArrayRef = match column {
             Column::Keywords(keywords) => {
-                let numbers: Vec<i32> =
-                    rows.values().iter().map(|row| keywords.numbers[*row as usize]).collect();
                 let leaf = &self.leaves.as_slice()[0];
                 let chunk = keyword_chunk::encode(
                     leaf,
-                    &numbers,
-                    &keywords.words,
+                    keywords,
+                    rows.values(),
                     &self.properties,
                     DICTIONARY_BYTES_MAX,
                 );

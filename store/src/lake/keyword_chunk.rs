@@ -15,7 +15,7 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
-use super::gather::NO_WORD;
+use super::gather::{Keywords, NO_WORD};
 use super::rle;
 
 /// In place of the number that a word gets in the file: none yet.
@@ -29,57 +29,55 @@ pub struct KeywordChunk {
     pub close: ColumnCloseResult,
 }
 
-/// Encodes the rows `numbers` into `words`, [`NO_WORD`] where there is none. `None` where the words that they use take more
-/// than `dictionary_bytes_max`: such a column does not repeat enough.
+/// Encodes these rows of a column. `None` where the words that they use take more than `dictionary_bytes_max`: such a column
+/// does not repeat enough.
 pub fn encode(
     column: &ColumnDescPtr,
-    numbers: &[i32],
-    words: &[&str],
+    keywords: &Keywords<'_>,
+    rows: &[u32],
     properties: &WriterProperties,
     dictionary_bytes_max: usize,
 ) -> Result<Option<KeywordChunk>> {
-    let Some(dictionary) = Dictionary::of(numbers, words, dictionary_bytes_max) else { return Ok(None) };
+    let Some(dictionary) = Dictionary::of(keywords, rows, dictionary_bytes_max) else { return Ok(None) };
     let mut chunk = Chunk::begin(column, properties)?;
     chunk.dictionary(&dictionary)?;
-    let bit_width = (u32::BITS - (dictionary.used.len() as u32).saturating_sub(1).leading_zeros()) as u8;
-    for rows in numbers.chunks(properties.data_page_row_count_limit()) {
-        chunk.page(rows, &dictionary, bit_width)?;
+    for rows in rows.chunks(properties.data_page_row_count_limit()) {
+        chunk.page(keywords, &dictionary, rows)?;
     }
     chunk.finish(&dictionary).map(Some)
 }
 
-/// The words that the rows use, in the order in which they come.
+/// The words that the rows use.
 struct Dictionary<'a> {
-    used: Vec<&'a str>,
-    /// Of each word: its number in the file, or [`UNUSED`].
-    number_of: Vec<u32>,
-    nulls: u64,
-    /// Bytes of the rows' text, were it written out.
-    text_bytes: i64,
+    words: Vec<&'a str>,
+    /// Of each word of the column: its number in the file, or [`UNUSED`]. `None`: it is the same.
+    number_of: Option<Vec<u32>>,
 }
 
 impl<'a> Dictionary<'a> {
-    fn of(numbers: &[i32], words: &[&'a str], bytes_max: usize) -> Option<Self> {
-        let mut dictionary =
-            Self { used: Vec::new(), number_of: vec![UNUSED; words.len()], nulls: 0, text_bytes: 0 };
-        let mut bytes = 0;
-        for number in numbers {
-            if *number == NO_WORD {
-                dictionary.nulls += 1;
-                continue;
-            }
-            let (word, slot) = (words[*number as usize], &mut dictionary.number_of[*number as usize]);
-            dictionary.text_bytes += word.len() as i64;
-            if *slot == UNUSED {
-                *slot = dictionary.used.len() as u32;
-                dictionary.used.push(word);
-                bytes += size_of::<u32>() + word.len();
-                if bytes > bytes_max {
-                    return None;
+    fn of(keywords: &Keywords<'a>, rows: &[u32], bytes_max: usize) -> Option<Self> {
+        let bytes = |words: &[&str]| words.iter().map(|word| size_of::<u32>() + word.len()).sum::<usize>();
+        // Where all rows go into one file they are as they are.
+        let numbers = keywords.numbers.as_ref().filter(|numbers| numbers.len() != rows.len());
+        let dictionary = match numbers {
+            None => Self { words: keywords.words.clone(), number_of: None },
+            Some(numbers) => {
+                let (mut words, mut number_of) = (Vec::new(), vec![UNUSED; keywords.words.len()]);
+                for number in rows.iter().map(|row| numbers[*row as usize]).filter(|n| *n != NO_WORD) {
+                    let slot = &mut number_of[number as usize];
+                    if *slot == UNUSED {
+                        *slot = words.len() as u32;
+                        words.push(keywords.words[number as usize]);
+                    }
                 }
+                Self { words, number_of: Some(number_of) }
             }
-        }
-        Some(dictionary)
+        };
+        (bytes(&dictionary.words) <= bytes_max).then_some(dictionary)
+    }
+
+    fn bit_width(&self) -> u8 {
+        (u32::BITS - (self.words.len() as u32).saturating_sub(1).leading_zeros()) as u8
     }
 }
 
@@ -94,6 +92,9 @@ struct Chunk<'a> {
     data_pages: i32,
     data_page_offset: i64,
     rows: u64,
+    nulls: u64,
+    /// Of each word of the dictionary, whether a row has it.
+    used: Vec<bool>,
     // Used again from page to page.
     page: Vec<u8>,
     levels: Vec<u32>,
@@ -116,6 +117,8 @@ impl<'a> Chunk<'a> {
             data_pages: 0,
             data_page_offset: 0,
             rows: 0,
+            nulls: 0,
+            used: Vec::new(),
             page: Vec::new(),
             levels: Vec::new(),
             indices: Vec::new(),
@@ -123,11 +126,12 @@ impl<'a> Chunk<'a> {
     }
 
     fn dictionary(&mut self, dictionary: &Dictionary<'_>) -> Result<()> {
-        for word in &dictionary.used {
+        for word in &dictionary.words {
             self.page.extend_from_slice(&(word.len() as u32).to_le_bytes());
             self.page.extend_from_slice(word.as_bytes());
         }
-        let num_values = dictionary.used.len() as u32;
+        self.used.resize(dictionary.words.len(), false);
+        let num_values = dictionary.words.len() as u32;
         self.write(|buf| Page::DictionaryPage {
             buf,
             num_values,
@@ -138,22 +142,41 @@ impl<'a> Chunk<'a> {
         Ok(())
     }
 
-    fn page(&mut self, rows: &[i32], dictionary: &Dictionary<'_>, bit_width: u8) -> Result<()> {
+    fn page(&mut self, keywords: &Keywords<'_>, dictionary: &Dictionary<'_>, rows: &[u32]) -> Result<()> {
         self.page.clear();
         self.indices.clear();
+        self.levels.clear();
+        match &keywords.numbers {
+            None => self.indices.resize(rows.len(), 0),
+            Some(numbers) => {
+                for row in rows {
+                    let number = numbers[*row as usize];
+                    self.levels.push(u32::from(number != NO_WORD));
+                    if number != NO_WORD {
+                        self.indices.push(number as u32);
+                    }
+                }
+            }
+        }
+        if let Some(number_of) = &dictionary.number_of {
+            self.indices.iter_mut().for_each(|number| *number = number_of[*number as usize]);
+        }
+        self.indices.iter().for_each(|number| self.used[*number as usize] = true);
         if self.column.max_def_level() > 0 {
-            self.levels.clear();
-            self.levels.extend(rows.iter().map(|number| u32::from(*number != NO_WORD)));
             let begin = self.page.len();
             self.page.extend_from_slice(&[0; size_of::<u32>()]);
-            rle::encode(&self.levels, 1, &mut self.page);
+            if self.indices.len() == rows.len() {
+                rle::encode_run(1, rows.len(), 1, &mut self.page);
+            } else {
+                rle::encode(&self.levels, 1, &mut self.page);
+            }
             let bytes = (self.page.len() - begin - size_of::<u32>()) as u32;
             self.page[begin..begin + size_of::<u32>()].copy_from_slice(&bytes.to_le_bytes());
         }
-        let present = rows.iter().filter(|number| **number != NO_WORD);
-        self.indices.extend(present.map(|number| dictionary.number_of[*number as usize]));
+        let bit_width = dictionary.bit_width();
         self.page.push(bit_width);
         rle::encode(&self.indices, bit_width, &mut self.page);
+        self.nulls += (rows.len() - self.indices.len()) as u64;
         let num_values = rows.len() as u32;
         let (offset, bytes) = self.write(|buf| Page::DataPage {
             buf,
@@ -182,8 +205,8 @@ impl<'a> Chunk<'a> {
 
     fn finish(self, dictionary: &Dictionary<'_>) -> Result<KeywordChunk> {
         let bytes: Bytes = self.out.into_inner()?.into();
-        let range = (dictionary.used.iter().min(), dictionary.used.iter().max());
-        let range = match range {
+        let used = || dictionary.words.iter().zip(&self.used).filter_map(|(word, used)| used.then_some(word));
+        let range = match (used().min(), used().max()) {
             (Some(min), Some(max)) if min.len().max(max.len()) <= STATISTICS_BYTES_MAX => Some((*min, *max)),
             _ => None,
         };
@@ -191,13 +214,13 @@ impl<'a> Chunk<'a> {
             range.map(|(min, _)| min.into()),
             range.map(|(_, max)| max.into()),
             None,
-            Some(dictionary.nulls),
+            Some(self.nulls),
             false,
         );
         let mut histogram = LevelHistogram::try_new(self.column.max_def_level());
         if let Some(histogram) = &mut histogram {
-            histogram.increment_by(0, dictionary.nulls as i64);
-            histogram.increment_by(1, (self.rows - dictionary.nulls) as i64);
+            histogram.increment_by(0, self.nulls as i64);
+            histogram.increment_by(1, (self.rows - self.nulls) as i64);
         }
         let pages = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
         let metadata = ColumnChunkMetaData::builder(self.column.clone())
@@ -213,7 +236,6 @@ impl<'a> Chunk<'a> {
             .set_dictionary_page_offset(Some(0))
             .set_data_page_offset(self.data_page_offset)
             .set_statistics(Statistics::ByteArray(statistics))
-            .set_unencoded_byte_array_data_bytes(Some(dictionary.text_bytes))
             .set_definition_level_histogram(histogram)
             .build()?;
         let close = ColumnCloseResult {

@@ -16,13 +16,18 @@ pub fn encode(values: &[u32], bit_width: u8, out: &mut Vec<u8>) {
         let filling = (at - packed_from).next_multiple_of(8) - (at - packed_from);
         if run >= RUN_MIN + filling {
             pack(&values[packed_from..at + filling], bit_width, out);
-            varint(((run - filling) as u64) << 1, out);
-            out.extend_from_slice(&values[at].to_le_bytes()[..usize::from(bit_width).div_ceil(8)]);
+            encode_run(values[at], run - filling, bit_width, out);
             packed_from = at + run;
         }
         at += run;
     }
     pack(&values[packed_from..], bit_width, out);
+}
+
+/// Appends `value` so many times.
+pub fn encode_run(value: u32, times: usize, bit_width: u8, out: &mut Vec<u8>) {
+    varint((times as u64) << 1, out);
+    out.extend_from_slice(&value.to_le_bytes()[..usize::from(bit_width).div_ceil(8)]);
 }
 
 /// How many of the first values are equal.

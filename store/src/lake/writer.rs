@@ -15,7 +15,6 @@ use chrono::NaiveDate;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::file::writer::SerializedFileWriter;
-use plimsoll_schemas::slice::SLUG_RECENT;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{TraceId, UnixNanos};
 use uuid::Uuid;
@@ -24,7 +23,7 @@ use super::bloom::TraceBloom;
 use super::durable;
 use super::gather::Gather;
 use super::group::GroupWriter;
-use super::properties::writer_properties;
+use super::properties::{Effort, writer_properties};
 use super::stats::{self, FileStats};
 use crate::error::StoreError;
 use crate::snapshot::DataFile;
@@ -76,6 +75,7 @@ pub fn write_files(
     table: Table,
     rows: &Gather<'_>,
     parts: &[Part<'_>],
+    effort: Effort,
 ) -> Result<Vec<DataFile>, StoreError> {
     let mut columns = Vec::new();
     let mut fields = Vec::new();
@@ -88,7 +88,7 @@ pub fn write_files(
     let schema = Arc::new(Schema::new(fields));
     let mut files = Vec::with_capacity(parts.len());
     for part in parts {
-        files.push(FileWriter::create(root, table, part.partition, schema.clone())?);
+        files.push(FileWriter::create(root, table, part.partition, schema.clone(), effort)?);
     }
     let mut groups = Vec::with_capacity(parts.len());
     for file in &mut files {
@@ -127,13 +127,14 @@ impl FileWriter {
         table: Table,
         partition: Partition<'_>,
         schema: SchemaRef,
+        effort: Effort,
     ) -> Result<Self, StoreError> {
         let path = format!("{}{}.parquet", partition.folder(), Uuid::new_v4());
         let absolute = root.join(&path);
         let context = || absolute.display().to_string();
         let file = create_with_folders(&absolute)?;
         let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(StoreError::parquet(context()))?;
-        let properties = writer_properties(table, partition.slice == Some(SLUG_RECENT), &schema, &parquet)?;
+        let properties = writer_properties(table, effort, &schema, &parquet)?;
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
         let writer = SerializedFileWriter::new(file, parquet.root_schema_ptr(), Arc::new(properties));
         Ok(Self {

@@ -1,17 +1,12 @@
 //! The rows that settling writes: one analysis in, rows of `traces`, `stage_runs`, `attempts` and `edges` out.
 
-use arrow::array::{
-    ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListBuilder,
-    StringBuilder, TimestampMicrosecondBuilder,
-};
-use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::{EdgeWindow, StageRun, Tokens, TraceAnalysis, group_id};
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Attr, Envelope, Slice, Span, SpanId, StatusCode, TimeClass, TraceId, UnixNanos};
+use plimsoll_schemas::{Attr, Span, StatusCode, TimeClass, TraceId};
 
+use super::builder::Rows;
 use crate::error::StoreError;
-use crate::keyword::KeywordBuilder;
 
 /// What a settled trace's rows say of it besides its analysis.
 #[derive(Debug, Clone, Copy)]
@@ -22,176 +17,6 @@ pub struct Settled<'a> {
     pub revision: u64,
     /// Whether rows of an earlier revision may exist.
     pub resettled: bool,
-}
-
-/// Builders of one table, in the order of its file schema.
-struct Rows {
-    table: Table,
-    columns: Vec<Column>,
-    rows: usize,
-    at: usize,
-}
-
-enum Column {
-    Keyword(KeywordBuilder<'static>),
-    Text(StringBuilder),
-    Long(Int64Builder),
-    Int(Int32Builder),
-    Double(Float64Builder),
-    Bool(BooleanBuilder),
-    Time(TimestampMicrosecondBuilder),
-    Texts(ListBuilder<StringBuilder>),
-}
-
-impl Column {
-    fn new(data_type: &DataType) -> Self {
-        match data_type {
-            DataType::Dictionary(..) => Self::Keyword(KeywordBuilder::default()),
-            DataType::Int64 => Self::Long(Int64Builder::new()),
-            DataType::Int32 => Self::Int(Int32Builder::new()),
-            DataType::Float64 => Self::Double(Float64Builder::new()),
-            DataType::Boolean => Self::Bool(BooleanBuilder::new()),
-            DataType::Timestamp(..) => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            DataType::List(field) => {
-                Self::Texts(ListBuilder::new(StringBuilder::new()).with_field(field.clone()))
-            }
-            _ => Self::Text(StringBuilder::new()),
-        }
-    }
-
-    fn finish(&mut self, rows: usize) -> ArrayRef {
-        match self {
-            Self::Keyword(b) => std::mem::take(b).finish(rows),
-            Self::Text(b) => std::sync::Arc::new(b.finish()),
-            Self::Long(b) => std::sync::Arc::new(b.finish()),
-            Self::Int(b) => std::sync::Arc::new(b.finish()),
-            Self::Double(b) => std::sync::Arc::new(b.finish()),
-            Self::Bool(b) => std::sync::Arc::new(b.finish()),
-            Self::Time(b) => std::sync::Arc::new(b.finish()),
-            Self::Texts(b) => std::sync::Arc::new(b.finish()),
-        }
-    }
-}
-
-/// Appends one row column by column. A value of another type than its column's is a mistake in this file,
-/// which the schema check of [`Rows::finish`] turns into an error.
-impl Rows {
-    fn new(table: Table) -> Self {
-        let columns = table.file_schema().fields().iter().map(|f| Column::new(f.data_type())).collect();
-        Self { table, columns, rows: 0, at: 0 }
-    }
-
-    fn next(&mut self) -> &mut Column {
-        let column = &mut self.columns[self.at];
-        self.at += 1;
-        column
-    }
-
-    fn text(&mut self, value: impl Into<Option<&'static str>>) -> &mut Self {
-        self.str(value.into())
-    }
-
-    fn str(&mut self, value: Option<&str>) -> &mut Self {
-        match self.next() {
-            Column::Keyword(b) => match value {
-                Some(value) => b.push_copy(value),
-                None => b.push(None),
-            },
-            Column::Text(b) => b.append_option(value),
-            _ => {}
-        }
-        self
-    }
-
-    fn hex(&mut self, digits: &[u8]) -> &mut Self {
-        self.str(std::str::from_utf8(digits).ok())
-    }
-
-    fn long(&mut self, value: Option<i64>) -> &mut Self {
-        if let Column::Long(b) = self.next() {
-            b.append_option(value);
-        }
-        self
-    }
-
-    fn int(&mut self, value: u32) -> &mut Self {
-        if let Column::Int(b) = self.next() {
-            b.append_value(i32::try_from(value).unwrap_or(i32::MAX));
-        }
-        self
-    }
-
-    fn double(&mut self, value: Option<f64>) -> &mut Self {
-        if let Column::Double(b) = self.next() {
-            b.append_option(value);
-        }
-        self
-    }
-
-    fn bool(&mut self, value: bool) -> &mut Self {
-        if let Column::Bool(b) = self.next() {
-            b.append_value(value);
-        }
-        self
-    }
-
-    /// The truth in nanoseconds and the timestamp for people, which stand side by side in every table.
-    fn time(&mut self, time: UnixNanos) -> &mut Self {
-        self.long(Some(time.0));
-        if let Column::Time(b) = self.next() {
-            b.append_value(time.micros());
-        }
-        self
-    }
-
-    fn texts<'t>(&mut self, values: impl Iterator<Item = &'t str>) -> &mut Self {
-        self.list(|list| values.for_each(|value| list.append_value(value)))
-    }
-
-    fn hexes(&mut self, ids: impl Iterator<Item = SpanId>) -> &mut Self {
-        self.list(|list| ids.for_each(|id| list.append_option(std::str::from_utf8(&id.hex()).ok())))
-    }
-
-    /// A list of nothing is null.
-    fn list(&mut self, fill: impl FnOnce(&mut StringBuilder)) -> &mut Self {
-        if let Column::Texts(b) = self.next() {
-            let before = b.values().len();
-            fill(b.values());
-            let any = b.values().len() > before;
-            b.append(any);
-        }
-        self
-    }
-
-    fn slice(&mut self, slice: &Slice<'_>) -> &mut Self {
-        self.str(slice.workload_class).str(slice.model).str(slice.hardware)
-    }
-
-    fn envelope(&mut self, envelope: &Envelope<'_>) -> &mut Self {
-        let Envelope { driver, runtime, model_digest, tokenizer_digest, concurrency } = *envelope;
-        self.str(driver).str(runtime).str(model_digest).str(tokenizer_digest).long(concurrency)
-    }
-
-    fn tokens(&mut self, tokens: &Tokens) -> &mut Self {
-        self.long(tokens.input).long(tokens.output).double(tokens.cost_usd)
-    }
-
-    fn end(&mut self) {
-        debug_assert_eq!(self.at, self.columns.len(), "a row of {} is incomplete", self.table.as_str());
-        self.at = 0;
-        self.rows += 1;
-    }
-
-    fn finish(&mut self) -> Result<Option<RecordBatch>, StoreError> {
-        if self.rows == 0 {
-            return Ok(None);
-        }
-        let rows = std::mem::take(&mut self.rows);
-        let columns = self.columns.iter_mut().map(|column| column.finish(rows)).collect();
-        let batch = RecordBatch::try_new(self.table.file_schema(), columns)
-            .map_err(StoreError::arrow(format!("rows of {}", self.table.as_str())))?;
-        Ok(Some(batch))
-    }
 }
 
 /// Collects the derived rows of many traces.
@@ -230,6 +55,11 @@ impl DerivedRows {
         self.push_attempts(of, spans, analysis);
         self.push_edges(of, &analysis.edges);
         self.push_violations(of, spans, analysis);
+    }
+
+    /// Rows of `stage_runs` so far.
+    pub fn runs(&self) -> usize {
+        self.stage_runs.rows
     }
 
     pub fn finish(&mut self) -> Result<Vec<(Table, RecordBatch)>, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
-use super::settle::Settling;
+use super::settle::{Settling, TRACES_PER_PASS};
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::lake::now;
@@ -28,17 +28,25 @@ async fn keep(inner: Arc<Inner>) {
             _ = turn.tick() => {}
             () = inner.flush_wanted.notified() => {}
         }
-        report("settling", settle(&inner).await);
-        if inner.flush_due() {
-            report("flushing", inner.flush().await.map(|_| ()));
+        loop {
+            let settled = settle(&inner).await;
+            // A pass that is full has left some.
+            let is_more = settled.as_ref().is_ok_and(|traces| *traces >= TRACES_PER_PASS);
+            report("settling", settled.map(|_| ()));
+            if inner.flush_due() {
+                report("flushing", inner.flush().await.map(|_| ()));
+            }
+            if !is_more {
+                break;
+            }
         }
     }
 }
 
-async fn settle(inner: &Arc<Inner>) -> Result<(), StoreError> {
+async fn settle(inner: &Arc<Inner>) -> Result<usize, StoreError> {
     let settling = Settling { idle: inner.options.settle_after, age: inner.options.settle_at_most };
     let settler = inner.clone();
-    blocking(move || settler.settle(settling)).await.map(|_| ())
+    blocking(move || settler.settle(settling)).await
 }
 
 async fn merge(inner: Arc<Inner>) {

@@ -16,7 +16,7 @@ use super::pending;
 use super::state::FileChange;
 use crate::blocking::blocking;
 use crate::error::StoreError;
-use crate::lake::{Commit, Gather, Part, Partition, first_rows, now, write_files};
+use crate::lake::{Commit, Effort, Gather, Part, Partition, first_rows, now, write_files};
 use crate::rows::Columns;
 use crate::snapshot::DataFile;
 use crate::tail::Chunk;
@@ -141,7 +141,8 @@ impl Inner {
             partition: Partition { day: day[0].day, slice },
             rows: day.iter().map(|place| place.row).collect(),
         });
-        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &days.collect::<Vec<_>>())
+        let rows = Gather::of(table.file_schema(), &batches);
+        write_files(&root, table, &rows, &days.collect::<Vec<_>>(), Effort::Quick)
     }
 }
 
@@ -149,7 +150,8 @@ impl Inner {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     day: i32,
-    trace: [u8; 16],
+    /// Its id, as the number that its digits are.
+    trace: u128,
     time: i64,
     /// Its number among the rows of all chunks.
     row: u32,
@@ -162,7 +164,7 @@ fn sorted_rows(table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<Place>, StoreE
         let times = Columns::of(&of.batch).int(table.time_column())?;
         for (row, time) in times.values().iter().enumerate() {
             let day = UnixNanos(*time).day().clamp(today - DAYS_BACK_MAX, today + DAYS_AHEAD_MAX);
-            let trace = of.keys.get(row).map_or([0; 16], |id| *id.bytes());
+            let trace = of.keys.get(row).map_or(0, |id| u128::from_be_bytes(*id.bytes()));
             rows.push(Place { day, trace, time: *time, row: first + row as u32 });
         }
     }

@@ -24,7 +24,7 @@ use crate::blocking::blocking;
 use crate::derive::derive;
 use crate::error::StoreError;
 use crate::jobs::{JobKind, JobUnit};
-use crate::lake::{Commit, Gather, Part, Partition, now, read_file, read_traces, write_files};
+use crate::lake::{Commit, Effort, Gather, Part, Partition, now, read_file, read_traces, write_files};
 use crate::rows::{Columns, SpanRows};
 use crate::snapshot::DataFile;
 
@@ -176,7 +176,7 @@ impl Inner {
             .into_iter()
             .map(|(slug, rows)| Part { partition: Partition { day, slice: Some(slug) }, rows: rows.into() });
         let rows = Gather::of(Table::Spans.file_schema(), &derivation.batches);
-        write_files(&root, Table::Spans, &rows, &parts.collect::<Vec<_>>())
+        write_files(&root, Table::Spans, &rows, &parts.collect::<Vec<_>>(), Effort::Thorough)
     }
 
     /// Spans of the same traces that lie in other files: they take part in the analysis.
@@ -227,7 +227,7 @@ impl Inner {
         sort(table, &batches, &mut rows)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
         let part = Part { partition, rows: rows.into() };
-        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &[part])
+        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &[part], Effort::Thorough)
     }
 
     /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.

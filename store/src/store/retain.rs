@@ -12,7 +12,7 @@ use super::Inner;
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::jobs::{JobKind, JobUnit, Running};
-use crate::lake::{Gather, Part, Partition, first_rows, read_file, write_files};
+use crate::lake::{Effort, Gather, Part, Partition, first_rows, read_file, write_files};
 use crate::rows::{Columns, Keyword};
 use crate::snapshot::DataFile;
 
@@ -118,7 +118,8 @@ impl Inner {
         }
         let partition = Partition { day: file.day, slice: file.slice.as_deref() };
         let rest = Part { partition, rows: kept.into() };
-        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &[rest]).map(Fate::Shrinks)
+        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &[rest], Effort::Thorough)
+            .map(Fate::Shrinks)
     }
 
     /// The oldest days go until the files fit; of the newest, the files whose rows are the oldest.

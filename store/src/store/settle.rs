@@ -22,7 +22,10 @@ use crate::tail::traces::Due;
 use crate::tail::{Chunk, TraceKey};
 
 /// Traces a pass: bounds what one pass holds in memory.
-const TRACES_PER_PASS: usize = 20_000;
+pub const TRACES_PER_PASS: usize = 4_000;
+
+/// Rows of `stage_runs` that are put together: columns that grow larger are moved about while they do.
+const RUNS_PER_BATCH: usize = 4_096;
 
 /// Which traces a pass takes.
 #[derive(Debug, Clone, Copy)]
@@ -105,13 +108,15 @@ impl Inner {
             .zip(touched)
             .map(|(b, touched)| touched.then(|| SpanRows::new(b, rules)).transpose());
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let mut derived = DerivedRows::default();
+        let (mut derived, mut rows_of_tables) = (DerivedRows::default(), Vec::new());
         let places = Places { chunks: &work.chunks, files: &work.files, root: &work.root };
         let all = located.iter().flatten();
         let senders =
             self.senders(all.filter_map(|(batch, row)| Some((rows[*batch].as_ref()?, *row))), places)?;
-        for (at, members) in located.into_iter().enumerate() {
-            let due = &work.due[at];
+        // In the order in which they came: traces that lie side by side share what the cache holds of their columns.
+        let mut located: Vec<_> = work.due.iter().zip(located).collect();
+        located.sort_unstable_by_key(|(_, members)| members.first().copied());
+        for (due, members) in located {
             let mut seen: FxHashSet<SpanId> = FxHashSet::default();
             let mut spans: Vec<Span<'_>> = Vec::with_capacity(members.len());
             for (batch, row) in members {
@@ -132,8 +137,12 @@ impl Inner {
                 resettled: due.resettled || found.contains(&due.key),
             };
             derived.push(of, &spans, &analysis);
+            if derived.runs() >= RUNS_PER_BATCH {
+                rows_of_tables.extend(derived.finish()?);
+            }
         }
-        Ok((derived.finish()?, senders))
+        rows_of_tables.extend(derived.finish()?);
+        Ok((rows_of_tables, senders))
     }
 
     /// Spans of the due traces that were written to files before any of those in memory came,

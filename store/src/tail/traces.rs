@@ -162,23 +162,24 @@ impl Traces {
         }
     }
 
-    /// The unsettled traces that are idle for `idle` or as old as `age`.
+    /// The unsettled traces that are idle for `idle` or as old as `age`; where they are more than `most`, those that came first.
     pub fn due(&self, now: Instant, idle: Duration, age: Duration, most: usize) -> Vec<Due> {
-        self.states
-            .iter()
-            .filter(|(_, s)| !s.is_settled())
-            .filter(|(_, s)| {
-                now.saturating_duration_since(s.last_heard) >= idle
-                    || now.saturating_duration_since(s.first_heard) >= age
-            })
-            .take(most)
-            .map(|(key, s)| Due {
-                key: *key,
-                tenant: self.tenants[key.tenant as usize].clone(),
-                seqs: s.seqs,
-                resettled: s.resettled || s.settled.is_some(),
-            })
-            .collect()
+        let is_due = |s: &TraceState| {
+            now.saturating_duration_since(s.last_heard) >= idle
+                || now.saturating_duration_since(s.first_heard) >= age
+        };
+        let mut due: Vec<_> = self.states.iter().filter(|(_, s)| !s.is_settled() && is_due(s)).collect();
+        if due.len() > most {
+            due.select_nth_unstable_by_key(most, |(_, s)| s.seqs);
+            due.truncate(most);
+        }
+        let due = due.into_iter().map(|(key, s)| Due {
+            key: *key,
+            tenant: self.tenants[key.tenant as usize].clone(),
+            seqs: s.seqs,
+            resettled: s.resettled || s.settled.is_some(),
+        });
+        due.collect()
     }
 
     /// Notes that a trace was settled with all its spans up to `seq`.

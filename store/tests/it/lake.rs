@@ -1,5 +1,6 @@
 //! The open lake on a real disk: what is written is read, whoever else wrote into its log.
 
+mod columns;
 mod crashes;
 mod log;
 mod read;
@@ -14,7 +15,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::DataFile;
-use plimsoll_store::lake::{Commit, Gather, LakeTable, Part, Partition, read_file, write_files};
+use plimsoll_store::lake::{Commit, Effort, Gather, LakeTable, Part, Partition, read_file, write_files};
 
 /// 2025-10-09.
 const DAY: i32 = 20_370;
@@ -80,7 +81,7 @@ fn write(root: &Path, slice: &str, rows: &[Row]) -> DataFile {
     let batches = [spans(rows)];
     let part = Part { partition, rows: (0..rows.len() as u32).collect() };
     let all = Gather::of(Table::Spans.file_schema(), &batches);
-    let mut files = write_files(root, Table::Spans, &all, &[part]).expect("written");
+    let mut files = write_files(root, Table::Spans, &all, &[part], Effort::Quick).expect("written");
     files.pop().expect("a file")
 }
 

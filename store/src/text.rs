@@ -1,0 +1,53 @@
+//! Builds a column of text that comes as bytes, such as the digits of an id, which are looked at once for all rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct TextBuilder {
+    bytes: Vec<u8>,
+    offsets: Vec<i32>,
+    valid: Vec<bool>,
+}
+
+impl Default for TextBuilder {
+    fn default() -> Self {
+        Self::with_capacity(0, 0)
+    }
+}
+
+impl TextBuilder {
+    /// With room for so many rows of so many bytes each.
+    pub fn with_capacity(rows: usize, bytes_each: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self { bytes: Vec::with_capacity(rows * bytes_each), offsets, valid: Vec::with_capacity(rows) }
+    }
+
+    /// Appends a row: UTF-8, or else [`Self::finish`] panics.
+    #[inline]
+    pub fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.end(true);
+    }
+
+    #[inline]
+    pub fn push_null(&mut self) {
+        self.end(false);
+    }
+
+    #[inline]
+    fn end(&mut self, valid: bool) {
+        self.offsets.push(self.bytes.len() as i32);
+        self.valid.push(valid);
+    }
+
+    pub fn finish(self) -> ArrayRef {
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
+        let nulls = self.valid.contains(&false).then(|| NullBuffer::from(self.valid));
+        Arc::new(StringArray::new(offsets, Buffer::from_vec(self.bytes), nulls))
+    }
+}

@@ -1,0 +1,125 @@
+//! What is in a column comes back as it was, however its values repeat and wherever its rows go.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, StringArray, UInt32Array,
+};
+use arrow::compute::{cast, concat, take};
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::statistics::Statistics;
+use plimsoll_schemas::table::Table;
+use plimsoll_store::lake::{Effort, Gather, Part, Partition, read_file, write_files};
+use proptest::prelude::*;
+
+use super::{DAY, Row, spans};
+
+/// A column that may have no word.
+const KEYWORD: &str = "status_message";
+const TEXT: &str = "session_id";
+const NUMBER: &str = "server_port";
+
+/// The rows, with these values in some of their columns. Each batch has a dictionary of its own, in another order and with a
+/// word that no row has.
+fn batch(rows: &[Row], values: &[Option<u32>]) -> RecordBatch {
+    let batch = spans(rows);
+    let words: Vec<String> = values.iter().flatten().map(|v| format!("word {v}")).rev().collect();
+    let last = |v: &u32| words.iter().position(|w| *w == format!("word {v}")).map(|at| at as i32 + 1);
+    let keys: Int32Array = values.iter().map(|v| last(v.as_ref()?)).collect();
+    let words =
+        StringArray::from_iter_values(std::iter::once("nobody's").chain(words.iter().map(String::as_str)));
+    let keyword: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(words)));
+    let text: ArrayRef =
+        Arc::new(values.iter().map(|v| v.map(|v| format!("text {v}"))).collect::<StringArray>());
+    let number: ArrayRef = Arc::new(values.iter().map(|v| v.map(i64::from)).collect::<Int64Array>());
+    let schema = batch.schema();
+    let columns =
+        schema.fields().iter().zip(batch.columns()).map(|(field, column)| match field.name().as_str() {
+            KEYWORD => keyword.clone(),
+            TEXT => text.clone(),
+            NUMBER => number.clone(),
+            _ => column.clone(),
+        });
+    RecordBatch::try_new(schema.clone(), columns.collect()).expect("the table's schema")
+}
+
+/// One column of all batches, without its dictionary.
+fn column(batches: &[RecordBatch], name: &str) -> ArrayRef {
+    let plain = |batch: &RecordBatch| {
+        let column = batch.column_by_name(name).expect("there");
+        match column.data_type() {
+            DataType::Dictionary(..) => cast(column, &DataType::Utf8).expect("text"),
+            _ => column.clone(),
+        }
+    };
+    let columns: Vec<ArrayRef> = batches.iter().map(plain).collect();
+    concat(&columns.iter().map(|c| c.as_ref()).collect::<Vec<_>>()).expect("of one type")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn each_value_comes_back_to_its_row(
+        distinct in prop_oneof![Just(1_u32), Just(3), Just(200), Just(1_000_000)],
+        null_every in prop_oneof![Just(1_u32), Just(2), Just(7), Just(u32::MAX)],
+        sizes in prop::collection::vec(1_usize..3_000, 1..5),
+        seed: u32,
+        quick: bool,
+    ) {
+        let mut random = seed;
+        let mut next = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            random >> 8
+        };
+        let batches: Vec<RecordBatch> = sizes.iter().map(|n| {
+            let rows: Vec<Row> = (0..*n as u32).map(|i| Row { trace: i / 7, start: i.into(), seq: 1 }).collect();
+            let values: Vec<Option<u32>> =
+                rows.iter().map(|_| (next() % null_every != 0).then(|| next() % distinct)).collect();
+            batch(&rows, &values)
+        }).collect();
+        let all: u32 = sizes.iter().sum::<usize>() as u32;
+        // Some rows go to one file, in another order than they came in, and the rest to another.
+        let (one, other): (Vec<u32>, Vec<u32>) = (0..all).rev().partition(|row| row % 3 == 0);
+        let home = tempfile::tempdir().expect("a folder");
+        let parts: Vec<Part<'_>> = [("a", one), ("b", other)]
+            .into_iter()
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(|(slice, rows)| Part {
+                partition: Partition { day: DAY, slice: Some(slice) },
+                rows: UInt32Array::from(rows),
+            })
+            .collect();
+        let gather = Gather::of(Table::Spans.file_schema(), &batches);
+        let effort = if quick { Effort::Quick } else { Effort::Thorough };
+        let files = write_files(home.path(), Table::Spans, &gather, &parts, effort).expect("written");
+        for (file, part) in files.iter().zip(&parts) {
+            let read: Vec<RecordBatch> = read_file(home.path(), Table::Spans, file)
+                .expect("opens")
+                .collect::<Result<_, _>>()
+                .expect("reads");
+            for name in [KEYWORD, TEXT, NUMBER, "trace_id", "tenant", "start_unix_nano", "trace_state"] {
+                let expected = take(&column(&batches, name), &part.rows, None).expect("rows");
+                prop_assert_eq!(&column(&read, name), &expected, "{}", name);
+            }
+            let footer = std::fs::File::open(file.absolute(home.path())).expect("there");
+            let footer = SerializedFileReader::new(footer).expect("a file");
+            let chunk = footer.metadata().row_group(0).columns().iter().find(|c| c.column_path().string() == KEYWORD);
+            let expected = take(&column(&batches, KEYWORD), &part.rows, None).expect("rows");
+            let expected = expected.as_string::<i32>();
+            match chunk.and_then(|c| c.statistics()) {
+                Some(Statistics::ByteArray(found)) => {
+                    let text = |b: &parquet::data_type::ByteArray| String::from_utf8_lossy(b.data()).into_owned();
+                    prop_assert_eq!(found.null_count_opt(), Some(expected.null_count() as u64));
+                    prop_assert_eq!(found.min_opt().map(text), expected.iter().flatten().min().map(str::to_owned));
+                    prop_assert_eq!(found.max_opt().map(text), expected.iter().flatten().max().map(str::to_owned));
+                }
+                other => {
+                    let all_null = column(&batches, KEYWORD).null_count() == all as usize;
+                    prop_assert!(other.is_none() && all_null, "a column without a value is left out, and no other");
+                }
+            }
+        }
+    }
+}
