@@ -23,7 +23,7 @@ const PEAK_BYTES_MAX: u64 = 1 << 30;
 fn request(client: u64, n: u64) -> Vec<u8> {
     let at = 1_760_000_000_000_000_000 + n * 1_000_000;
     let spans = (0..SPANS_PER_REQUEST).map(|i| {
-        let id = client << 40 | n << 16 | i + 1;
+        let id = (client << 40) + (n << 16) + i + 1;
         // No two prompts are the same.
         let prompt = format!("{id:x} ").repeat(200);
         let mut span = span(0, id, 0, INTERNAL, "work", at, at + 5_000_000).with("prompt", text(&prompt));
