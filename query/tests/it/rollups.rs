@@ -166,14 +166,15 @@ impl History {
         self.traces.get(at).map(|(tenant, from)| (at as u8 + 1, *tenant, *from))
     }
 
-    /// A range of at least the two hours from which on rollups are read, whole minutes or not.
+    /// A range of at least the two hours from which on rollups are read, or of days, whole minutes or not.
     fn range(&mut self) -> (u64, u64) {
         let edge = |dice: &mut Dice| if dice.below(2) == 0 { 0 } else { dice.below(MINUTE_MS) * MS as u64 };
         let minute = MINUTE_MS * MS as u64;
         let began = BEGAN / minute * minute;
         let start = began + self.dice.below(20) * minute + edge(&mut self.dice);
         let end = start + (121 + self.dice.below(60)) * minute + edge(&mut self.dice);
-        (start, end)
+        let days = self.dice.below(2) * 4;
+        (start - days * 24 * 60 * minute, end)
     }
 }
 
