@@ -27,8 +27,10 @@ pub fn raw(name: &str) -> Option<Table> {
     Table::ALL.into_iter().find(|t| t.as_str() == name)
 }
 
-/// The SQL of the view of that name over the raw tables; `None` where the raw table is shown as it is.
-pub fn sql(name: &str, rules: &Rules) -> Option<String> {
+/// The SQL of the view of that name over the raw tables; `None` where the raw table is shown as it is. `supersedes` says whether
+/// rows of a table may supersede others, as a flag of theirs says; where none does, nothing need be hidden.
+pub fn sql(name: &str, rules: &Rules, supersedes: impl Fn(Table, &str) -> bool) -> Option<String> {
+    let cells = |table, by_objective| cells(table, by_objective, supersedes(table, "rerolled"));
     match name {
         LATEST_VERDICTS => return Some(latest_verdicts(rules)),
         OBJECTIVE_MINUTES => return Some(cells(Table::StageMinutes, true)),
@@ -38,6 +40,9 @@ pub fn sql(name: &str, rules: &Rules) -> Option<String> {
     let table = Table::ALL.into_iter().find(|t| t.as_str() == name && t.is_derived())?;
     if table.is_rollup() {
         return Some(cells(table, false));
+    }
+    if !supersedes(Table::Traces, "resettled") {
+        return None;
     }
     Some(format!(
         "SELECT r.* FROM {} r LEFT ANTI JOIN (
@@ -49,17 +54,18 @@ pub fn sql(name: &str, rules: &Rules) -> Option<String> {
 
 /// A stretch is always computed whole, so its newest revision counts; a cell that nothing is in any more is only there
 /// to supersede.
-fn cells(table: Table, by_objective: bool) -> String {
+fn cells(table: Table, by_objective: bool, supersede: bool) -> String {
     let (which, key) = if by_objective { ("IS NOT NULL", ", objective") } else { ("IS NULL", "") };
     let same = if by_objective { " AND r.objective = n.objective" } else { "" };
-    format!(
-        "SELECT r.* FROM {table} r LEFT ANTI JOIN (
+    let table = table.as_str();
+    let newer = format!(
+        "LEFT ANTI JOIN (
              SELECT tenant, start_unix_nano{key}, max(revision) AS newest FROM {table}
              WHERE rerolled AND objective {which} GROUP BY tenant, start_unix_nano{key}
-         ) n ON r.tenant = n.tenant AND r.start_unix_nano = n.start_unix_nano{same} AND r.revision < n.newest
-         WHERE r.objective {which} AND r.runs > 0",
-        table = table.as_str()
-    )
+         ) n ON r.tenant = n.tenant AND r.start_unix_nano = n.start_unix_nano{same} AND r.revision < n.newest"
+    );
+    let newer = if supersede { newer } else { String::new() };
+    format!("SELECT r.* FROM {table} r {newer} WHERE r.objective {which} AND r.runs > 0")
 }
 
 /// What a verdict is about and by whom: of those that agree in all of it, the latest counts.
