@@ -44,6 +44,10 @@ impl Lake {
         let Self { snapshot, tenant, rules, store, .. } = self.clone();
         Arc::new(LakeTable::new(snapshot, table, tenant, rules, store))
     }
+
+    fn view(&self, name: &str) -> Option<String> {
+        views::sql(name, &self.rules, |table| self.snapshot.table(table).supersedes())
+    }
 }
 
 fn table_of(name: &str) -> Option<Table> {
@@ -102,7 +106,7 @@ impl SchemaProvider for LakeSchema {
         if let Some(table) = views::raw(name) {
             return Ok(Some(self.lake.table(table)));
         }
-        let Some(sql) = views::sql(name, &self.lake.rules) else {
+        let Some(sql) = self.lake.view(name) else {
             return Ok(table_of(name).map(|t| self.lake.table(t)));
         };
         let plan = self.raw.create_logical_plan(&sql).await?;
@@ -110,7 +114,7 @@ impl SchemaProvider for LakeSchema {
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        Ok(match views::sql(name, &self.lake.rules) {
+        Ok(match self.lake.view(name) {
             Some(_) => Some(TableType::View),
             None => table_of(name).map(|_| TableType::Base),
         })
@@ -118,10 +122,7 @@ impl SchemaProvider for LakeSchema {
 
     fn table_exist(&self, name: &str) -> bool {
         let is_made = name == live::EDGES || self.lake.computed.contains_key(name);
-        is_made
-            || views::raw(name).is_some()
-            || views::sql(name, &self.lake.rules).is_some()
-            || table_of(name).is_some()
+        is_made || views::raw(name).is_some() || self.lake.view(name).is_some() || table_of(name).is_some()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Which files a predicate cannot rule out, by what the file index knows of them: partition values,
-//! the range of the time column, and blooms over trace ids. No file is touched.
+//! the range of the time column, whether rows may supersede others, and blooms over trace ids. No file is touched.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,16 +28,6 @@ pub fn keep<'f>(
     Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
 }
 
-/// The timestamp beside the time column, for people.
-fn people_column(table: Table) -> &'static str {
-    match table {
-        Table::LogRecords => "time",
-        Table::Verdicts => "judged_at",
-        Table::Edges => "window_time",
-        _ => "start_time",
-    }
-}
-
 struct Index<'f> {
     table: Table,
     files: &'f [Arc<DataFile>],
@@ -48,7 +38,7 @@ impl Index<'_> {
         let name = column.name();
         if name == self.table.time_column() {
             Some(Arc::new(Int64Array::from_iter_values(self.files.iter().map(|f| time(f)))))
-        } else if name == people_column(self.table) {
+        } else if name == self.table.people_column() {
             let micros = self.files.iter().map(|f| time(f).div_euclid(1_000));
             Some(Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC")))
         } else if name == "day" {
@@ -64,6 +54,10 @@ impl Index<'_> {
 
 impl PruningStatistics for Index<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        if Some(column.name()) == self.table.superseding_column() {
+            let known = self.files.iter().map(|f| if f.supersedes { None } else { Some(false) });
+            return Some(Arc::new(known.collect::<BooleanArray>()));
+        }
         self.bound(column, |f| f.time_range.0.0)
     }
 
@@ -72,6 +66,9 @@ impl PruningStatistics for Index<'_> {
             return Some(Arc::new(Int64Array::from_iter_values(
                 self.files.iter().map(|f| f.wal_seq_max as i64),
             )));
+        }
+        if Some(column.name()) == self.table.superseding_column() {
+            return Some(Arc::new(self.files.iter().map(|f| Some(f.supersedes)).collect::<BooleanArray>()));
         }
         self.bound(column, |f| f.time_range.1.0)
     }

@@ -28,7 +28,7 @@ async fn rows_that_a_later_settling_supersedes_leave_the_files_when_these_are_me
     let fleet = Fleet::empty("").await;
     fleet.export("acme", "agent", request(2, 100, "s")).await;
     let count = |sql: &'static str| async { fleet.sql(sql).await.expect("rows").swap_remove(0) };
-    let shown = "SELECT count(*), sum(span_count), (SELECT count(*) FROM stage_runs), (SELECT count(*) FROM edges) FROM traces";
+    let shown = "SELECT count(*), sum(span_count), (SELECT count(*) FROM stage_runs) AS runs, (SELECT count(*) FROM edges) AS edges FROM traces";
     // A trace that never ends: each span settles it again, and each settling is a file.
     for late in 3..=42_u8 {
         fleet.export("acme", "agent", vec![span(2, late, 1, "chat m1", 10, 20)]).await;
