@@ -3,8 +3,8 @@
 //! Values never reach SQL but as literals that are quoted here; keys only as columns from a fixed list, or as text
 //! within the attribute functions.
 
-use plimsoll_schemas::Attr;
 use plimsoll_schemas::objective::duration;
+use plimsoll_schemas::{Attr, UnixNanos};
 
 use crate::error::QueryError;
 
@@ -42,6 +42,7 @@ pub enum Over {
 
 const OPERATORS: [&str; 7] = ["!=", ">=", "<=", "=", ">", "<", "~"];
 const TERMS_MAX: usize = 32;
+const DAY_NS: i64 = 86_400_000_000_000;
 
 /// Parses a filter; an empty one has no terms.
 pub fn parse(text: &str) -> Result<Vec<Term>, QueryError> {
@@ -95,10 +96,25 @@ fn invalid(problem: String) -> QueryError {
 
 /// `AND …` for a `WHERE` over the table; empty for no terms.
 pub fn sql(terms: &[Term], over: Over) -> Result<String, QueryError> {
+    conditions(terms, over, "")
+}
+
+/// The same for traces that began at `start` or later: what a term asks of their spans and runs is not looked for in all of time.
+pub fn sql_since(terms: &[Term], over: Over, start: UnixNanos) -> Result<String, QueryError> {
+    conditions(terms, over, &format!(" AND x.start_unix_nano >= {}", parts_since(start)))
+}
+
+/// Before which no part of a trace that began at `start` or later is looked for: clocks differ, and what begins a trace is
+/// not always what was first in it.
+pub fn parts_since(start: UnixNanos) -> i64 {
+    start.0.saturating_sub(DAY_NS)
+}
+
+fn conditions(terms: &[Term], over: Over, parts: &str) -> Result<String, QueryError> {
     let mut sql = String::new();
     for term in terms {
         sql.push_str(" AND ");
-        sql.push_str(&condition(term, over)?);
+        sql.push_str(&condition(term, over, parts)?);
     }
     Ok(sql)
 }
@@ -108,12 +124,13 @@ pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn condition(term: &Term, over: Over) -> Result<String, QueryError> {
+/// `parts` bounds rows `x` of a trace's parts.
+fn condition(term: &Term, over: Over, parts: &str) -> Result<String, QueryError> {
     let key = term.key.as_str();
     // Traces are told apart by tenant too: clients choose trace ids.
     let any = |table: &str, condition: String| {
         let same = "x.tenant = traces.tenant AND x.trace_id = traces.trace_id";
-        format!("EXISTS (SELECT 1 FROM {table} x WHERE {same} AND {condition})")
+        format!("EXISTS (SELECT 1 FROM {table} x WHERE {same}{parts} AND {condition})")
     };
     match (key, over) {
         ("trace_id", Over::Cells) => Err(invalid("trace_id cannot be filtered by here".into())),

@@ -4,7 +4,7 @@
 //! hide superseded revisions; [`system`] tells of the server itself. A tenant's confinement is imposed here, below SQL.
 
 pub mod catalog;
-mod footers;
+mod files;
 pub mod lake;
 mod live;
 mod prune;

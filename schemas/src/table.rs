@@ -80,6 +80,25 @@ impl Table {
         self.is_of_traces() || self.is_rollup()
     }
 
+    /// The column that is true in rows that may supersede others.
+    pub const fn superseding_column(self) -> Option<&'static str> {
+        match self {
+            Self::Traces => Some("resettled"),
+            Self::StageMinutes | Self::StageHours => Some("rerolled"),
+            _ => None,
+        }
+    }
+
+    /// The timestamp beside the time column, for people.
+    pub const fn people_column(self) -> &'static str {
+        match self {
+            Self::LogRecords => "time",
+            Self::Verdicts => "judged_at",
+            Self::Edges => "window_time",
+            _ => "start_time",
+        }
+    }
+
     /// The folders below the table, outermost first. They are columns too, but not in the files.
     pub const fn partition_columns(self) -> &'static [&'static str] {
         match self {
@@ -581,6 +600,8 @@ mod tests {
         for table in Table::ALL {
             let schema = table.file_schema();
             let mut wanted = vec![table.time_column()];
+            wanted.push(table.people_column());
+            wanted.extend(table.superseding_column());
             wanted.extend(table.sort_columns());
             if table == Table::Spans {
                 wanted.extend(SPAN_DERIVED_COLUMNS);

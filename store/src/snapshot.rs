@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{TraceId, UnixNanos};
@@ -45,6 +46,18 @@ pub struct TableSnapshot {
     pub tail: Arc<Vec<RecordBatch>>,
 }
 
+impl TableSnapshot {
+    /// False only if none of its rows may supersede another (see [`Table::superseding_column`]).
+    pub fn supersedes(&self) -> bool {
+        let column = self.table.superseding_column();
+        let in_tail = |batch: &RecordBatch| {
+            let column = column.and_then(|name| batch.column_by_name(name)?.as_boolean_opt());
+            column.is_some_and(|column| column.true_count() > 0)
+        };
+        self.files.iter().any(|f| f.supersedes) || self.tail.iter().any(in_tail)
+    }
+}
+
 /// One Parquet file of the lake, with what planning needs to know of it without reading it.
 #[derive(Debug)]
 pub struct DataFile {
@@ -61,6 +74,8 @@ pub struct DataFile {
     pub time_range: (UnixNanos, UnixNanos),
     /// Highest log sequence among its rows (0 where the table has none).
     pub wal_seq_max: u64,
+    /// False only if none of its rows may supersede another (see [`Table::superseding_column`]).
+    pub supersedes: bool,
     /// Which trace ids it may hold, for `spans`.
     pub bloom: Option<TraceBloom>,
     /// Delta's statistics, as its commit states them.

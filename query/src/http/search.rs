@@ -87,12 +87,13 @@ FROM traces
 WHERE start_unix_nano >= {} AND start_unix_nano < {}{}",
         range.start.0,
         range.end.0,
-        filter::sql(terms, Over::Traces)?,
+        filter::sql_since(terms, Over::Traces, range.start)?,
     ))
 }
 
 /// Traces of which nothing is settled yet. Their root may be still to come: the earliest span stands in for it.
-/// What only settling finds is null, and then no filter on it holds.
+/// What only settling finds is null, and then no filter on it holds. Whether it settled is not looked up in all of time: of a trace
+/// that settled longer ago than a day before the range, what came since is shown.
 fn unsettled(range: TimeRange, terms: &[Term], wal_seq: u64) -> Result<String, QueryError> {
     let root = |column: &str| {
         format!("first_value({column} ORDER BY parent_span_id IS NOT NULL, start_unix_nano, span_id)")
@@ -109,16 +110,17 @@ FROM (
   SELECT s.trace_id, s.tenant, {service} AS root_service, {name} AS root_name, min(start_unix_nano) AS start_unix_nano,
     max(start_unix_nano + duration_ns) - min(start_unix_nano) AS duration_ns, count(*) AS span_count,
     count(*) FILTER (WHERE status_code = 'error') AS error_count, CAST(NULL AS VARCHAR) AS outcome{slice}{nulls}
-  FROM spans s LEFT ANTI JOIN traces t ON s.tenant = t.tenant AND s.trace_id = t.trace_id
+  FROM spans s LEFT ANTI JOIN traces t ON s.tenant = t.tenant AND s.trace_id = t.trace_id AND t.start_unix_nano >= {since}
   WHERE s.wal_seq >= {wal_seq}
   GROUP BY s.trace_id, s.tenant
 ) traces
 WHERE start_unix_nano >= {start} AND start_unix_nano < {end}{filter}",
+        since = filter::parts_since(range.start),
         service = root("service_name"),
         name = root("name"),
         start = range.start.0,
         end = range.end.0,
-        filter = filter::sql(terms, Over::Unsettled)?,
+        filter = filter::sql_since(terms, Over::Unsettled, range.start)?,
     ))
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{
@@ -17,10 +16,9 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::TableType;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
+use plimsoll_store::Snapshot;
 use plimsoll_store::jobs::Jobs;
-use plimsoll_store::{DataFile, Snapshot};
 
-use super::footers::Footers;
 use super::system::SystemSchema;
 use super::{CATALOG, LakeTable, SCHEMA, live, system, views};
 
@@ -47,17 +45,8 @@ impl Lake {
         Arc::new(LakeTable::new(snapshot, table, tenant, rules, store))
     }
 
-    /// Whether a flag may be set in any row of a table: files whose footers were not read yet may have any.
-    fn any(&self, table: Table, flag: &str, footers: &Footers) -> bool {
-        let mine = self.snapshot.table(table);
-        let is_set = |batch: &RecordBatch| {
-            batch.column_by_name(flag).and_then(|c| c.as_boolean_opt()).is_none_or(|c| c.true_count() > 0)
-        };
-        let in_file = |file: &DataFile| {
-            let path = super::lake::path(table, file).ok();
-            path.and_then(|path| footers.any(&path, flag)).unwrap_or(true)
-        };
-        mine.tail.iter().any(is_set) || mine.files.iter().any(|file| in_file(file))
+    fn view(&self, name: &str) -> Option<String> {
+        views::sql(name, &self.rules, |table| self.snapshot.table(table).supersedes())
     }
 }
 
@@ -117,9 +106,7 @@ impl SchemaProvider for LakeSchema {
         if let Some(table) = views::raw(name) {
             return Ok(Some(self.lake.table(table)));
         }
-        let footers = Footers::of(&self.raw);
-        let supersedes = |table: Table, flag: &str| self.lake.any(table, flag, &footers);
-        let Some(sql) = views::sql(name, &self.lake.rules, supersedes) else {
+        let Some(sql) = self.lake.view(name) else {
             return Ok(table_of(name).map(|t| self.lake.table(t)));
         };
         let plan = self.raw.create_logical_plan(&sql).await?;
@@ -127,7 +114,7 @@ impl SchemaProvider for LakeSchema {
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        Ok(match views::sql(name, &self.lake.rules, |_, _| true) {
+        Ok(match self.lake.view(name) {
             Some(_) => Some(TableType::View),
             None => table_of(name).map(|_| TableType::Base),
         })
@@ -135,10 +122,7 @@ impl SchemaProvider for LakeSchema {
 
     fn table_exist(&self, name: &str) -> bool {
         let is_made = name == live::EDGES || self.lake.computed.contains_key(name);
-        is_made
-            || views::raw(name).is_some()
-            || views::sql(name, &self.lake.rules, |_, _| true).is_some()
-            || table_of(name).is_some()
+        is_made || views::raw(name).is_some() || self.lake.view(name).is_some() || table_of(name).is_some()
     }
 }
 

@@ -5,12 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::stats::Precision;
-use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics};
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::table_schema::TableSchema;
+use datafusion::common::{DFSchema, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, col, lit};
@@ -19,12 +14,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::union::UnionExec;
-use object_store::path::Path as ObjectPath;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
-use plimsoll_store::{DataFile, Snapshot};
+use plimsoll_store::Snapshot;
 
-use super::footers::Footers;
+use super::files::FileScan;
 use super::{prune, recent, tail};
 
 /// Files and tail of one table.
@@ -49,57 +43,8 @@ impl LakeTable {
         Self { snapshot, table, tenant, rules, store }
     }
 
-    /// The scan of `files`, every column in the table's order; `late` reads the filters' columns first
-    /// and the others for matching rows only.
-    fn files(
-        &self,
-        state: &dyn Session,
-        files: &[&Arc<DataFile>],
-        projection: &[usize],
-        partitions: usize,
-        late: bool,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let reader = Footers::of(state).reader(state, &self.store)?;
-        let schema = TableSchema::builder(self.table.file_schema())
-            .with_table_partition_cols(self.table.partition_fields())
-            .build();
-        let source = ParquetSource::new(schema)
-            .with_parquet_file_reader_factory(Arc::new(reader))
-            .with_pushdown_filters(late)
-            .with_reorder_filters(late)
-            .with_enable_page_index(true)
-            .with_bloom_filter_on_read(true);
-        let mut groups: Vec<(u64, Vec<PartitionedFile>)> =
-            (0..partitions.clamp(1, files.len())).map(|_| (0, Vec::new())).collect();
-        for file in files {
-            if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
-                *bytes += file.size_bytes;
-                group.push(self.partitioned(file)?);
-            }
-        }
-        let rows = files.iter().map(|f| f.rows as usize).sum();
-        let statistics = Statistics {
-            num_rows: Precision::Exact(rows),
-            ..Statistics::new_unknown(&self.table.sql_schema())
-        };
-        let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
-            .with_file_groups(groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect())
-            .with_statistics(statistics)
-            .with_projection_indices(Some(projection.to_vec()))?
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
-    }
-
-    fn partitioned(&self, file: &DataFile) -> Result<PartitionedFile> {
-        let path = path(self.table, file)?;
-        let mut values = vec![ScalarValue::Date32(Some(file.day))];
-        if self.table == Table::Spans {
-            values.push(tail::slice_value(file.slice.as_deref().unwrap_or_default()));
-        }
-        let mut part = PartitionedFile::new("", file.size_bytes);
-        part.object_meta.location = path;
-        part.object_meta.last_modified = chrono::DateTime::from_timestamp_nanos(file.modified.0);
-        Ok(part.with_partition_values(values))
+    fn scan_of<'a>(&'a self, projection: &'a [usize], partitions: usize, late: bool) -> FileScan<'a> {
+        FileScan { table: self.table, store: &self.store, projection, partitions, late }
     }
 
     /// Whether a filter asks for single traces, for which reading filter columns first pays off.
@@ -117,14 +62,15 @@ impl LakeTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mine = self.snapshot.table(self.table);
         let predicate = self.predicate(state, filters)?;
-        let kept = prune::keep(self.table, &mine.files, predicate.as_ref(), &Footers::of(state))?;
+        let kept = prune::keep(self.table, &mine.files, predicate.as_ref())?;
         let schema = Arc::new(self.table.sql_schema().project(projection)?);
         let derive = self.table == Table::Spans && recent::wants_derived(&schema, filters);
         let settled: Vec<_> = kept.into_iter().filter(|f| !(derive && f.is_recent())).collect();
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !settled.is_empty() {
             let partitions = state.config().target_partitions();
-            inputs.push(self.files(state, &settled, projection, partitions, Self::is_lookup(filters))?);
+            inputs
+                .push(self.scan_of(projection, partitions, Self::is_lookup(filters)).plan(state, &settled)?);
         }
         if derive {
             // Its parents and siblings decide what a span's derived columns say, so nothing may prune the recent files
@@ -138,10 +84,11 @@ impl LakeTable {
                 .cloned()
                 .collect();
             let predicate = self.predicate(state, &whole_traces)?;
-            let mut files = prune::keep(self.table, &mine.files, predicate.as_ref(), &Footers::of(state))?;
+            let mut files = prune::keep(self.table, &mine.files, predicate.as_ref())?;
             files.retain(|f| f.is_recent());
             let all: Vec<usize> = (0..self.table.sql_schema().fields().len()).collect();
-            let read = if files.is_empty() { None } else { Some(self.files(state, &files, &all, 1, true)?) };
+            let read = (!files.is_empty()).then(|| self.scan_of(&all, 1, true).plan(state, &files));
+            let read = read.transpose()?;
             if read.is_some() || !mine.tail.is_empty() {
                 inputs.push(recent::plan(read, &mine.tail, projection, self.rules.clone())?);
             }
@@ -160,12 +107,6 @@ impl LakeTable {
         let schema = DFSchema::try_from(self.table.sql_schema())?;
         state.create_physical_expr(all, &schema).map(Some)
     }
-}
-
-/// Where a file of a table lies in the store.
-pub fn path(table: Table, file: &DataFile) -> Result<ObjectPath> {
-    ObjectPath::parse(format!("{}/{}", table.as_str(), file.path))
-        .map_err(|e| DataFusionError::ObjectStore(Box::new(e.into())))
 }
 
 #[async_trait]

@@ -27,45 +27,50 @@ pub fn raw(name: &str) -> Option<Table> {
     Table::ALL.into_iter().find(|t| t.as_str() == name)
 }
 
-/// The SQL of the view of that name over the raw tables; `None` where the raw table is shown as it is. `supersedes` says whether
-/// rows of a table may supersede others, as a flag of theirs says; where none does, nothing need be hidden.
-pub fn sql(name: &str, rules: &Rules, supersedes: impl Fn(Table, &str) -> bool) -> Option<String> {
-    let cells = |table, by_objective| cells(table, by_objective, supersedes(table, "rerolled"));
+/// The SQL of the view of that name over the raw tables; `None` where the raw table is shown as it is. `supersedes` tells of which
+/// tables some rows may supersede others.
+pub fn sql(name: &str, rules: &Rules, supersedes: impl Fn(Table) -> bool) -> Option<String> {
     match name {
         LATEST_VERDICTS => return Some(latest_verdicts(rules)),
-        OBJECTIVE_MINUTES => return Some(cells(Table::StageMinutes, true)),
-        OBJECTIVE_HOURS => return Some(cells(Table::StageHours, true)),
+        OBJECTIVE_MINUTES => return Some(cells(Table::StageMinutes, true, supersedes)),
+        OBJECTIVE_HOURS => return Some(cells(Table::StageHours, true, supersedes)),
         _ => {}
     }
     let table = Table::ALL.into_iter().find(|t| t.as_str() == name && t.is_derived())?;
     if table.is_rollup() {
-        return Some(cells(table, false));
+        return Some(cells(table, false, supersedes));
     }
-    if !supersedes(Table::Traces, "resettled") {
-        return None;
+    if !supersedes(Table::Traces) {
+        return Some(format!("SELECT * FROM {}", table.as_str()));
     }
+    // The few that supersede first: a join reads its left side whole before it begins with the other one, and who wants the newest
+    // rows would have read all of them.
     Some(format!(
-        "SELECT r.* FROM {} r LEFT ANTI JOIN (
+        "SELECT r.* FROM (
              SELECT tenant, trace_id, max(revision) AS newest FROM traces WHERE resettled GROUP BY tenant, trace_id
-         ) n ON r.tenant = n.tenant AND r.trace_id = n.trace_id AND r.revision < n.newest",
+         ) n RIGHT ANTI JOIN {} r ON r.tenant = n.tenant AND r.trace_id = n.trace_id AND r.revision < n.newest",
         table.as_str()
     ))
 }
 
 /// A stretch is always computed whole, so its newest revision counts; a cell that nothing is in any more is only there
 /// to supersede.
-fn cells(table: Table, by_objective: bool, supersede: bool) -> String {
+fn cells(table: Table, by_objective: bool, supersedes: impl Fn(Table) -> bool) -> String {
     let (which, key) = if by_objective { ("IS NOT NULL", ", objective") } else { ("IS NULL", "") };
     let same = if by_objective { " AND r.objective = n.objective" } else { "" };
-    let table = table.as_str();
-    let newer = format!(
-        "LEFT ANTI JOIN (
-             SELECT tenant, start_unix_nano{key}, max(revision) AS newest FROM {table}
+    let name = table.as_str();
+    let newest = if supersedes(table) {
+        format!(
+            "(
+             SELECT tenant, start_unix_nano{key}, max(revision) AS newest FROM {name}
              WHERE rerolled AND objective {which} GROUP BY tenant, start_unix_nano{key}
-         ) n ON r.tenant = n.tenant AND r.start_unix_nano = n.start_unix_nano{same} AND r.revision < n.newest"
-    );
-    let newer = if supersede { newer } else { String::new() };
-    format!("SELECT r.* FROM {table} r {newer} WHERE r.objective {which} AND r.runs > 0")
+         ) n RIGHT ANTI JOIN {name} r
+         ON r.tenant = n.tenant AND r.start_unix_nano = n.start_unix_nano{same} AND r.revision < n.newest"
+        )
+    } else {
+        format!("{name} r")
+    };
+    format!("SELECT r.* FROM {newest} WHERE r.objective {which} AND r.runs > 0")
 }
 
 /// What a verdict is about and by whom: of those that agree in all of it, the latest counts.

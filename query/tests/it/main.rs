@@ -9,6 +9,7 @@ mod goodput;
 mod linked;
 mod load;
 mod loops;
+mod newest;
 mod paths;
 mod plans;
 mod retention;

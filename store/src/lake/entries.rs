@@ -83,6 +83,7 @@ pub fn data_file(root: &Path, table: Table, add: Add) -> Result<Arc<DataFile>, S
         modified: UnixNanos(add.modification_time.saturating_mul(1_000_000)),
         time_range: stats.time_range,
         wal_seq_max: stats.wal_seq_max,
+        supersedes: stats.supersedes,
         bloom,
         delta_stats: add.stats,
         path: add.path,

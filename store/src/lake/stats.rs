@@ -12,7 +12,7 @@ use plimsoll_schemas::table::Table;
 use serde_json::{Map, Value, json};
 
 /// Those of them that a table has.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 17] = [
     "tenant",
     "trace_id",
     "start_unix_nano",
@@ -28,6 +28,8 @@ const COLUMNS: [&str; 15] = [
     "stage",
     "wal_seq",
     "revision",
+    "resettled",
+    "rerolled",
 ];
 
 /// The statistics of one file.
@@ -38,6 +40,8 @@ pub struct FileStats {
     pub time_range: (UnixNanos, UnixNanos),
     /// Highest log sequence among its rows (0 where the table has none).
     pub wal_seq_max: u64,
+    /// False only if none of its rows may supersede another.
+    pub supersedes: bool,
 }
 
 /// The columns of `table` that have statistics in the log.
@@ -92,10 +96,15 @@ impl FileStats {
             Some(_) => stats.get("maxValues")?.get("wal_seq")?.as_u64()?,
             None => 0,
         };
+        let supersedes = table.superseding_column().is_some_and(|column| {
+            // Files of older versions of us do not say.
+            stats.get("maxValues").and_then(|max| max.get(column)?.as_bool()).unwrap_or(true)
+        });
         Some(Self {
             rows: stats.get("numRecords")?.as_u64()?,
             time_range: (time("minValues")?, time("maxValues")?),
             wal_seq_max,
+            supersedes,
         })
     }
 }
@@ -109,10 +118,11 @@ fn chunks<'a>(footer: &'a ParquetMetaData, column: &str) -> Vec<&'a ColumnChunkM
     }
 }
 
-/// Integers as numbers, text as text.
+/// Integers as numbers, text as text. Delta has no range of truth values, and its readers pass over ours.
 fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<(Value, Value)> {
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Value::from);
     match chunk.statistics()? {
+        Statistics::Boolean(s) => Some(((*s.min_opt()?).into(), (*s.max_opt()?).into())),
         Statistics::Int32(s) => Some(((*s.min_opt()?).into(), (*s.max_opt()?).into())),
         Statistics::Int64(s) => Some(((*s.min_opt()?).into(), (*s.max_opt()?).into())),
         Statistics::ByteArray(s) => Some((text(s.min_opt()?.data())?, text(s.max_opt()?.data())?)),
@@ -122,8 +132,9 @@ fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<(Value, Value)> {
 
 /// The smaller of two values of one column, or the larger.
 fn smaller(a: Value, b: Value, larger: bool) -> Value {
-    let b_is_smaller = match (a.as_i64(), b.as_i64()) {
-        (Some(a), Some(b)) => b < a,
+    let b_is_smaller = match (&a, &b) {
+        (Value::Bool(a), Value::Bool(b)) => !*b && *a,
+        (Value::Number(a), Value::Number(b)) => b.as_i64() < a.as_i64(),
         _ => b.as_str() < a.as_str(),
     };
     if b_is_smaller != larger { b } else { a }

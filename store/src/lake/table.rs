@@ -22,6 +22,8 @@ use crate::snapshot::DataFile;
 
 /// Versions between checkpoints: what a reader elsewhere has to replay.
 const CHECKPOINT_VERSIONS: u64 = 20;
+/// Threads that read sidecars at opening.
+const READERS: usize = 8;
 /// Other writers are not expected; one that is there anyway wins some races.
 const COMMIT_ATTEMPTS_MAX: u32 = 10;
 
@@ -240,12 +242,29 @@ async fn load(root: &Path, table: Table) -> Result<(DeltaTable, u64, Vec<Arc<Dat
         ..Add::default()
     });
     let (adds, folder): (Vec<Add>, _) = (adds.collect(), root.to_path_buf());
-    // Each has a sidecar to be read.
-    let files = blocking(move || {
-        adds.into_iter().map(|add| entries::data_file(&folder, table, add)).collect::<Result<Vec<_>, _>>()
-    })
-    .await?;
+    let files = blocking(move || data_files(&folder, table, adds)).await?;
     Ok((opened, version, files))
+}
+
+/// The files of the log's actions. Each has a sidecar to be read, most of which is waiting.
+fn data_files(root: &Path, table: Table, adds: Vec<Add>) -> Result<Vec<Arc<DataFile>>, StoreError> {
+    let share = adds.len().div_ceil(READERS).max(1);
+    let mut adds = adds.into_iter();
+    std::thread::scope(|scope| {
+        let shares = std::iter::from_fn(|| Some(adds.by_ref().take(share).collect::<Vec<_>>()));
+        let readers: Vec<_> = shares
+            .take_while(|share| !share.is_empty())
+            .map(|share| {
+                scope.spawn(move || {
+                    share.into_iter().map(|add| entries::data_file(root, table, add)).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        readers
+            .into_iter()
+            .flat_map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// The version and actions that give a table of an older version of us the columns that it lacks.

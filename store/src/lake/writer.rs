@@ -199,6 +199,7 @@ impl FileWriter {
             slice: self.slice.take(),
             time_range: stats.time_range,
             wal_seq_max: stats.wal_seq_max,
+            supersedes: stats.supersedes,
             bloom,
             delta_stats: Some(delta_stats.to_string()),
         })

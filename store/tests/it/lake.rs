@@ -9,7 +9,10 @@ mod vacuum;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    new_null_array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
@@ -59,6 +62,9 @@ fn batch(table: Table, rows: &[Row]) -> RecordBatch {
         _ if field.is_nullable() => new_null_array(field.data_type(), rows.len()),
         _ => match field.data_type() {
             DataType::Int64 => int(&|_| 7),
+            DataType::Int32 => Arc::new(Int32Array::from(vec![7; rows.len()])),
+            DataType::Float64 => Arc::new(Float64Array::from(vec![0.5; rows.len()])),
+            DataType::Boolean => Arc::new(BooleanArray::from(vec![false; rows.len()])),
             DataType::Timestamp(..) => Arc::new(
                 rows.iter()
                     .map(|r| Some(r.start / 1_000))

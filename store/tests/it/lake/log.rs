@@ -1,9 +1,13 @@
 //! Logs that others wrote into, that an older version of us wrote, and that were cut short behind a checkpoint.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::array::BooleanArray;
+use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
-use plimsoll_store::lake::LakeTable;
+use plimsoll_store::DataFile;
+use plimsoll_store::lake::{Effort, Gather, LakeTable, Part, Partition, write_files};
 use serde_json::{Value, json};
 
 use super::{adding, open, rows, some_rows, sorted, write};
@@ -149,4 +153,58 @@ async fn a_commit_that_another_process_won_comes_after_it() {
     one.commit(replace(files.to_vec())).await.expect("commits");
     let problem = other.commit(replace(vec![files[0].clone()])).await.expect_err("gone").to_string();
     assert!(problem.contains("another writer removed"), "{problem}");
+}
+
+/// Readers of a view ask which rows supersede others, of all of time: files without any must be known, whoever replays the log.
+#[tokio::test]
+async fn whether_rows_supersede_others_is_known_without_opening_their_file() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut table = LakeTable::open(home.path(), Table::Traces).await.expect("opens");
+    for resettled in [false, true] {
+        let file = write_traces(&table.root(), resettled);
+        assert_eq!(file.supersedes, resettled);
+        table.commit(adding(vec![file])).await.expect("commits");
+    }
+    let supersedes = |table: &LakeTable| {
+        let mut all: Vec<bool> = table.files().iter().map(|f| f.supersedes).collect();
+        all.sort_unstable();
+        all
+    };
+    let open = async || LakeTable::open(home.path(), Table::Traces).await.expect("opens");
+    assert_eq!(supersedes(&open().await), [false, true]);
+
+    // A checkpoint says so too.
+    for _ in 0..20 {
+        table.commit(adding(Vec::new())).await.expect("commits");
+    }
+    table.maintain().await.expect("writes a checkpoint");
+    let log = home.path().join("traces/_delta_log");
+    assert!(log.join("_last_checkpoint").exists());
+    std::fs::remove_file(log.join(format!("{:020}.json", 1))).expect("one entry the less");
+    assert_eq!(supersedes(&open().await), [false, true]);
+}
+
+#[tokio::test]
+async fn files_that_do_not_say_may_supersede() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut table = LakeTable::open(home.path(), Table::Traces).await.expect("opens");
+    table.commit(adding(vec![write_traces(&table.root(), false)])).await.expect("commits");
+    let path = home.path().join(format!("traces/_delta_log/{:020}.json", 1));
+    let text = std::fs::read_to_string(&path).expect("an entry");
+    let older = text.replace(r#",\"resettled\":false"#, "").replace(r#"\"resettled\":false,"#, "");
+    assert_ne!(text, older);
+    std::fs::write(&path, older).expect("writable");
+    let table = LakeTable::open(home.path(), Table::Traces).await.expect("opens");
+    assert!(table.files()[0].supersedes);
+}
+
+fn write_traces(root: &Path, resettled: bool) -> DataFile {
+    let batch = super::batch(Table::Traces, &some_rows(1, 4, 1));
+    let index = batch.schema().index_of("resettled").expect("a column");
+    let mut columns = batch.columns().to_vec();
+    columns[index] = Arc::new(BooleanArray::from(vec![resettled; batch.num_rows()]));
+    let batches = [RecordBatch::try_new(batch.schema(), columns).expect("the table's schema")];
+    let part = Part { partition: Partition { day: super::DAY, slice: None }, rows: (0..4).collect() };
+    let all = Gather::of(Table::Traces.file_schema(), &batches);
+    write_files(root, Table::Traces, &all, &[part], Effort::Quick).expect("written").pop().expect("a file")
 }

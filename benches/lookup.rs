@@ -1,0 +1,162 @@
+//! What does it cost to find one trace by its id, and the newest spans, among a month of files?
+//!
+//! `cargo bench --bench lookup -- --files 20000 --days 30`
+//!
+//! The files are written through the store's own writer, each of one request's spans, so that a lake of many files is there in minutes.
+
+#[allow(dead_code)] // Each bench uses its part of what they share.
+mod common;
+
+use std::path::Path;
+use std::time::Instant;
+
+use arrow::array::{AsArray, Int64Array, UInt32Array};
+use arrow::datatypes::Int64Type;
+use arrow::record_batch::RecordBatch;
+use common::load::Load;
+use common::server::Server;
+use common::{argument, quantile};
+use plimsoll_collector::OtlpDecoder;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
+use plimsoll_store::lake::{Commit, Gather, LakeTable, Part, Partition, write_files};
+use plimsoll_store::{DataFile, Decode, RecordKind, RecordMeta};
+
+const DAY_NS: u64 = 86_400_000_000_000;
+const LOOKUPS: usize = 500;
+const FILES_PER_COMMIT: usize = 500;
+const SLICES: [&str; 4] = ["default-interactive", "default-batch", "default-research", "default-support"];
+
+fn main() {
+    let (files, days) = (argument("files", 20_000), argument("days", 30).max(1));
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let begun = Instant::now();
+    let ids = runtime.block_on(make(home.path(), files, days));
+    println!("files / days                 {files} / {days}, made in {:.0} s", begun.elapsed().as_secs_f64());
+
+    let begun = Instant::now();
+    let table = runtime.block_on(LakeTable::open(home.path(), Table::Spans)).expect("opens");
+    println!("log and sidecars opened      {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
+    resident(&table, &ids);
+    drop(table);
+
+    let begun = Instant::now();
+    let server = Server::start(home.path(), &[("PLIMSOLL__STORE__MERGE_EVERY", "10000h")]);
+    println!("server ready after           {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
+    println!("peak memory then             {:.0} MiB", server.peak_memory() as f64 / (1 << 20) as f64);
+    let step = (ids.len() / LOOKUPS).max(1);
+    let some: Vec<&String> = ids.iter().step_by(step).take(LOOKUPS).collect();
+    for what in ["first", "warm"] {
+        let ask = |id: &&String| format!("/api/v1/traces/{id}");
+        timed(&format!("trace by id, {what}"), &server, some.iter().map(ask).map(|path| (path, None)));
+    }
+    let sql = |sql: String| ("/api/v1/sql".to_owned(), Some(serde_json::json!({ "sql": sql }).to_string()));
+    let by_id = |id: &&String| sql(format!("SELECT count(*) FROM spans WHERE trace_id = '{id}'"));
+    timed("trace by id in SQL", &server, some.iter().take(100).map(by_id));
+    for newest in ["trace_id, start_time, name, duration_ns", "*"] {
+        let ask = |_| sql(format!("SELECT {newest} FROM spans ORDER BY start_time DESC LIMIT 20"));
+        timed(&format!("newest 20 spans ({})", &newest[..1]), &server, (0..30).map(ask));
+    }
+    println!("peak memory at the end       {:.0} MiB", server.peak_memory() as f64 / (1 << 20) as f64);
+}
+
+/// A lake of spans; answers a trace id of each file.
+async fn make(home: &Path, files: u64, days: u64) -> Vec<String> {
+    let mut table = LakeTable::open(home, Table::Spans).await.expect("opens");
+    let root = table.root();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let first_day = now.as_nanos() as u64 / DAY_NS - days;
+    let write = |number: u64| {
+        // Ends well before midnight, so that each file is of one day.
+        let (day, within) = (number * days / files, number % files.div_ceil(days));
+        let start = (first_day + day) * DAY_NS + within * (DAY_NS / 10 * 9) / files.div_ceil(days);
+        file(&root, number, (first_day + day) as i32, start)
+    };
+    let mut ids = Vec::new();
+    let numbers: Vec<u64> = (0..files).collect();
+    for numbers in numbers.chunks(FILES_PER_COMMIT) {
+        let (left, right) = numbers.split_at(numbers.len() / 2);
+        let written = std::thread::scope(|scope| {
+            let left = scope.spawn(|| left.iter().map(|n| write(*n)).collect::<Vec<_>>());
+            let right: Vec<_> = right.iter().map(|n| write(*n)).collect();
+            left.join().expect("writes").into_iter().chain(right).collect::<Vec<_>>()
+        });
+        let (adds, some): (Vec<DataFile>, Vec<String>) = written.into_iter().unzip();
+        ids.extend(some);
+        let commit = Commit { adds, removes: Vec::new(), transaction: None, data_change: true };
+        table.commit(commit).await.expect("commits");
+        table.maintain().await.expect("maintains");
+    }
+    ids
+}
+
+/// One file of the spans of one request.
+fn file(root: &Path, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, String) {
+    let request = Load::new(number, start_unix_nano, 1_000_000_000).request();
+    let ingest = UnixNanos(start_unix_nano as i64);
+    let meta = RecordMeta { kind: RecordKind::Traces, tenant: Tenant::default(), ingest };
+    let decoded = OtlpDecoder.decode(&meta, &request.bytes).expect("decodes");
+    let (_, batch) = decoded.batches.into_iter().find(|(t, _)| *t == Table::Spans).expect("spans");
+    let starts =
+        batch.column_by_name("start_unix_nano").expect("a start").as_primitive::<Int64Type>().clone();
+    let mut rows: Vec<u32> = (0..batch.num_rows() as u32).collect();
+    rows.sort_by_key(|row| (decoded.span_keys[*row as usize].0, starts.value(*row as usize)));
+    let mut columns = batch.columns().to_vec();
+    columns.push(std::sync::Arc::new(Int64Array::from(vec![1; batch.num_rows()])));
+    let batches = [RecordBatch::try_new(Table::Spans.file_schema(), columns).expect("the table's schema")];
+    let partition = Partition { day, slice: Some(SLICES[number as usize % SLICES.len()]) };
+    let part = Part { partition, rows: UInt32Array::from(rows) };
+    let all = Gather::of(Table::Spans.file_schema(), &batches);
+    let written = write_files(root, Table::Spans, &all, &[part]).expect("written");
+    (written.into_iter().next().expect("a file"), request.trace_ids[number as usize % 12].clone())
+}
+
+/// What the index holds in memory, and how often it errs.
+fn resident(table: &LakeTable, ids: &[String]) {
+    let files = table.files();
+    let spans: u64 = files.iter().map(|f| f.rows).sum();
+    let bytes: usize = files.iter().filter_map(|f| Some(f.bloom.as_ref()?.memory_bytes())).sum();
+    println!("spans                        {spans}");
+    println!(
+        "blooms                       {:.1} MiB, {:.2} B a span",
+        bytes as f64 / (1 << 20) as f64,
+        bytes as f64 / spans as f64
+    );
+    let ids: Vec<TraceId> =
+        ids.iter().step_by((ids.len() / 2_000).max(1)).map(|id| id.parse().expect("an id")).collect();
+    let begun = Instant::now();
+    let opened: usize = ids.iter().map(|id| files.iter().filter(|f| f.may_hold(id)).count()).sum();
+    let lookup = begun.elapsed() / ids.len() as u32;
+    println!(
+        "files opened a lookup        {:.3}, found in {:.0} µs",
+        opened as f64 / ids.len() as f64,
+        lookup.as_secs_f64() * 1e6
+    );
+}
+
+/// Asks one after the other, and says how long that took.
+fn timed(what: &str, server: &Server, asked: impl Iterator<Item = (String, Option<String>)>) {
+    let mut client = server.client();
+    let cpu = server.cpu();
+    let mut waits: Vec<f64> = asked
+        .map(|(path, body)| {
+            let begun = Instant::now();
+            let answer = match &body {
+                Some(body) => client.post(&path, "application/json", body.as_bytes()),
+                None => client.get(&path),
+            };
+            let answer = answer.expect("answers");
+            assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+            begun.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    let cpu = (server.cpu() - cpu).as_secs_f64() * 1e3 / waits.len().max(1) as f64;
+    waits.sort_by(f64::total_cmp);
+    let what = format!("{what} p50 / p99");
+    println!(
+        "{what:<34} {:.2} / {:.2} ms, {cpu:.2} ms of CPU",
+        quantile(&waits, 0.5),
+        quantile(&waits, 0.99)
+    );
+}
