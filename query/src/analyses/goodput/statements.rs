@@ -1,6 +1,9 @@
 //! The statements behind goodput: over cells where a rollup covers the range, else over single runs. What is counted is
 //! listed once for both.
 
+mod rolled;
+mod source;
+
 use plimsoll_schemas::Outcome;
 use plimsoll_schemas::objective::{Judging, Objective};
 
@@ -8,28 +11,17 @@ use super::super::judged::runs_within_sql;
 use super::super::{Analysis, GROUPS_MAX, share};
 use crate::error::QueryError;
 use crate::filter::{self, Over};
-use crate::rollup::coverage::{Cover, Coverage, Digest, digest, within};
+use crate::rollup::coverage::{Cover, Coverage, within};
 use crate::rollup::minutes::{HOUR_NS, MINUTE_NS};
 use crate::rollup::relation::{self, Held};
-use crate::rollup::{counted, sampled};
+use crate::rollup::sampled;
+pub use rolled::burn_windows;
+use rolled::{Rolled, longest};
+use source::{Source, WEIGHT, whole};
 
-/// Windows over which the burn of the error budget is stated, up to the end of the range.
-const BURN_WINDOWS: [(&str, i64); 5] = [
-    ("5m", 5 * MINUTE_NS),
-    ("30m", 30 * MINUTE_NS),
-    ("1h", HOUR_NS),
-    ("6h", 6 * HOUR_NS),
-    ("3d", 72 * HOUR_NS),
-];
-/// Days are read only where a day's part is asked about: a screen of the last hour need not scan three of them.
-const LONG_WINDOW_NS: i64 = 24 * HOUR_NS;
-const LONG_FROM_RANGE_NS: i64 = 6 * HOUR_NS;
 /// Shorter ranges are read from single runs, whose samples are better; from here on the points of a series begin on
 /// multiples of their step, as minutes and hours do.
 const ROLLED_FROM_RANGE_NS: i64 = 2 * HOUR_NS;
-
-/// Longer ranges are read once for each statement: a month of hours is a few hundred thousand cells.
-const HELD_MAX_NS: i64 = 31 * 24 * HOUR_NS;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -41,128 +33,11 @@ pub struct Statements<'a> {
     rolled: Option<Rolled>,
 }
 
-/// From where the range and the windows before its end are read. Apart, since a window begins within an hour: of that hour's
-/// minutes its counts are enough, where the range would be read with all that they hold.
-#[derive(Debug)]
-struct Rolled {
-    by_hour: Cover,
-    by_minute: Cover,
-    windows: Cover,
-    /// Single runs, read once for all of them.
-    runs: Vec<(i64, i64)>,
-    /// Instants across which single runs are not counted together.
-    bounds: Vec<i64>,
-}
-
 /// One statement, as it can be run by anybody, and as it is run where single runs were read before.
 #[derive(Debug)]
 pub struct Statement {
     pub shown: String,
     pub read: String,
-}
-
-/// What the counts are taken from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Runs,
-    Cells,
-}
-
-/// How many runs each run stands for: one, where no sampler says more.
-const WEIGHT: &str = "coalesce(adjusted_count, 1)";
-
-/// A sum of weights as a count, which it is an estimate of.
-fn whole(sum: &str) -> String {
-    format!("CAST(round({sum}) AS BIGINT)")
-}
-
-impl Source {
-    /// What a run, or all of a cell, counts for.
-    fn weight(self) -> String {
-        match self {
-            Self::Runs => WEIGHT.to_owned(),
-            Self::Cells => format!("runs * {WEIGHT}"),
-        }
-    }
-
-    fn all(self) -> String {
-        format!("sum({})", self.weight())
-    }
-
-    /// All of which a condition on their time holds.
-    fn when(self, condition: &str) -> String {
-        format!("coalesce(sum({}) FILTER (WHERE {condition}), 0)", self.weight())
-    }
-
-    /// One of a cell's counts.
-    fn count(self, count: &str) -> String {
-        match self {
-            Self::Runs => self.when(counted(count)),
-            Self::Cells => format!("sum({count} * {WEIGHT})"),
-        }
-    }
-
-    fn count_when(self, count: &str, condition: &str) -> String {
-        match self {
-            Self::Runs => self.when(&format!("{} AND {condition}", counted(count))),
-            Self::Cells => format!("coalesce(sum({count} * {WEIGHT}) FILTER (WHERE {condition}), 0)"),
-        }
-    }
-
-    fn outcome(self, outcome: Outcome) -> String {
-        match self {
-            Self::Runs => self.when(&format!("outcome = '{}'", outcome.as_str())),
-            Self::Cells => self.count(&format!("outcome_{}", outcome.as_str())),
-        }
-    }
-
-    /// Runs that were seen, each once.
-    fn seen(self) -> &'static str {
-        match self {
-            Self::Runs => "count(*)",
-            Self::Cells => "sum(runs)",
-        }
-    }
-
-    /// Of those, the ones that say how they were sampled.
-    fn seen_sampled(self) -> &'static str {
-        match self {
-            Self::Runs => "count(adjusted_count)",
-            Self::Cells => "coalesce(sum(runs) FILTER (WHERE adjusted_count IS NOT NULL), 0)",
-        }
-    }
-
-    /// Of those, the ones whose verdicts tell right from wrong among what ended well and in time.
-    fn seen_judged(self) -> &'static str {
-        match self {
-            Self::Runs => "count(*) FILTER (WHERE good_low OR green_but_wrong)",
-            Self::Cells => "sum(good_low + green_but_wrong)",
-        }
-    }
-
-    fn p99(self) -> &'static str {
-        match self {
-            Self::Runs => "hdr_quantile(duration_ns, 0.99)",
-            Self::Cells => "hdr_quantile(duration_hdr, 0.99)",
-        }
-    }
-
-    /// Some traces of a kind.
-    fn sample(self, kind: &str, which: &str) -> String {
-        match self {
-            Self::Runs => format!("sample_ids(trace_id, duration_ns) FILTER (WHERE {which})"),
-            Self::Cells => {
-                format!("sample_ids(sample_{kind}, duration_max_ns) FILTER (WHERE sample_{kind} IS NOT NULL)")
-            }
-        }
-    }
-
-    fn time(self) -> &'static str {
-        match self {
-            Self::Runs => "start_unix_nano",
-            Self::Cells => "at",
-        }
-    }
 }
 
 impl<'a> Statements<'a> {
@@ -412,65 +287,4 @@ GROUP BY ordinal, objective, for_stage, target{by}{also_by}
         let stretch = (from_unix_nano, self.asked.range.end.0);
         runs_within_sql(self.objectives, self.asked, &within([stretch]), has_verdicts)
     }
-}
-
-impl Rolled {
-    /// Whether a table's cells are few enough to be held at once.
-    fn holds(&self, table: Held) -> bool {
-        let cover = if table == Held::Range { &self.by_hour } else { &self.windows };
-        let covered = cover.hours.stretches().chain(cover.minutes.stretches());
-        cover.is_rolled() && covered.map(|(start, end)| end - start).sum::<i64>() <= HELD_MAX_NS
-    }
-
-    /// `None` where no cell helps.
-    fn new(objectives: &[Objective], asked: &Analysis, coverage: &Coverage) -> Option<Self> {
-        let mut digests: Vec<Digest> = objectives.iter().map(digest).collect();
-        digests.sort_unstable();
-        digests.dedup();
-        let (start, end) = (asked.range.start.0, asked.range.end.0);
-        let cover = |start, end, by_hour| coverage.cover(&digests, start, end, by_hour);
-        let (by_hour, by_minute) = (cover(start, end, true), cover(start, end, false));
-        // An hour is covered only where its minutes are.
-        if !by_hour.is_rolled() || by_hour.runs != by_minute.runs {
-            return None;
-        }
-        let mut bounds: Vec<i64> = burn_windows(asked).into_iter().map(|(_, ns)| end - ns).collect();
-        bounds.extend([start, end]);
-        bounds.sort_unstable();
-        let from = end - longest(asked);
-        let parts = bounds.windows(2).filter(|part| part[0] >= from && part[0] < part[1]);
-        let windows = parts.map(|part| cover(part[0], part[1], true)).reduce(|all, part| Cover {
-            hours: all.hours.union(&part.hours),
-            minutes: all.minutes.union(&part.minutes),
-            runs: [all.runs, part.runs].concat(),
-        })?;
-        let mut runs = [by_hour.runs.as_slice(), &windows.runs].concat();
-        runs.sort_unstable();
-        // So that the time of what is counted together says whose stretches it lies in.
-        bounds.extend(runs.iter().flat_map(|(start, end)| [*start, *end]));
-        bounds.sort_unstable();
-        bounds.dedup();
-        Some(Self { by_hour, by_minute, windows, runs: united(runs), bounds })
-    }
-}
-
-/// Ordered stretches, of which none overlaps or touches the next.
-fn united(stretches: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
-    let mut united: Vec<(i64, i64)> = Vec::with_capacity(stretches.len());
-    for (start, end) in stretches {
-        match united.last_mut() {
-            Some(last) if start <= last.1 => last.1 = last.1.max(end),
-            _ => united.push((start, end)),
-        }
-    }
-    united
-}
-
-fn longest(asked: &Analysis) -> i64 {
-    burn_windows(asked).into_iter().map(|(_, ns)| ns).max().unwrap_or(0)
-}
-
-pub fn burn_windows(asked: &Analysis) -> Vec<(&'static str, i64)> {
-    let is_long = asked.range.length().0 >= LONG_FROM_RANGE_NS;
-    BURN_WINDOWS.into_iter().filter(|(_, ns)| is_long || *ns < LONG_WINDOW_NS).collect()
 }
