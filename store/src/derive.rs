@@ -82,14 +82,22 @@ type Members = Vec<(usize, usize)>;
 fn traces<'a>(rows: &[SpanRows<'a>]) -> Vec<(&'a str, TraceId, Members)> {
     let mut index: FxHashMap<(&'a str, TraceId), usize> = FxHashMap::default();
     let mut traces: Vec<(&'a str, TraceId, Members)> = Vec::new();
+    // Files are sorted by trace, so that a row's is most often the one before's.
+    let mut last: Option<(&'a str, &'a str, usize)> = None;
     for (b, batch) in rows.iter().enumerate() {
         for row in 0..batch.len() {
-            let (Some(id), Some(_)) = (batch.trace_id(row), batch.span_id(row)) else { continue };
-            let tenant = batch.tenant(row);
-            let at = *index.entry((tenant, id)).or_insert_with(|| {
-                traces.push((tenant, id, Vec::new()));
-                traces.len() - 1
-            });
+            let (tenant, text) = (batch.tenant(row), batch.trace_text(row));
+            let at = match last.filter(|(of, trace, _)| (*of, *trace) == (tenant, text)) {
+                Some((_, _, at)) => at,
+                None => {
+                    let Some(id) = batch.trace_id(row) else { continue };
+                    *index.entry((tenant, id)).or_insert_with(|| {
+                        traces.push((tenant, id, Vec::new()));
+                        traces.len() - 1
+                    })
+                }
+            };
+            last = Some((tenant, text, at));
             traces[at].2.push((b, row));
         }
     }

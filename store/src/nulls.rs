@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use plimsoll_schemas::table::{attribute_map, keyword};
 
 /// Longer columns get an array of their own.
-const SHARED_ROWS: usize = 4096;
+const SHARED_ROWS: usize = 8192;
 
 static SHARED: LazyLock<Vec<ArrayRef>> = LazyLock::new(|| {
     let scalars =

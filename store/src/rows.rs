@@ -238,6 +238,11 @@ impl<'a> SpanRows<'a> {
         self.trace_id.value(row).parse().ok()
     }
 
+    /// Its trace id as it is written.
+    pub fn trace_text(&self, row: usize) -> &'a str {
+        self.trace_id.value(row)
+    }
+
     pub fn span_id(&self, row: usize) -> Option<SpanId> {
         self.span_id.value(row).parse().ok()
     }

@@ -13,7 +13,7 @@ use plimsoll_schemas::TraceId;
 use plimsoll_schemas::table::Table;
 
 use super::bloom::collect_ids;
-use super::gather::{Column, Gather};
+use super::gather::{Column, Gather, Keywords};
 use super::keyword_chunk;
 use super::properties::DICTIONARY_BYTES_MAX;
 use crate::error::StoreError;
@@ -42,47 +42,52 @@ impl GroupWriter<'_> {
         column: &Column<'_>,
         rows: &UInt32Array,
     ) -> Result<(), StoreError> {
+        match column {
+            Column::Keywords(keywords) if self.append_keywords(keywords, rows)? => Ok(()),
+            Column::Keywords(keywords) => self.append_array(all, index, &keywords.to_array(), rows),
+            Column::Other(array) => self.append_array(all, index, array, rows),
+        }
+    }
+
+    /// False where the words repeat too little.
+    fn append_keywords(&mut self, keywords: &Keywords<'_>, rows: &UInt32Array) -> Result<bool, StoreError> {
+        let failed = |e| StoreError::parquet(self.context.as_str())(e);
+        let leaf = &self.leaves.as_slice()[0];
+        let chunk =
+            keyword_chunk::encode(leaf, keywords, rows.values(), &self.properties, DICTIONARY_BYTES_MAX);
+        let Some(chunk) = chunk.map_err(failed)? else { return Ok(false) };
+        self.group.append_column(&chunk.bytes, chunk.close).map_err(failed)?;
+        self.writers.next();
+        self.leaves.next();
+        Ok(true)
+    }
+
+    fn append_array(
+        &mut self,
+        all: &Gather<'_>,
+        index: usize,
+        array: &ArrayRef,
+        rows: &UInt32Array,
+    ) -> Result<(), StoreError> {
+        let failed = |e| StoreError::parquet(self.context.as_str())(e);
         let field = all.schema.field(index);
-        let words;
-        let array: &ArrayRef = match column {
-            Column::Keywords(keywords) => {
-                let leaf = &self.leaves.as_slice()[0];
-                let chunk = keyword_chunk::encode(
-                    leaf,
-                    keywords,
-                    rows.values(),
-                    &self.properties,
-                    DICTIONARY_BYTES_MAX,
-                );
-                if let Some(chunk) = chunk.map_err(StoreError::parquet(self.context.as_str()))? {
-                    let appended = self.group.append_column(&chunk.bytes, chunk.close);
-                    appended.map_err(StoreError::parquet(self.context.as_str()))?;
-                    self.writers.next();
-                    self.leaves.next();
-                    return Ok(());
-                }
-                words = keywords.to_array();
-                &words
-            }
-            Column::Other(array) => array,
-        };
         let mut writers: Vec<ArrowColumnWriter> = Vec::new();
         for at in (0..rows.len()).step_by(ROWS_AT_A_TIME) {
             let array = all.rows(index, array, &rows.slice(at, ROWS_AT_A_TIME.min(rows.len() - at)))?;
             if self.table == Table::Spans && field.name() == "trace_id" {
                 collect_ids(&array, &mut self.trace_ids);
             }
-            let leaves = compute_leaves(field, &array).map_err(StoreError::parquet(self.context.as_str()))?;
+            let leaves = compute_leaves(field, &array).map_err(failed)?;
             if writers.is_empty() {
                 writers.extend(self.writers.by_ref().take(leaves.len()));
             }
             for (writer, leaf) in writers.iter_mut().zip(&leaves) {
-                writer.write(leaf).map_err(StoreError::parquet(self.context.as_str()))?;
+                writer.write(leaf).map_err(failed)?;
             }
         }
         for writer in writers {
             let appended = writer.close().and_then(|chunk| chunk.append_to_row_group(&mut self.group));
-            appended.map_err(StoreError::parquet(self.context.as_str()))?;
+            appended.map_err(failed)?;
             self.leaves.next();
         }
         Ok(())

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
@@ -30,6 +30,7 @@ use plimsoll_schemas::{Tenant, TraceId};
 
 use super::footers::{self, FooterCache};
 use crate::error::StoreError;
+use crate::nulls::null_column;
 use crate::snapshot::DataFile;
 
 const BATCH_ROWS: usize = 8 * 1024;
@@ -238,7 +239,7 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Arrow
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
         Some(column) => cast(column, field.data_type()),
-        None => Ok(new_null_array(field.data_type(), rows)),
+        None => Ok(null_column(field.data_type(), rows)),
     });
     let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
