@@ -65,12 +65,13 @@ impl FileScan<'_> {
         Ok(DataSourceExec::from_data_source(config))
     }
 
-    /// The columns of the files that are read, and where each of the projection is among them and the partition columns. What is known of each
-    /// file is said by column, and some tables have a hundred and more.
+    /// The columns of the files that are read, those of time first, and where each of the projection is among them and the
+    /// partition columns. What is known of each file is a list by column: so it is short, whatever a query reads.
     fn columns(&self) -> (Vec<FieldRef>, Vec<usize>) {
         let all = self.table.file_schema();
         let in_files = all.fields().len();
-        let columns: Vec<usize> = self.projection.iter().copied().filter(|c| *c < in_files).collect();
+        let mut columns: Vec<usize> = self.projection.iter().copied().filter(|c| *c < in_files).collect();
+        columns.sort_by_key(|c| !self.is_time(all.field(*c).name()));
         let place = |column: &usize| match column.checked_sub(in_files) {
             Some(partition) => columns.len() + partition,
             None => columns.iter().position(|c| c == column).unwrap_or_default(),
@@ -112,9 +113,11 @@ impl FileScan<'_> {
         let mut part = PartitionedFile::new("", file.size_bytes).with_partition_values(values);
         part.object_meta.location = path;
         part.object_meta.last_modified = chrono::DateTime::from_timestamp_nanos(file.modified.0);
-        // Of other columns nothing is known that planning has not made use of already.
-        if columns.iter().any(|c| self.time(c.name(), UnixNanos(0)).is_some()) {
-            part = part.with_statistics(Arc::new(self.statistics(columns, file.rows, file.time_range)));
+        let times = columns.iter().take_while(|c| self.is_time(c.name())).count();
+        // Of the others nothing is known that planning has not made use of already.
+        if times > 0 {
+            let statistics = self.statistics(&columns[..times], file.rows, file.time_range);
+            part.statistics = Some(Arc::new(statistics));
         }
         Ok(part)
     }
@@ -135,6 +138,10 @@ impl FileScan<'_> {
             total_byte_size: Precision::Absent,
             column_statistics: columns.iter().map(of).collect(),
         }
+    }
+
+    fn is_time(&self, column: &str) -> bool {
+        [self.table.time_column(), self.table.people_column()].contains(&column)
     }
 
     /// A point in time as the column of that name has it; `None` for columns that are no time.
