@@ -116,13 +116,14 @@ fn file(root: &Path, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, 
 fn resident(table: &LakeTable, ids: &[String]) {
     let files = table.files();
     let spans: u64 = files.iter().map(|f| f.rows).sum();
-    let bytes: usize = files.iter().filter_map(|f| Some(f.bloom.as_ref()?.memory_bytes())).sum();
+    let sidecars = || files.iter().filter_map(|f| f.sidecar.as_ref());
+    let bytes: usize = sidecars().map(|s| s.traces.memory_bytes()).sum();
+    let tokens: usize = sidecars().filter_map(|s| Some(s.tokens.as_ref()?.memory_bytes())).sum();
     println!("spans                        {spans}");
-    println!(
-        "blooms                       {:.1} MiB, {:.2} B a span",
-        bytes as f64 / (1 << 20) as f64,
-        bytes as f64 / spans as f64
-    );
+    for (what, bytes) in [("blooms of trace ids", bytes), ("blooms of attributes", tokens)] {
+        let (all, each) = (bytes as f64 / (1 << 20) as f64, bytes as f64 / spans as f64);
+        println!("{what:<28} {all:.1} MiB, {each:.2} B a span");
+    }
     let ids: Vec<TraceId> =
         ids.iter().step_by((ids.len() / 2_000).max(1)).map(|id| id.parse().expect("an id")).collect();
     let begun = Instant::now();

@@ -16,6 +16,7 @@ use super::bloom::collect_ids;
 use super::gather::{Column, Gather};
 use super::keyword_chunk;
 use super::properties::DICTIONARY_BYTES_MAX;
+use super::tokens::Tokens;
 use crate::error::StoreError;
 
 /// Rows that are taken and encoded at a time: they stay in the cache from one to the other.
@@ -30,6 +31,8 @@ pub struct GroupWriter<'f> {
     pub properties: WriterPropertiesPtr,
     /// Of the file, for its bloom filter.
     pub trace_ids: Vec<TraceId>,
+    /// Of the file, likewise.
+    pub tokens: Tokens,
     pub context: String,
 }
 
@@ -48,6 +51,9 @@ impl GroupWriter<'_> {
             Column::Keywords(keywords) => {
                 let numbers: Vec<i32> =
                     rows.values().iter().map(|row| keywords.numbers[*row as usize]).collect();
+                if self.table == Table::Spans {
+                    self.tokens.add_words(field.name(), &numbers, &keywords.words);
+                }
                 let leaf = &self.leaves.as_slice()[0];
                 let chunk = keyword_chunk::encode(
                     leaf,
@@ -74,6 +80,9 @@ impl GroupWriter<'_> {
             if self.table == Table::Spans && field.name() == "trace_id" {
                 collect_ids(&array, &mut self.trace_ids);
             }
+            if self.table == Table::Spans && matches!(column, Column::Other(_)) {
+                self.tokens.add(field.name(), &array);
+            }
             let leaves = compute_leaves(field, &array).map_err(StoreError::parquet(self.context.as_str()))?;
             if writers.is_empty() {
                 writers.extend(self.writers.by_ref().take(leaves.len()));
@@ -90,9 +99,9 @@ impl GroupWriter<'_> {
         Ok(())
     }
 
-    /// Ends the row group, and answers the traces whose spans it has.
-    pub fn close(self) -> Result<Vec<TraceId>, StoreError> {
+    /// Ends the row group, and answers the traces whose spans it has, and their attributes.
+    pub fn close(self) -> Result<(Vec<TraceId>, Tokens), StoreError> {
         self.group.close().map_err(StoreError::parquet(self.context))?;
-        Ok(self.trace_ids)
+        Ok((self.trace_ids, self.tokens))
     }
 }
