@@ -19,7 +19,7 @@ use common::{argument, quantile};
 use plimsoll_collector::OtlpDecoder;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
-use plimsoll_store::lake::{Commit, Gather, LakeTable, Part, Partition, write_files};
+use plimsoll_store::lake::{Commit, Effort, Gather, LakeTable, Part, Partition, write_files};
 use plimsoll_store::{DataFile, Decode, RecordKind, RecordMeta};
 
 const DAY_NS: u64 = 86_400_000_000_000;
@@ -108,7 +108,7 @@ fn file(root: &Path, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, 
     let partition = Partition { day, slice: Some(SLICES[number as usize % SLICES.len()]) };
     let part = Part { partition, rows: UInt32Array::from(rows) };
     let all = Gather::of(Table::Spans.file_schema(), &batches);
-    let written = write_files(root, Table::Spans, &all, &[part]).expect("written");
+    let written = write_files(root, Table::Spans, &all, &[part], Effort::Thorough).expect("written");
     (written.into_iter().next().expect("a file"), request.trace_ids[number as usize % 12].clone())
 }
 
@@ -116,13 +116,14 @@ fn file(root: &Path, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, 
 fn resident(table: &LakeTable, ids: &[String]) {
     let files = table.files();
     let spans: u64 = files.iter().map(|f| f.rows).sum();
-    let bytes: usize = files.iter().filter_map(|f| Some(f.bloom.as_ref()?.memory_bytes())).sum();
+    let sidecars = || files.iter().filter_map(|f| f.sidecar.as_ref());
+    let bytes: usize = sidecars().map(|s| s.traces.memory_bytes()).sum();
+    let tokens: usize = sidecars().filter_map(|s| Some(s.tokens.as_ref()?.memory_bytes())).sum();
     println!("spans                        {spans}");
-    println!(
-        "blooms                       {:.1} MiB, {:.2} B a span",
-        bytes as f64 / (1 << 20) as f64,
-        bytes as f64 / spans as f64
-    );
+    for (what, bytes) in [("blooms of trace ids", bytes), ("blooms of attributes", tokens)] {
+        let (all, each) = (bytes as f64 / (1 << 20) as f64, bytes as f64 / spans as f64);
+        println!("{what:<28} {all:.1} MiB, {each:.2} B a span");
+    }
     let ids: Vec<TraceId> =
         ids.iter().step_by((ids.len() / 2_000).max(1)).map(|id| id.parse().expect("an id")).collect();
     let begun = Instant::now();

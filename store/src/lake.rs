@@ -1,7 +1,7 @@
 //! The open lake: one Delta table per [`Table`] at `<home>/<table>`, of Parquet files that any reader opens.
 //!
-//! Delta's log says which files are the table; everything else is done here: our own writer properties, a bloom
-//! filter over trace ids beside each file of `spans`, our own file list in memory, and fsync of every file and
+//! Delta's log says which files are the table; everything else is done here: our own writer properties, bloom
+//! filters over trace ids and attributes beside each file of `spans`, our own file list in memory, and fsync of every file and
 //! folder before anyone is told that a commit happened. It is not a query engine (see `query`), and it knows
 //! nothing of the write-ahead log or of what the rows mean.
 //!
@@ -22,8 +22,10 @@ mod keyword_chunk;
 mod properties;
 mod read;
 mod rle;
+mod sidecar;
 mod stats;
 mod table;
+mod tokens;
 mod vacuum;
 mod writer;
 
@@ -32,6 +34,8 @@ pub use footers::FooterCache;
 pub use gather::{Gather, first_rows};
 pub use properties::Effort;
 pub use read::{FileReader, read_file, read_traces};
+pub use sidecar::Sidecar;
 pub use table::{Commit, LakeTable};
+pub use tokens::{TokenBloom, Tokenized};
 pub(crate) use writer::now;
 pub use writer::{Part, Partition, write_files};

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{TraceId, UnixNanos};
 
-use crate::lake::TraceBloom;
+use crate::lake::Sidecar;
 
 /// One instant of the whole store.
 #[derive(Debug, Clone)]
@@ -76,8 +76,8 @@ pub struct DataFile {
     pub wal_seq_max: u64,
     /// False only if none of its rows may supersede another (see [`Table::superseding_column`]).
     pub supersedes: bool,
-    /// Which trace ids it may hold, for `spans`.
-    pub bloom: Option<TraceBloom>,
+    /// Which trace ids and attributes it may hold, for `spans`.
+    pub sidecar: Option<Sidecar>,
     /// Delta's statistics, as its commit states them.
     pub delta_stats: Option<String>,
 }
@@ -90,7 +90,13 @@ impl DataFile {
 
     /// False only if no row of that trace is in the file.
     pub fn may_hold(&self, trace_id: &TraceId) -> bool {
-        self.bloom.as_ref().is_none_or(|b| b.may_hold(trace_id))
+        self.sidecar.as_ref().is_none_or(|s| s.traces.may_hold(trace_id))
+    }
+
+    /// False only if no row has that value in a column of text, or under the `key` of a map.
+    pub fn may_hold_value(&self, column: &str, key: &str, value: &str) -> bool {
+        let tokens = self.sidecar.as_ref().and_then(|s| s.tokens.as_ref());
+        tokens.is_none_or(|tokens| tokens.may_hold(column, key, value))
     }
 
     pub fn absolute(&self, root: &Path) -> PathBuf {

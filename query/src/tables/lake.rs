@@ -16,10 +16,10 @@ use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::union::UnionExec;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
-use plimsoll_store::Snapshot;
+use plimsoll_store::{DataFile, Snapshot};
 
 use super::files::FileScan;
-use super::{prune, recent, tail};
+use super::{attributes, prune, recent, tail};
 
 /// Files and tail of one table.
 #[derive(Debug, Clone)]
@@ -65,7 +65,10 @@ impl LakeTable {
         let kept = prune::keep(self.table, &mine.files, predicate.as_ref())?;
         let schema = Arc::new(self.table.sql_schema().project(projection)?);
         let derive = self.table == Table::Spans && recent::wants_derived(&schema, filters);
-        let settled: Vec<_> = kept.into_iter().filter(|f| !(derive && f.is_recent())).collect();
+        let attributes = attributes::conditions(filters);
+        let may_hold = |file: &DataFile| attributes.iter().all(|condition| condition.may_hold(file));
+        let settled: Vec<_> =
+            kept.into_iter().filter(|f| !(derive && f.is_recent()) && may_hold(f)).collect();
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !settled.is_empty() {
             let partitions = state.config().target_partitions();

@@ -2,7 +2,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 
-use crate::fleet::{Fleet, request};
+use crate::fleet::{Fleet, With, request};
 
 async fn plan(fleet: &Fleet, sql: &str) -> String {
     let rows = fleet.sql(&format!("EXPLAIN FORMAT INDENT {sql}")).await.expect("a plan");
@@ -61,4 +61,46 @@ async fn files_that_supersede_nothing_are_not_opened_for_it() {
 
 fn late(span: Span) -> Span {
     Span { span_id: vec![7; 8], ..span }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_pruned_by_attributes() {
+    let fleet = Fleet::empty("").await;
+    let spans = request(1, 100, "s").into_iter().map(|span| span.with("color", "red").with("size", "4"));
+    fleet.export("acme", "agent", spans.collect()).await;
+    fleet.settle().await;
+    let met = [
+        "attributes['color'] = 'red'",
+        "'red' = attr(attributes, 'color')",
+        "attr(attributes, 'color') IN ('blue', 'red')",
+        "service_name = 'agent' AND attributes['size'] = '4'",
+        "gen_ai_conversation_id = 's'",
+        "CAST(name AS VARCHAR) = 'chat m1'",
+        // Nothing is known of what is not an equality with text.
+        "attributes['color'] <> 'blue'",
+        "attributes['color'] = 'blue' OR name = 'chat m1'",
+        "CAST(CAST(attributes['size'] AS BIGINT) AS VARCHAR) = '4'",
+        "attr(attributes, 'shape') IS NULL",
+    ];
+    for condition in met {
+        let sql = format!("SELECT name FROM spans WHERE {condition}");
+        assert!(!fleet.sql(&sql).await.expect("rows").is_empty(), "{condition}");
+    }
+    let not_met = [
+        "attributes['color'] = 'blue'",
+        "attr(attributes, 'color') IN ('blue', 'green') AND duration_ns > 0",
+        "attributes['shape'] = 'red'",
+        "resource_attributes['color'] = 'red'",
+        "service_name = 'other'",
+        "gen_ai_conversation_id = 'color'",
+    ];
+    for condition in not_met {
+        let plan = plan(&fleet, &format!("SELECT name FROM spans WHERE {condition}")).await;
+        assert!(!plan.contains(".parquet"), "{condition}: {plan}");
+    }
+    let search = |value: &str| format!("search?{}&q=attributes.color%3D{value}", crate::fleet::hour());
+    for (value, expected) in [("red", 1), ("blue", 0)] {
+        let found = fleet.get(&search(value)).await;
+        assert_eq!(found["traces"].as_array().map(Vec::len), Some(expected), "{value}");
+    }
 }

@@ -1,11 +1,7 @@
-//! Which trace ids a file may hold: a split-block bloom filter, kept in memory and beside its file.
-//!
-//! The sidecar is `_<name of the file>.bloom`; the underscore hides it from other writers' vacuum. Its bytes:
-//! `"PLSBLOOM" | version u32 | crc32c u32 of the rest | Parquet bloom filter (header and bitset)`, little-endian.
-//! It can always be built again from its file.
+//! Which trace ids a file may hold: a split-block bloom filter, kept in memory and in the sidecar of its file (see [`super::sidecar`]).
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
@@ -15,12 +11,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::bloom_filter::Sbbf;
 use plimsoll_schemas::TraceId;
 
-use super::durable;
 use crate::error::StoreError;
 
-const MAGIC: &[u8; 8] = b"PLSBLOOM";
-const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 16;
 /// Settling asks every file for every trace, so even a rare false yes would cost a read each time: about four bytes a trace.
 const FALSE_POSITIVES: f64 = 1e-5;
 
@@ -53,62 +45,17 @@ impl TraceBloom {
         self.0.num_blocks() * 32
     }
 
-    /// The sidecar of a data file.
-    pub fn sidecar(data_file: &Path) -> PathBuf {
-        let name = data_file.file_stem().unwrap_or_default().to_string_lossy();
-        data_file.with_file_name(format!("_{name}.bloom"))
+    pub(super) fn from_filter(filter: Sbbf) -> Self {
+        Self(filter)
     }
 
-    /// The data file of a sidecar; `None` if it is none.
-    pub(super) fn data_file(sidecar: &Path) -> Option<PathBuf> {
-        let name = sidecar.file_name()?.to_str()?.strip_prefix('_')?.strip_suffix(".bloom")?;
-        Some(sidecar.with_file_name(format!("{name}.parquet")))
+    pub(super) fn filter(&self) -> &Sbbf {
+        &self.0
     }
 
-    /// Writes the sidecar and its contents durably; the folder is left to the caller.
-    pub(super) fn write(&self, data_file: &Path) -> Result<(), StoreError> {
-        let path = Self::sidecar(data_file);
-        let mut filter = Vec::with_capacity(self.memory_bytes() + 64);
-        self.0.write(&mut filter).map_err(StoreError::parquet(path.display().to_string()))?;
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + filter.len());
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&crc32c::crc32c(&filter).to_le_bytes());
-        bytes.extend_from_slice(&filter);
-        durable::replace(&path, &bytes)
-    }
-
-    /// From the sidecar; where it is missing or damaged, from the file itself, and then the sidecar is written again.
-    pub(super) fn load_or_rebuild(data_file: &Path) -> Result<Self, StoreError> {
-        let path = Self::sidecar(data_file);
-        let problem = match fs::read(&path) {
-            Ok(bytes) => match Self::parse(&bytes) {
-                Ok(bloom) => return Ok(bloom),
-                Err(problem) => problem,
-            },
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => "missing".to_string(),
-            Err(e) => return Err(StoreError::io(path)(e)),
-        };
-        tracing::warn!(sidecar = %path.display(), problem, "rebuilding a bloom sidecar from its data file");
-        let bloom = Self::of(&trace_ids(data_file)?)?;
-        bloom.write(data_file)?;
-        Ok(bloom)
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let word = |at: usize| bytes[at..at + 4].try_into().map(u32::from_le_bytes).unwrap_or_default();
-        if bytes.len() < HEADER_BYTES || &bytes[..8] != MAGIC {
-            return Err("not a bloom sidecar".into());
-        }
-        if word(8) != VERSION {
-            return Err(format!("unknown version {}", word(8)));
-        }
-        let filter = &bytes[HEADER_BYTES..];
-        if crc32c::crc32c(filter) != word(12) {
-            return Err("wrong checksum".into());
-        }
-        let filter = Sbbf::from_bytes(filter).map_err(|e| e.to_string())?;
-        if filter.num_blocks() == 0 { Err("empty".into()) } else { Ok(Self(filter)) }
+    /// Of what a data file holds.
+    pub(super) fn of_file(data_file: &Path) -> Result<Self, StoreError> {
+        Self::of(&trace_ids(data_file)?)
     }
 }
 
@@ -151,36 +98,7 @@ fn trace_ids(data_file: &Path) -> Result<Vec<TraceId>, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn no_false_negatives(ids in proptest::collection::vec(any::<[u8; 16]>(), 0..500)) {
-            let ids: Vec<_> = ids.into_iter().map(TraceId::from_bytes).collect();
-            let folder = tempfile::tempdir().expect("a folder");
-            let data_file = folder.path().join("f.parquet");
-            let bloom = TraceBloom::of(&ids).expect("a filter");
-            bloom.write(&data_file).expect("written");
-            let read = TraceBloom::load_or_rebuild(&data_file).expect("read");
-            for id in &ids {
-                prop_assert!(bloom.may_hold(id) && read.may_hold(id));
-            }
-        }
-
-        #[test]
-        fn damage_is_noticed(at in 0usize..100, flip in 1u8..) {
-            let folder = tempfile::tempdir().expect("a folder");
-            let data_file = folder.path().join("f.parquet");
-            TraceBloom::of(&[TraceId::from_bytes([7; 16])]).expect("a filter").write(&data_file).expect("written");
-            let mut bytes = fs::read(TraceBloom::sidecar(&data_file)).expect("the sidecar");
-            let at = at % bytes.len();
-            bytes[at] ^= flip;
-            prop_assert!(TraceBloom::parse(&bytes).is_err());
-            prop_assert!(TraceBloom::parse(&bytes[..at]).is_err());
-        }
-    }
 
     #[test]
     fn false_positives_are_rare() {
@@ -188,11 +106,5 @@ mod tests {
         let bloom = TraceBloom::of(&(0..10_000).map(id).collect::<Vec<_>>()).expect("a filter");
         let wrong = (10_000..110_000).filter(|n| bloom.may_hold(&id(*n))).count();
         assert!(wrong < 2_000, "{wrong} of 100000");
-    }
-
-    #[test]
-    fn a_sidecar_names_its_file() {
-        let file = Path::new("/a/day=2026-01-01/x.parquet");
-        assert_eq!(TraceBloom::sidecar(file), Path::new("/a/day=2026-01-01/_x.bloom"));
     }
 }

@@ -8,7 +8,7 @@ use deltalake_core::kernel::{Add, Remove};
 use plimsoll_schemas::UnixNanos;
 use plimsoll_schemas::table::Table;
 
-use super::bloom::TraceBloom;
+use super::sidecar::Sidecar;
 use super::stats::{self, FileStats};
 use super::{footers, writer};
 use crate::error::StoreError;
@@ -70,8 +70,8 @@ pub fn data_file(root: &Path, table: Table, add: Add) -> Result<Arc<DataFile>, S
             })?
         }
     };
-    let bloom = match table {
-        Table::Spans => Some(TraceBloom::load_or_rebuild(&path)?),
+    let sidecar = match table {
+        Table::Spans => Some(Sidecar::load_or_rebuild(&path)?),
         _ => None,
     };
     let slice = value(SLICE);
@@ -84,7 +84,7 @@ pub fn data_file(root: &Path, table: Table, add: Add) -> Result<Arc<DataFile>, S
         time_range: stats.time_range,
         wal_seq_max: stats.wal_seq_max,
         supersedes: stats.supersedes,
-        bloom,
+        sidecar,
         delta_stats: add.stats,
         path: add.path,
     }))

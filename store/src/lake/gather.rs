@@ -108,6 +108,18 @@ impl<'a> Keywords<'a> {
         Some(Self { words, numbers, rows })
     }
 
+    /// The words of these rows, of which there are some, each once.
+    pub fn used(&self, rows: &[u32]) -> Vec<&'a str> {
+        let Some(numbers) = self.numbers.as_ref().filter(|numbers| numbers.len() != rows.len()) else {
+            return self.words.clone();
+        };
+        let mut is_used = vec![false; self.words.len()];
+        for number in rows.iter().map(|row| numbers[*row as usize]).filter(|number| *number != NO_WORD) {
+            is_used[number as usize] = true;
+        }
+        self.words.iter().zip(is_used).filter_map(|(word, is_used)| is_used.then_some(*word)).collect()
+    }
+
     /// The column as an array, for those whose words do not repeat.
     pub fn to_array(&self) -> ArrayRef {
         let numbers: Int32Array = match &self.numbers {

@@ -16,6 +16,7 @@ use super::bloom::collect_ids;
 use super::gather::{Column, Gather, Keywords};
 use super::keyword_chunk;
 use super::properties::DICTIONARY_BYTES_MAX;
+use super::tokens::Tokens;
 use crate::error::StoreError;
 
 /// Rows that are taken and encoded at a time: they stay in the cache from one to the other.
@@ -30,6 +31,8 @@ pub struct GroupWriter<'f> {
     pub properties: WriterPropertiesPtr,
     /// Of the file, for its bloom filter.
     pub trace_ids: Vec<TraceId>,
+    /// Of the file, likewise.
+    pub tokens: Option<Tokens>,
     pub context: String,
 }
 
@@ -43,9 +46,21 @@ impl GroupWriter<'_> {
         rows: &UInt32Array,
     ) -> Result<(), StoreError> {
         match column {
-            Column::Keywords(keywords) if self.append_keywords(keywords, rows)? => Ok(()),
-            Column::Keywords(keywords) => self.append_array(all, index, &keywords.to_array(), rows),
-            Column::Other(array) => self.append_array(all, index, array, rows),
+            Column::Keywords(keywords) => {
+                if let Some(tokens) = &mut self.tokens {
+                    tokens.add_words(all.schema.field(index).name(), || keywords.used(rows.values()));
+                }
+                if self.append_keywords(keywords, rows)? {
+                    return Ok(());
+                }
+                self.append_array(all, index, &keywords.to_array(), rows, None)
+            }
+            Column::Other(array) => {
+                let mut tokens = self.tokens.take();
+                let appended = self.append_array(all, index, array, rows, tokens.as_mut());
+                self.tokens = tokens;
+                appended
+            }
         }
     }
 
@@ -68,6 +83,7 @@ impl GroupWriter<'_> {
         index: usize,
         array: &ArrayRef,
         rows: &UInt32Array,
+        mut tokens: Option<&mut Tokens>,
     ) -> Result<(), StoreError> {
         let failed = |e| StoreError::parquet(self.context.as_str())(e);
         let field = all.schema.field(index);
@@ -76,6 +92,9 @@ impl GroupWriter<'_> {
             let array = all.rows(index, array, &rows.slice(at, ROWS_AT_A_TIME.min(rows.len() - at)))?;
             if self.table == Table::Spans && field.name() == "trace_id" {
                 collect_ids(&array, &mut self.trace_ids);
+            }
+            if let Some(tokens) = &mut tokens {
+                tokens.add(field.name(), &array);
             }
             let leaves = compute_leaves(field, &array).map_err(failed)?;
             if writers.is_empty() {
@@ -93,9 +112,9 @@ impl GroupWriter<'_> {
         Ok(())
     }
 
-    /// Ends the row group, and answers the traces whose spans it has.
-    pub fn close(self) -> Result<Vec<TraceId>, StoreError> {
+    /// Ends the row group, and answers the traces whose spans it has, and their attributes.
+    pub fn close(self) -> Result<(Vec<TraceId>, Option<Tokens>), StoreError> {
         self.group.close().map_err(StoreError::parquet(self.context))?;
-        Ok(self.trace_ids)
+        Ok((self.trace_ids, self.tokens))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::bloom::TraceBloom;
+use super::sidecar;
 use super::table::LakeTable;
 use crate::blocking::blocking;
 use crate::error::StoreError;
@@ -42,7 +42,7 @@ impl LakeTable {
 
 /// Deletes a data file and its sidecar, as far as they are there.
 fn delete(file: &Path) -> Result<(), StoreError> {
-    for gone in [TraceBloom::sidecar(file), file.to_path_buf()] {
+    for gone in [sidecar::path(file), file.to_path_buf()] {
         match std::fs::remove_file(&gone) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(StoreError::Io { path: gone, source: error });
@@ -70,7 +70,7 @@ fn data_files(root: &Path) -> Result<Vec<String>, StoreError> {
         }
         for path in paths {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let file = TraceBloom::data_file(&path).unwrap_or(path);
+            let file = sidecar::data_file(&path).unwrap_or(path);
             if file.is_dir() && !name.starts_with('_') {
                 folders.push(file);
             } else if file.extension().is_some_and(|e| e == "parquet")

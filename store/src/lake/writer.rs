@@ -24,7 +24,9 @@ use super::durable;
 use super::gather::Gather;
 use super::group::GroupWriter;
 use super::properties::{Effort, writer_properties};
+use super::sidecar::{self, Sidecar};
 use super::stats::{self, FileStats};
+use super::tokens::Tokens;
 use crate::error::StoreError;
 use crate::snapshot::DataFile;
 
@@ -100,11 +102,11 @@ pub fn write_files(
             group.append(rows, index, &column, &part.rows)?;
         }
     }
-    let mut trace_ids = Vec::with_capacity(parts.len());
+    let mut known = Vec::with_capacity(parts.len());
     for group in groups {
-        trace_ids.push(group.close()?);
+        known.push(group.close()?);
     }
-    files.into_iter().zip(trace_ids).map(|(file, ids)| file.finish(&ids)).collect()
+    files.into_iter().zip(known).map(|(file, (ids, tokens))| file.finish(&ids, tokens)).collect()
 }
 
 /// A file that is being written. Dropped before [`Self::finish`], it leaves nothing behind.
@@ -116,6 +118,7 @@ struct FileWriter {
     /// Relative to `root`.
     path: String,
     schema: SchemaRef,
+    effort: Effort,
     writer: SerializedFileWriter<BufWriter<File>>,
     finished: bool,
 }
@@ -145,6 +148,7 @@ impl FileWriter {
             writer: writer.map_err(StoreError::parquet(context()))?,
             path,
             schema,
+            effort,
             finished: false,
         })
     }
@@ -164,12 +168,13 @@ impl FileWriter {
             leaves,
             properties,
             trace_ids: Vec::new(),
+            tokens: (self.table == Table::Spans && self.effort == Effort::Thorough).then(Tokens::default),
             context,
         })
     }
 
     /// Makes the file, its sidecar and the folders durable. A file without rows is refused.
-    fn finish(mut self, trace_ids: &[TraceId]) -> Result<DataFile, StoreError> {
+    fn finish(mut self, trace_ids: &[TraceId], tokens: Option<Tokens>) -> Result<DataFile, StoreError> {
         let absolute = self.root.join(&self.path);
         let footer = self.writer.finish().map_err(StoreError::parquet(self.context()))?;
         let file = self.writer.inner().get_ref();
@@ -180,11 +185,12 @@ impl FileWriter {
         let Some(stats) = FileStats::from_delta(self.table, &delta_stats).filter(|s| s.rows > 0) else {
             return Err(StoreError::BadFormat { path: absolute, problem: "a file without rows".into() });
         };
-        let bloom = match self.table {
+        let sidecar = match self.table {
             Table::Spans => {
-                let bloom = TraceBloom::of(trace_ids)?;
-                bloom.write(&absolute)?;
-                Some(bloom)
+                let tokens = tokens.map(Tokens::finish).transpose()?;
+                let sidecar = Sidecar { traces: TraceBloom::of(trace_ids)?, tokens };
+                sidecar.write(&absolute)?;
+                Some(sidecar)
             }
             _ => None,
         };
@@ -200,7 +206,7 @@ impl FileWriter {
             time_range: stats.time_range,
             wal_seq_max: stats.wal_seq_max,
             supersedes: stats.supersedes,
-            bloom,
+            sidecar,
             delta_stats: Some(delta_stats.to_string()),
         })
     }
@@ -214,7 +220,7 @@ impl Drop for FileWriter {
     fn drop(&mut self) {
         if !self.finished {
             let path = self.root.join(&self.path);
-            let _ = fs::remove_file(TraceBloom::sidecar(&path));
+            let _ = fs::remove_file(sidecar::path(&path));
             if let Err(error) = fs::remove_file(&path) {
                 tracing::debug!(path = %path.display(), %error, "an unfinished file stays until vacuum");
             }

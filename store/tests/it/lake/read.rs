@@ -88,3 +88,28 @@ async fn a_trace_is_found_wherever_it_lies() {
     let file = &table.files()[0];
     assert!(read_traces(&table.root(), file, &[id(1)], Some(&other), &footers).expect("reads").is_empty());
 }
+
+/// Whatever bit of a sidecar is flipped, nothing that is there is said not to be.
+#[tokio::test]
+async fn a_damaged_sidecar_hides_nothing() {
+    let home = tempfile::tempdir().expect("a folder");
+    let all = some_rows(3, 2, 1);
+    let mut table = open(home.path()).await;
+    table.commit(adding(vec![write(&table.root(), "acme__m_", &all)])).await.expect("commits");
+    let id: TraceId = all[0].trace_id().parse().expect("an id");
+    let file = table.files()[0].clone();
+    assert!(file.may_hold(&id) && file.may_hold_value("name", "", "x"));
+    assert!(!file.may_hold_value("name", "", "y") && !file.may_hold_value("attributes", "k", "v"));
+    let path = file.absolute(&table.root());
+    let name = format!("_{}.bloom", path.file_stem().expect("a name").to_string_lossy());
+    let sidecar = path.with_file_name(name);
+    let bytes = std::fs::read(&sidecar).expect("a sidecar");
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        std::fs::write(&sidecar, &damaged).expect("writable");
+        let file = open(home.path()).await.files()[0].clone();
+        assert!(file.may_hold(&id) && file.may_hold_value("name", "", "x"), "byte {at}");
+        assert!(file.may_hold_value("name", "", "y"), "byte {at}: not known any more");
+    }
+}
