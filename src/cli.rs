@@ -61,6 +61,8 @@ pub enum Command {
     /// Takes in what other tools exported: traces and verdicts from files
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
+    /// Takes what is whole out of a damaged log, so that the server starts again
+    Salvage(Salvage),
     /// Prints the settings in force and where each came from, and starts nothing
     Check(Serving),
 }
@@ -122,6 +124,13 @@ pub enum Format {
     Table,
     Csv,
     Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Salvage {
+    /// The folder that holds everything; no server may be using it
+    #[arg(long, value_name = "DIR", default_value = "./plimsoll-data")]
+    pub home: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 //! same file twice adds nothing.
 
 mod chunk;
+mod job;
 mod known;
 mod progress;
 mod send;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::cli::Import;
 use crate::client::Api;
 use chunk::{Chunk, Chunker};
+use job::Job;
 use known::DealtWith;
 use progress::{Counting, Progress};
 use send::Sender;
@@ -87,7 +89,9 @@ async fn all(import: &Import, files: &[PathBuf], sender: Sender) -> crate::Outco
     let mut failed = 0;
     for path in files {
         let progress = Arc::new(Progress::of(path));
-        let done = one(path, import.format, &sender, &progress).await;
+        let job = Job::default();
+        let done = one(path, import.format, &sender, &progress, &job).await;
+        job.end(&sender.api, &progress, done.as_ref().err().map(ToString::to_string)).await;
         progress.finish(done.as_ref().ok().copied().flatten());
         if let Err(problem) = done {
             eprintln!("plimsoll: {}: {problem}", path.display());
@@ -105,6 +109,7 @@ async fn one(
     format: Option<Format>,
     sender: &Sender,
     progress: &Arc<Progress>,
+    job: &Job,
 ) -> Result<Option<Format>, Box<dyn std::error::Error + Send + Sync>> {
     let (chunks, mut received) = mpsc::channel::<Chunk>(CHUNKS_AHEAD);
     let (from, counted) = (path.to_owned(), progress.clone());
@@ -119,6 +124,7 @@ async fn one(
             break;
         }
         progress.show();
+        job.tell(&sender.api, progress).await;
     }
     let read = reader.await?;
     sent?;

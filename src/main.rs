@@ -7,6 +7,7 @@ mod client;
 mod compare;
 mod demo;
 mod import;
+mod salvage;
 mod serve;
 mod settings;
 mod sql;
@@ -39,6 +40,7 @@ async fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Import(import) => import::run(import).await,
+        Command::Salvage(salvage) => salvage::run(&salvage),
         Command::Check(serving) => check::run(&serving),
     };
     match outcome {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use plimsoll_query::QueryOptions;
 use plimsoll_schemas::Rules;
+use plimsoll_schemas::retention::{self, Retention};
 use plimsoll_store::StoreOptions;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,7 @@ pub struct Settings {
     #[serde(skip_serializing)]
     pub rules: Rules,
     pub objectives: ObjectiveSettings,
+    pub retention: RetentionSettings,
 }
 
 /// The doors: `host:port`, port 0 for any free one, or `off`.
@@ -59,6 +61,17 @@ pub struct StoreSettings {
 pub struct ObjectiveSettings {
     /// The folder of the OpenSLO documents; `objectives` below the home where it is not given.
     pub folder: Option<PathBuf>,
+}
+
+/// How long rows are kept; for ever unless told otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Days that a row is kept of which no rule speaks.
+    pub keep_days: Option<u32>,
+    /// Bytes of data files above which the oldest days go, however young.
+    pub max_bytes: Option<ByteSize>,
+    pub rules: Vec<retention::Rule>,
 }
 
 impl Default for ListenSettings {
@@ -100,6 +113,11 @@ impl Settings {
             settle_after: store.settle_after.0,
             settle_at_most: store.settle_at_most.0,
             merge_every: store.merge_every.0,
+            retention: Retention {
+                keep_days: self.retention.keep_days,
+                max_bytes: self.retention.max_bytes.map(|bytes| bytes.0 as u64),
+                rules: self.retention.rules.clone(),
+            },
         }
     }
 

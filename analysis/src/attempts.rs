@@ -29,28 +29,57 @@ use crate::model::{Attempt, AttemptGroup, GroupSource};
 use crate::present::AttrSet;
 use crate::trace::Trace;
 pub(crate) use backoffs::{Backoffs, backoffs};
-use identity::Identity;
 pub use semantic::canonical_json;
 
 #[derive(Debug)]
 pub(crate) struct Attempts<'a> {
     /// Transport retries by first start, then repetitions.
     pub groups: Vec<AttemptGroup<'a>>,
-    /// The group of each span and its ordinal from 1; transport retries before repetitions.
-    pub of_span: Vec<Option<(usize, u32)>>,
     /// The logical calls, single attempts included: lists of calls, owned by the first of them.
     pub logical: Lists,
-    /// The group of each logical call, by its first call.
-    pub group_of_call: Vec<Option<usize>>,
-    /// For each call whether it carries a retry marker itself.
-    pub marked: Vec<bool>,
-    retry: Vec<bool>,
+    /// By call.
+    pub of_call: Vec<OfCall>,
+    of_span: Vec<OfSpan>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OfCall {
+    /// The group of the logical call of which it is the first.
+    pub group: Option<usize>,
+    /// Whether it carries a retry marker itself.
+    pub is_marked: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct OfSpan {
+    attempt: Option<(usize, u32)>,
+    is_retry: bool,
+    unit: Unit,
+}
+
+/// A call's innermost or outermost span, standing for an attempt.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Unit {
+    /// The transport group.
+    pub group: Option<usize>,
+    /// Whether its result is the one that counted.
+    pub is_used: bool,
 }
 
 impl Attempts<'_> {
+    /// The group of a span and its ordinal from 1; transport retries before repetitions.
+    pub fn of_span(&self, span: usize) -> Option<(usize, u32)> {
+        self.of_span[span].attempt
+    }
+
+    /// What attempt a span stands for, if any.
+    pub fn unit(&self, span: usize) -> Unit {
+        self.of_span[span].unit
+    }
+
     /// Whether the span is a transport retry: its first attempt may be missing.
     pub fn is_retry(&self, span: usize) -> bool {
-        self.retry[span]
+        self.of_span[span].is_retry
     }
 }
 
@@ -60,52 +89,62 @@ pub(crate) fn group<'a>(trace: &Trace<'_, 'a>, calls: &Calls<'a>, outcomes: &[Ou
         trace,
         calls,
         outcomes,
-        first: (0..n).collect(),
-        latest: (0..n).collect(),
-        source: vec![None; n],
+        of: (0..n).map(|c| Chain { first: c, latest: c, source: None }).collect(),
         framework_markers: framework_markers(trace),
     };
-    let identities: Vec<Identity<'a>> = calls.list.iter().map(|call| Identity::of(trace, call)).collect();
-    identity::shared(&identities, |identity, calls| chains.link(identity.is_one_call(), calls));
+    identity::shared(trace, calls, |identity, calls| chains.link(identity.is_one_call(), calls));
 
-    let order: Vec<usize> = (0..n).collect();
-    let logical = Lists::new(n, &order, |c| Some(chains.first[c]));
+    let logical = Lists::new(n, 0..n, |c| Some(chains.of[c].first));
     let mut attempts = Attempts {
         groups: Vec::new(),
-        of_span: vec![None; trace.len()],
-        group_of_call: vec![None; n],
-        marked: calls.list.iter().map(|call| marker(trace, call).is_some()).collect(),
-        retry: vec![false; trace.len()],
+        of_call: Vec::with_capacity(n),
+        of_span: vec![OfSpan::default(); trace.len()],
         logical,
     };
     for c in 0..n {
-        attempts.retry[calls.list[c].span] = chains.first[c] != c || attempts.marked[c];
-        if let (Some(source), members @ [_, _, ..]) = (chains.source[c], attempts.logical.of(c)) {
-            attempts.group_of_call[c] = Some(attempts.groups.len());
+        let (call, Chain { first, source, .. }) = (&calls.list[c], chains.of[c]);
+        let mut of_call = OfCall { group: None, is_marked: marker(trace, call).is_some() };
+        if let (Some(source), members @ [_, _, ..]) = (source, attempts.logical.of(c)) {
+            of_call.group = Some(attempts.groups.len());
             let group = tries(trace, calls, outcomes, source, members);
+            for (member, attempt) in members.iter().map(|c| &calls.list[*c]).zip(&group.attempts) {
+                for span in [member.span, member.top] {
+                    let unit = &mut attempts.of_span[span].unit;
+                    unit.group = of_call.group;
+                    unit.is_used |= !attempt.superseded;
+                }
+            }
             attempts.groups.push(group);
         }
+        attempts.of_call.push(of_call);
+        attempts.of_span[call.span].is_retry = first != c || of_call.is_marked;
     }
     semantic::repeat(trace, calls, outcomes, &mut attempts);
     for (g, group) in attempts.groups.iter().enumerate() {
         for attempt in &group.attempts {
-            attempts.of_span[attempt.span].get_or_insert((g, attempt.ordinal));
+            attempts.of_span[attempt.span].attempt.get_or_insert((g, attempt.ordinal));
         }
     }
     attempts
 }
 
-/// Calls in the making of chains. All vectors are by call.
+/// Calls of one logical call, in the making.
+#[derive(Debug, Clone, Copy)]
+struct Chain {
+    /// The call with which it began.
+    first: usize,
+    /// On the first of a chain, the last one so far.
+    latest: usize,
+    /// On the first of a chain, the strongest evidence so far.
+    source: Option<GroupSource>,
+}
+
 struct Chains<'t, 's, 'a> {
     trace: &'t Trace<'s, 'a>,
     calls: &'t Calls<'a>,
     outcomes: &'t [Outcome],
-    /// The call with which each one's chain began.
-    first: Vec<usize>,
-    /// For the first of a chain, the last one so far.
-    latest: Vec<usize>,
-    /// For the first of a chain, the strongest evidence so far.
-    source: Vec<Option<GroupSource>>,
+    /// By call.
+    of: Vec<Chain>,
     /// Where agent frameworks mark a retry: parent and time, sorted.
     framework_markers: Vec<(usize, i64)>,
 }
@@ -124,12 +163,13 @@ impl<'a> Chains<'_, '_, 'a> {
             });
             let retried = if is_one_call { None } else { self.next_open(&mut open, start) };
             let chain =
-                retried.or(previous.filter(|_| is_one_call || evidence.is_some()).map(|p| self.first[p]));
+                retried.or(previous.filter(|_| is_one_call || evidence.is_some()).map(|p| self.of[p].first));
             if let Some(first) = chain {
-                self.first[c] = first;
-                self.latest[first] = c;
+                self.of[c].first = first;
+                let chain = &mut self.of[first];
+                chain.latest = c;
                 let evidence = evidence.unwrap_or(GroupSource::IdentitySiblings);
-                self.source[first] = Some(self.source[first].map_or(evidence, |s| s.min(evidence)));
+                chain.source = Some(chain.source.map_or(evidence, |s| s.min(evidence)));
             }
             if self.outcomes[call.span].is_retryable() {
                 open.push(Reverse((self.trace.times[call.span].end, c)));
@@ -145,8 +185,9 @@ impl<'a> Chains<'_, '_, 'a> {
                 return None;
             }
             open.pop();
-            if self.latest[self.first[c]] == c {
-                return Some(self.first[c]);
+            let first = self.of[c].first;
+            if self.of[first].latest == c {
+                return Some(first);
             }
         }
         None
@@ -185,7 +226,7 @@ const MARKERS: AttrSet = AttrSet::of(&[
 
 /// The explicit word of a span that it is not the first attempt.
 fn marker(trace: &Trace<'_, '_>, call: &Call<'_>) -> Option<GroupSource> {
-    if !trace.has[call.span].meets(MARKERS) {
+    if !trace.has(call.span).meets(MARKERS) {
         return None;
     }
     let span = &trace.spans[call.span];

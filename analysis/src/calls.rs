@@ -42,23 +42,27 @@ pub(crate) struct Calls<'a> {
 }
 
 pub(crate) fn find<'a>(trace: &Trace<'_, 'a>) -> Calls<'a> {
-    let mut calls: Vec<Option<Call<'a>>> = vec![None; trace.len()];
-    let mut wraps = vec![false; trace.len()];
+    // Beside each call whether it wraps another.
+    let mut calls: Vec<Option<(Call<'a>, bool)>> = vec![None; trace.len()];
+    let mut found = 0;
     for &span in &trace.tree.order {
         let sent = &trace.spans[span];
         let is_delivery = is_delivery(sent);
         let target = if is_delivery { Some(delivered(sent)) } else { target(sent) };
         let Some(target) = target.filter(|_| !trace.flags[span].duplicate_id) else { continue };
-        let around = trace.parent(span).and_then(|parent| calls[parent]).filter(|around| {
-            !is_delivery && (around.target == target || shares_response(sent, &trace.spans[around.span]))
-        });
-        if let Some(around) = around {
-            wraps[around.span] = true;
+        let mut top = span;
+        if let Some((around, wraps)) = trace.parent(span).and_then(|parent| calls[parent].as_mut())
+            && !is_delivery
+            && (around.target == target || shares_response(sent, &trace.spans[around.span]))
+        {
+            (*wraps, top) = (true, around.top);
         }
-        calls[span] = Some(Call { span, top: around.map_or(span, |call| call.top), target, is_delivery });
+        found += 1;
+        calls[span] = Some((Call { span, top, target, is_delivery }, false));
     }
-    let mut list = Vec::with_capacity(trace.len());
-    list.extend(trace.by_start.iter().filter_map(|i| calls[*i].filter(|_| !wraps[*i])));
+    let mut list = Vec::with_capacity(found);
+    let innermost = |i: &usize| calls[*i].and_then(|(call, wraps)| (!wraps).then_some(call));
+    list.extend(trace.by_start.iter().filter_map(innermost));
     Calls { list }
 }
 
@@ -164,7 +168,7 @@ impl<'a> Call<'a> {
 
     /// Which attributes [`Call::str`] finds.
     pub fn has(&self, trace: &Trace<'_, 'a>) -> AttrSet {
-        trace.has[self.span].or(trace.has[self.top])
+        trace.has(self.span).or(trace.has(self.top))
     }
 
     /// An attribute of the call, on whichever of its spans has it.

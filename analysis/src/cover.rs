@@ -7,34 +7,44 @@ use plimsoll_schemas::SpanKind;
 
 use crate::lists::Lists;
 use crate::trace::{Interval, Trace};
-use crate::waits::Wait;
 
 #[derive(Debug)]
-pub(crate) struct Cover {
+pub(crate) struct Cover<'t> {
     awaiter: Vec<Option<usize>>,
-    awaited: Lists,
+    /// By start; some of them may be awaited by nobody.
+    children: &'t Lists,
     /// For each span the stretch by which it covers its awaiter.
+    intervals: &'t [Interval],
+    /// Where there are activities, which are awaited by others than their parents and from before their start.
+    activities: Option<Activities>,
+}
+
+#[derive(Debug)]
+struct Activities {
+    awaited: Lists,
     intervals: Vec<Interval>,
 }
 
-impl Cover {
-    pub fn new(trace: &Trace<'_, '_>, waits: &[Wait]) -> Self {
-        let mut awaiter = vec![None; trace.len()];
-        let mut intervals = trace.times.clone();
-        for i in 0..trace.len() {
-            let Some(parent) = trace.parent(i) else { continue };
-            let kind = trace.spans[i].kind;
-            awaiter[i] = if waits[i].is_activity {
-                intervals[i].start = intervals[i].start.saturating_sub(waits[i].before);
-                trace.parent(parent)
-            } else if trace.tree.by_link[i] || matches!(kind, SpanKind::Producer | SpanKind::Consumer) {
-                None
-            } else {
-                Some(parent)
-            };
-        }
-        let awaited = Lists::new(trace.len(), &trace.by_start, |i| awaiter[i]);
-        Self { awaiter, awaited, intervals }
+impl<'t> Cover<'t> {
+    /// `activity`: of a span that is one, how long it waited for a worker.
+    pub fn new(trace: &'t Trace<'_, '_>, activity: impl Fn(usize) -> Option<i64>) -> Self {
+        let mut intervals: Option<Vec<Interval>> = None;
+        let awaiter = |i: usize| {
+            let parent = trace.parent(i)?;
+            if let Some(waited) = activity(i) {
+                let intervals = intervals.get_or_insert_with(|| trace.times.clone());
+                intervals[i].start = intervals[i].start.saturating_sub(waited);
+                return trace.parent(parent);
+            }
+            let is_async = matches!(trace.spans[i].kind, SpanKind::Producer | SpanKind::Consumer);
+            (!is_async && !trace.tree.places[i].by_link).then_some(parent)
+        };
+        let awaiter: Vec<Option<usize>> = (0..trace.len()).map(awaiter).collect();
+        let activities = intervals.map(|intervals| {
+            let awaited = Lists::new(trace.len(), trace.by_start.iter().copied(), |i| awaiter[i]);
+            Activities { awaited, intervals }
+        });
+        Self { awaiter, children: &trace.tree.children, intervals: &trace.times, activities }
     }
 
     pub fn awaiter(&self, i: usize) -> Option<usize> {
@@ -42,11 +52,12 @@ impl Cover {
     }
 
     /// The spans that this one awaits, by start.
-    pub fn awaited(&self, i: usize) -> &[usize] {
-        self.awaited.of(i)
+    pub fn awaited(&self, i: usize) -> impl Iterator<Item = usize> {
+        let among = self.activities.as_ref().map_or(self.children, |a| &a.awaited);
+        among.of(i).iter().copied().filter(move |child| self.awaiter[*child] == Some(i))
     }
 
     pub fn interval(&self, i: usize) -> Interval {
-        self.intervals[i]
+        self.activities.as_ref().map_or(self.intervals, |a| &a.intervals)[i]
     }
 }

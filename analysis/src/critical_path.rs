@@ -12,7 +12,7 @@ mod tests;
 use plimsoll_schemas::{DurationNs, TimeClass, UnixNanos};
 
 use crate::cover::Cover;
-use crate::model::{PathPart, SpanAnalysis};
+use crate::model::{PathPart, Segment, SpanAnalysis};
 use crate::trace::{Interval, Trace};
 
 /// An ordinary depth of a trace: room for it is made at once.
@@ -20,14 +20,16 @@ const DEPTH: usize = 16;
 
 pub(crate) fn walk<'a>(
     trace: &Trace<'_, 'a>,
-    cover: &Cover,
+    cover: &Cover<'_>,
     spans: &[SpanAnalysis<'a>],
+    segments: &[Segment],
 ) -> Vec<PathPart<'a>> {
-    let Some(&root) = trace.tree.roots.first() else { return Vec::new() };
+    let Some(root) = trace.tree.root() else { return Vec::new() };
     let mut walk = Walk {
         trace,
         cover,
         spans,
+        segments,
         candidates: Vec::with_capacity(trace.len()),
         backwards: Vec::with_capacity(2 * trace.len()),
     };
@@ -52,43 +54,53 @@ pub(crate) fn walk<'a>(
 }
 
 /// A span on the path, walked down to `until`.
-struct Frame {
+struct Frame<'t> {
     span: usize,
     from: i64,
     until: i64,
     /// Where its candidates begin on the shared stack.
     candidates: usize,
-    /// How many of its segments may begin before `until`.
-    segments: usize,
+    start: i64,
+    residual: TimeClass,
+    /// Its segments that may begin before `until`.
+    segments: &'t [Segment],
 }
 
 struct Walk<'t, 's, 'a> {
     trace: &'t Trace<'s, 'a>,
-    cover: &'t Cover,
+    cover: &'t Cover<'t>,
     spans: &'t [SpanAnalysis<'a>],
+    /// Of all spans.
+    segments: &'t [Segment],
     /// Of all frames, the top frame's last: those that finish last are at the end.
     candidates: Vec<(usize, Interval)>,
     backwards: Vec<PathPart<'a>>,
 }
 
-impl Walk<'_, '_, '_> {
-    fn enter(&mut self, span: usize, on_path: Interval) -> Frame {
+impl<'t> Walk<'t, '_, '_> {
+    fn enter(&mut self, span: usize, on_path: Interval) -> Frame<'t> {
         let begin = self.candidates.len();
-        let awaited = self.cover.awaited(span).iter();
-        self.candidates.extend(
-            awaited.map(|c| (*c, self.cover.interval(*c).clip(on_path))).filter(|(_, time)| time.len() > 0),
-        );
+        let awaited = self.cover.awaited(span).map(|c| (c, self.cover.interval(c).clip(on_path)));
+        self.candidates.extend(awaited.filter(|(_, time)| time.len() > 0));
         let candidates = &mut self.candidates[begin..];
         if !candidates.is_sorted_by(|a, b| a.1.end < b.1.end) {
             // Stable over the order by start and id, and popped from the end: the longest first, then the first by id.
             candidates.reverse();
             candidates.sort_by_key(|(_, time)| (time.end, std::cmp::Reverse(time.start)));
         }
-        let segments = self.spans[span].segments.len();
-        Frame { span, from: on_path.start, until: on_path.end, candidates: begin, segments }
+        let answer = &self.spans[span];
+        Frame {
+            span,
+            from: on_path.start,
+            until: on_path.end,
+            candidates: begin,
+            start: self.trace.times[span].start,
+            residual: answer.residual,
+            segments: &self.segments[answer.segments.clone()],
+        }
     }
 
-    fn next_child(&mut self, frame: &Frame) -> Option<(usize, Interval)> {
+    fn next_child(&mut self, frame: &Frame<'_>) -> Option<(usize, Interval)> {
         while self.candidates.len() > frame.candidates {
             let candidate = self.candidates.pop()?;
             if candidate.1.end <= frame.until {
@@ -99,15 +111,15 @@ impl Walk<'_, '_, '_> {
     }
 
     /// The time from `from` to where the walk is belongs to the span itself, in its own classes.
-    fn own(&mut self, frame: &mut Frame, from: i64) {
-        let (span, mut until) = (frame.span, frame.until);
-        let (start, answer) = (self.trace.times[span].start, &self.spans[span]);
-        while until > from.max(start) && frame.segments > 0 {
-            let segment = answer.segments[frame.segments - 1];
+    fn own(&mut self, frame: &mut Frame<'_>, from: i64) {
+        let (span, start, mut until) = (frame.span, frame.start, frame.until);
+        while until > from.max(start)
+            && let Some((segment, earlier)) = frame.segments.split_last()
+        {
             let begin = start + segment.offset.0;
             if begin < until {
                 let class = match segment.class {
-                    TimeClass::Blocked => answer.residual,
+                    TimeClass::Blocked => frame.residual,
                     class => class,
                 };
                 let part = Interval { start: begin.max(from), end: until };
@@ -115,7 +127,7 @@ impl Walk<'_, '_, '_> {
                 until = part.start;
             }
             if begin >= until {
-                frame.segments -= 1;
+                frame.segments = earlier;
             }
         }
         // An awaited handoff holds the request up before the span that it leads to begins.

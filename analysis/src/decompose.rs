@@ -9,6 +9,8 @@ mod layers;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use plimsoll_schemas::{SpanKind, TimeClass};
 
 use crate::attempts::Backoffs;
@@ -21,7 +23,8 @@ use layers::Layers;
 /// A span's time, partitioned.
 #[derive(Debug)]
 pub(crate) struct Partition {
-    pub segments: Vec<Segment>,
+    /// Its part of [`Decomposer::segments`].
+    pub segments: Range<usize>,
     pub time: ClassTimes,
     /// What a nanosecond is that nothing else explains.
     pub residual: TimeClass,
@@ -31,46 +34,53 @@ pub(crate) struct Partition {
 
 /// Children of an ordinary span: room for them is made at once.
 const CHILDREN: usize = 16;
+/// Segments of an ordinary span.
+const SEGMENTS: usize = 3;
 
 /// Takes one span after another; the scratch space is theirs in common.
 #[derive(Debug)]
 pub(crate) struct Decomposer<'t, 's, 'a> {
     trace: &'t Trace<'s, 'a>,
-    waits: &'t [Wait],
-    cover: &'t Cover,
+    cover: &'t Cover<'t>,
     backoffs: &'t Backoffs,
     received: Vec<usize>,
     layers: Layers,
     claims: Vec<Interval>,
+    /// Of all spans so far.
+    pub segments: Vec<Segment>,
 }
 
 impl<'t, 's, 'a> Decomposer<'t, 's, 'a> {
-    pub fn new(
-        trace: &'t Trace<'s, 'a>,
-        waits: &'t [Wait],
-        cover: &'t Cover,
-        backoffs: &'t Backoffs,
-    ) -> Self {
-        let claims = Vec::with_capacity(CHILDREN);
-        Self { trace, waits, cover, backoffs, received: received(trace), layers: Layers::new(), claims }
+    pub fn new(trace: &'t Trace<'s, 'a>, cover: &'t Cover<'t>, backoffs: &'t Backoffs) -> Self {
+        Self {
+            trace,
+            cover,
+            backoffs,
+            received: received(trace),
+            layers: Layers::new(),
+            claims: Vec::with_capacity(CHILDREN),
+            segments: Vec::with_capacity(SEGMENTS * trace.len()),
+        }
     }
 
-    pub fn span(&mut self, i: usize) -> Partition {
-        let (own, wait, layers) = (self.trace.times[i], &self.waits[i], &mut self.layers);
-        let far = FarSide::of(self.trace, i, self.received.binary_search(&i).is_ok());
+    pub fn span(&mut self, i: usize, wait: &Wait) -> Partition {
+        let (own, layers) = (self.trace.times[i], &mut self.layers);
+        let far = FarSide::of(self.trace, i, &self.received);
         let residual = residual(wait, &far);
-        layers.begin(own);
         cover_claims(self.trace, self.cover, i, &mut self.claims);
         let first_child = self.claims.first().map_or(own.end, |claim| claim.start);
-        layers.take(TimeClass::Blocked, &self.claims);
-        layers.take(TimeClass::Backoff, self.backoffs.of(i));
+        layers.begin(own, TimeClass::Blocked, &self.claims);
+        self.claims.clear();
+        self.claims.extend(self.backoffs.of(i));
+        layers.take(TimeClass::Backoff, &self.claims);
         layers.take(TimeClass::Queue, wait.marked.as_slice());
         if let Some(served) = far.served {
             layers.take(TimeClass::Transit, &around(served, own));
         }
         let clipped = take_breakdown(layers, wait, own, first_child);
-        let (segments, time) = layers.finish(residual);
-        Partition { segments, time, residual, clipped }
+        let begin = self.segments.len();
+        let time = layers.finish(residual, &mut self.segments);
+        Partition { segments: begin..self.segments.len(), time, residual, clipped }
     }
 }
 
@@ -84,27 +94,15 @@ fn residual(wait: &Wait, far: &FarSide) -> TimeClass {
 }
 
 /// The union of the awaited children, clipped to the span: disjoint and in order.
-fn cover_claims(trace: &Trace<'_, '_>, cover: &Cover, i: usize, claims: &mut Vec<Interval>) {
+fn cover_claims(trace: &Trace<'_, '_>, cover: &Cover<'_>, i: usize, claims: &mut Vec<Interval>) {
     claims.clear();
     let own = trace.times[i];
-    let awaited = cover.awaited(i);
-    claims.extend(awaited.iter().map(|c| cover.interval(*c).clip(own)).filter(|c| c.len() > 0));
+    claims.extend(cover.awaited(i).map(|c| cover.interval(c).clip(own)).filter(|c| c.len() > 0));
     if claims.len() > 1 {
-        union(claims);
+        // Mostly sorted already, which costs one pass.
+        claims.sort_unstable();
+        claims.dedup_by(|next, last| last.absorb(*next));
     }
-}
-
-/// Merges what overlaps or touches.
-pub(crate) fn union(intervals: &mut Vec<Interval>) {
-    // Mostly sorted already, which costs one pass.
-    intervals.sort_unstable();
-    intervals.dedup_by(|next, last| {
-        let touches = next.start <= last.end;
-        if touches {
-            last.end = last.end.max(next.end);
-        }
-        touches
-    });
 }
 
 /// Queue time by attribute from the span's start to its first child, then the compute that the emitter attests
@@ -128,20 +126,21 @@ struct FarSide {
 }
 
 impl FarSide {
-    fn of(trace: &Trace<'_, '_>, i: usize, is_received: bool) -> Self {
+    /// `received`: see [`received`].
+    fn of(trace: &Trace<'_, '_>, i: usize, received: &[usize]) -> Self {
         let kind = trace.spans[i].kind;
         if !matches!(kind, SpanKind::Client | SpanKind::Producer) {
             return Self { is_dark: false, served: None };
         }
         let remote = trace.tree.children.of(i).iter().copied().filter(|c| trace.is_remote(*c, i));
-        let mut is_dark = !is_received;
+        let mut is_dark = received.binary_search(&i).is_err();
         let mut served: Option<Interval> = None;
         for child in remote {
             is_dark = false;
             // A consumer takes its time when its message comes: its wait is queueing, not transit.
             if kind == SpanKind::Client
                 && trace.spans[child].kind != SpanKind::Consumer
-                && !trace.tree.by_link[child]
+                && !trace.tree.places[child].by_link
             {
                 let time = trace.times[child];
                 let so_far = served.unwrap_or(time);

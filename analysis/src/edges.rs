@@ -4,29 +4,34 @@
 //! logical call in that of the first attempt. A lone attempt that says of itself that it is a retry counts as one:
 //! its first attempt was not seen.
 
-use plimsoll_schemas::{DurationNs, Outcome, Rules, Slice, TimeClass, UnixNanos};
+use std::cmp::Ordering;
+
+use plimsoll_schemas::{DurationNs, Outcome, Rules, Slice, SliceKey, UnixNanos};
 
 use crate::attempts::Attempts;
 use crate::calls::Calls;
-use crate::model::{Edge, EdgeWindow, SpanAnalysis};
+use crate::model::{Edge, EdgeWindow};
 use crate::slices::Slices;
 use crate::trace::Trace;
 
+/// `queued`: the queue time of a span, where it is known.
 pub(crate) fn count<'a>(
     trace: &Trace<'_, 'a>,
     calls: &Calls<'a>,
     attempts: &Attempts<'a>,
     slices: &Slices<'a>,
-    spans: &[SpanAnalysis<'_>],
+    outcomes: &[Outcome],
+    mut queued: impl FnMut(usize) -> Option<DurationNs>,
 ) -> Vec<EdgeWindow<'a>> {
     let mut rows: Vec<EdgeWindow<'a>> = Vec::with_capacity(calls.list.len());
     for (c, call) in calls.list.iter().enumerate() {
-        if let Some(group) = attempts.group_of_call[c] {
+        if let Some(group) = attempts.of_call[c].group {
             let group = &attempts.groups[group];
             // The slice is the logical call's: attempts are not counted apart by a value that only some carry.
             let slice = slices.of(call.span);
             for attempt in &group.attempts {
-                let mut row = row(trace, group.edge, slice, attempt.span, attempt.outcome, spans);
+                let queue = at_far_side(trace, attempt.span, &mut queued);
+                let mut row = row(trace, group.edge, slice, attempt.span, attempt.outcome, queue);
                 row.logical_calls = u32::from(attempt.ordinal == 1);
                 row.retries = u32::from(attempt.ordinal > 1 && !attempt.hedge);
                 row.hedges = u32::from(attempt.hedge);
@@ -39,13 +44,14 @@ pub(crate) fn count<'a>(
             }
         } else if !attempts.logical.of(c).is_empty() {
             let edge = call.edge(trace, std::iter::once(call.span));
-            let mut row = row(trace, edge, slices.of(call.span), call.span, spans[call.span].outcome, spans);
+            let queue = at_far_side(trace, call.span, &mut queued);
+            let mut row = row(trace, edge, slices.of(call.span), call.span, outcomes[call.span], queue);
             row.logical_calls = 1;
-            row.retries = u32::from(attempts.marked[c]);
+            row.retries = u32::from(attempts.of_call[c].is_marked);
             add(&mut rows, row);
         }
     }
-    rows.sort_by_key(key);
+    rows.sort_by(order);
     rows.dedup_by(|next, sum| merge(sum, next));
     rows
 }
@@ -59,7 +65,7 @@ fn add<'a>(rows: &mut Vec<EdgeWindow<'a>>, row: EdgeWindow<'a>) {
 
 /// Adds what comes next, if it is of the same edge, window and slice.
 fn merge(sum: &mut EdgeWindow<'_>, next: &EdgeWindow<'_>) -> bool {
-    let same = key(next) == key(sum);
+    let same = next.window == sum.window && next.edge == sum.edge && next.slice == sum.slice;
     if same {
         sum.logical_calls += next.logical_calls;
         sum.attempts += next.attempts;
@@ -78,19 +84,23 @@ fn merge(sum: &mut EdgeWindow<'_>, next: &EdgeWindow<'_>) -> bool {
     same
 }
 
-type Key<'a> = (UnixNanos, Edge<'a>, [Option<&'a str>; 3]);
-
-fn key<'a>(row: &EdgeWindow<'a>) -> Key<'a> {
-    (row.window, row.edge, [row.slice.workload_class, row.slice.model, row.slice.hardware])
+fn order(a: &EdgeWindow<'_>, b: &EdgeWindow<'_>) -> Ordering {
+    let by_slice = || {
+        let keys = SliceKey::ALL.into_iter();
+        keys.map(|key| a.slice.get(key).cmp(&b.slice.get(key))).find(|order| order.is_ne())
+    };
+    let by_edge = a.window.cmp(&b.window).then_with(|| a.edge.cmp(&b.edge));
+    by_edge.then_with(|| by_slice().unwrap_or(Ordering::Equal))
 }
 
 /// The queue time of the called side: of the spans right below the call, or of the call itself where nothing is.
-fn at_far_side(trace: &Trace<'_, '_>, span: usize, spans: &[SpanAnalysis<'_>]) -> Option<DurationNs> {
-    let queued =
-        |i: usize| spans[i].queue_source.map(|_| spans[i].time.get(TimeClass::Queue) + spans[i].queue_before);
+fn at_far_side(
+    trace: &Trace<'_, '_>,
+    span: usize,
+    queued: &mut impl FnMut(usize) -> Option<DurationNs>,
+) -> Option<DurationNs> {
     let children = trace.tree.children.of(span).iter().filter(|child| !trace.flags[**child].duplicate_id);
-    let below = children.filter_map(|child| queued(*child));
-    below.chain(queued(span)).reduce(|a, b| a + b)
+    children.chain([&span]).filter_map(|i| queued(*i)).reduce(|a, b| a + b)
 }
 
 fn row<'a>(
@@ -99,9 +109,8 @@ fn row<'a>(
     slice: Slice<'a>,
     span: usize,
     outcome: Outcome,
-    spans: &[SpanAnalysis<'_>],
+    queue: Option<DurationNs>,
 ) -> EdgeWindow<'a> {
-    let queue = at_far_side(trace, span, spans);
     let start = trace.times[span].start;
     EdgeWindow {
         edge,
@@ -116,7 +125,7 @@ fn row<'a>(
         failed_correctness: u32::from(outcome == Outcome::Correctness),
         queue_known: u32::from(queue.is_some()),
         queue: queue.unwrap_or(DurationNs::ZERO),
-        depth: trace.tree.depth[span],
+        depth: trace.tree.places[span].depth,
         wasted: DurationNs::ZERO,
         backoff: DurationNs::ZERO,
         slice,

@@ -25,11 +25,6 @@ pub(crate) fn breakdown(span: &Span<'_>) -> Breakdown {
     Breakdown { queue: Some(queue), compute: phases }
 }
 
-/// Whether the caller of `parent` waits for `child`, though `parent` itself ended when it had asked for it.
-pub(crate) fn is_awaited_activity(child: &Span<'_>, parent: &Span<'_>) -> bool {
-    emitters::is_awaited(parent.name, child.name)
-}
-
 /// A marker span between two attempts, as agent frameworks emit it.
 pub(crate) fn is_retry_marker(span: &Span<'_>) -> bool {
     emitters::is_retry_marker(span.name)

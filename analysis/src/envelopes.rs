@@ -32,10 +32,10 @@ pub(crate) fn resolve<'a>(trace: &Trace<'_, 'a>) -> Envelopes<'a> {
     for &i in &trace.tree.order {
         let inherited = trace.parent(i).map_or(Envelope::default(), |parent| envelopes.spans[parent]);
         envelopes.spans[i] =
-            if trace.has[i].meets(KEYS) { Envelope::of(&trace.spans[i]).or(inherited) } else { inherited };
+            if trace.has(i).meets(KEYS) { Envelope::of(&trace.spans[i]).or(inherited) } else { inherited };
     }
-    if let Some(root) = trace.tree.roots.first() {
-        envelopes.trace = envelopes.spans[*root];
+    if let Some(root) = trace.tree.root() {
+        envelopes.trace = envelopes.spans[root];
         for i in &trace.by_start {
             if envelopes.trace.is_complete() {
                 break;

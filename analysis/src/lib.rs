@@ -38,7 +38,7 @@ mod waits;
 pub use attempts::canonical_json;
 pub use model::*;
 
-use plimsoll_schemas::{DurationNs, Rules, Span};
+use plimsoll_schemas::{DurationNs, Rules, Span, TimeClass};
 
 /// Analyses the spans of one trace, given in any order. O(n log n) in their number.
 ///
@@ -52,30 +52,31 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
 
     let calls = calls::find(&trace);
     let attempts = attempts::group(&trace, &calls, &outcomes);
-    let waits = waits::find(&trace, &attempts);
-    let cover = cover::Cover::new(&trace, &waits);
+    let cover = cover::Cover::new(&trace, |i| waits::of_activity(&trace, &attempts, i));
     let backoffs = attempts::backoffs(&trace, &calls, &attempts, &cover);
-    let mut decomposer = decompose::Decomposer::new(&trace, &waits, &cover, &backoffs);
+    let mut decomposer = decompose::Decomposer::new(&trace, &cover, &backoffs);
     let answer = |i: usize| {
-        let decompose::Partition { segments, time, residual, clipped } = decomposer.span(i);
+        let wait = waits::of_span(&trace, &attempts, i);
+        let decompose::Partition { segments, time, residual, clipped } = decomposer.span(i, &wait);
         SpanAnalysis {
             stage: stages[i],
-            parent: trace.tree.parent[i],
-            depth: trace.tree.depth[i],
+            parent: trace.tree.places[i].parent,
+            depth: trace.tree.places[i].depth,
             outcome: outcomes[i],
             time,
             segments,
             residual,
-            queue_source: waits[i].source,
-            queue_before: DurationNs(waits[i].before),
+            queue_source: wait.source,
+            queue_before: DurationNs(wait.before),
             queue_clipped: DurationNs(clipped),
-            attempt: attempts.of_span[i],
-            flags: SpanFlags { negative_handoff: waits[i].negative, ..trace.flags[i] },
+            attempt: attempts.of_span(i),
+            flags: SpanFlags { negative_handoff: wait.negative, ..trace.flags[i] },
         }
     };
     let answers: Vec<SpanAnalysis<'a>> = (0..spans.len()).map(answer).collect();
 
-    let critical_path = critical_path::walk(&trace, &cover, &answers);
+    let segments = decomposer.segments;
+    let critical_path = critical_path::walk(&trace, &cover, &answers, &segments);
     let deadlines = deadlines::resolve(&trace);
     let runs = runs::gather(&runs::Evidence {
         deadlines: &deadlines,
@@ -84,28 +85,50 @@ pub fn analyse<'a>(spans: &[Span<'a>], rules: &'a Rules) -> TraceAnalysis<'a> {
         slices: &slices,
         envelopes: &envelopes,
         outcomes: &outcomes,
-        calls: &calls,
         attempts: &attempts,
         cover: &cover,
         spans: &answers,
+        segments: &segments,
         critical_path: &critical_path,
     });
     let violations = violations::find(&trace, &calls, &attempts, &deadlines);
-    let edges = edges::count(&trace, &calls, &attempts, &slices, &answers);
+    let queued = |i: usize| answers[i].queue_source.map(|_| answers[i].queued());
+    let edges = edges::count(&trace, &calls, &attempts, &slices, &outcomes, queued);
     let flags = trace.summary(answers.iter().map(|s| &s.flags));
     TraceAnalysis {
-        root: trace.tree.roots.first().copied(),
+        root: trace.tree.root(),
         session_id: slices::session(&trace),
         task_id: task::resolve(&trace),
         slice: slices.trace,
         envelope: envelopes.trace,
         order: trace.tree.order,
         spans: answers,
+        segments,
         critical_path,
         groups: attempts.groups,
-        runs,
+        runs: runs.list,
+        members: runs.members,
+        contexts: runs.contexts,
         edges,
         violations,
         flags,
     }
+}
+
+/// The calls of one trace by edge and window: those of [`analyse`], where nothing else of it is wanted.
+pub fn edges<'a>(spans: &[Span<'a>], rules: &Rules) -> Vec<EdgeWindow<'a>> {
+    let trace = trace::Trace::new(spans);
+    let slices = slices::resolve(&trace);
+    let outcomes = outcomes::resolve(&trace, rules);
+    let calls = calls::find(&trace);
+    let attempts = attempts::group(&trace, &calls, &outcomes);
+    let cover = cover::Cover::new(&trace, |i| waits::of_activity(&trace, &attempts, i));
+    let backoffs = attempts::backoffs(&trace, &calls, &attempts, &cover);
+    let mut decomposer = decompose::Decomposer::new(&trace, &cover, &backoffs);
+    let queued = |i: usize| {
+        let wait = waits::of_span(&trace, &attempts, i);
+        wait.source?;
+        Some(decomposer.span(i, &wait).time.get(TimeClass::Queue) + DurationNs(wait.before))
+    };
+    edges::count(&trace, &calls, &attempts, &slices, &outcomes, queued)
 }

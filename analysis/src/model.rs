@@ -1,14 +1,19 @@
 //! What an analysis answers. Indices (`usize`) point into the slice of spans that was analysed.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use plimsoll_schemas::{DurationNs, Envelope, Outcome, QueueSource, Slice, SpanId, TimeClass, UnixNanos};
+
+use crate::lists::Lists;
 
 /// Everything that one trace's spans say.
 #[derive(Debug, Clone, Default)]
 pub struct TraceAnalysis<'a> {
     /// One per span, in the order of the input.
     pub spans: Vec<SpanAnalysis<'a>>,
+    /// Of all spans, see [`TraceAnalysis::segments`].
+    pub(crate) segments: Vec<Segment>,
     /// The span that stands for the request: the earliest one without a (known) parent.
     pub root: Option<usize>,
     /// The spans in pre-order, siblings by start.
@@ -18,6 +23,10 @@ pub struct TraceAnalysis<'a> {
     /// Groups of two or more attempts of one logical call.
     pub groups: Vec<AttemptGroup<'a>>,
     pub runs: Vec<StageRun<'a>>,
+    /// Of all runs, see [`TraceAnalysis::members`].
+    pub(crate) members: Lists,
+    /// Of all runs, see [`TraceAnalysis::context`].
+    pub(crate) contexts: String,
     pub edges: Vec<EdgeWindow<'a>>,
     /// What should not have been done; by start.
     pub violations: Vec<Violation<'a>>,
@@ -42,8 +51,8 @@ pub struct SpanAnalysis<'a> {
     pub outcome: Outcome,
     /// Nanoseconds by class; they sum to the duration (zero for a negative one).
     pub time: ClassTimes,
-    /// The partition of the span's time, in order, without empty segments.
-    pub segments: Vec<Segment>,
+    /// Its part of the trace's segments.
+    pub(crate) segments: Range<usize>,
     /// What a nanosecond of it is that nothing else explains.
     pub(crate) residual: TimeClass,
     /// How `time.queue` is known; `None` is unknown, and then `time.queue` is zero.
@@ -56,6 +65,13 @@ pub struct SpanAnalysis<'a> {
     /// The attempt group that it belongs to, as an index into `groups`, and its ordinal from 1.
     pub attempt: Option<(usize, u32)>,
     pub flags: SpanFlags,
+}
+
+impl SpanAnalysis<'_> {
+    /// How long it waited, before its start and after; where `queue_source` is none that is unknown.
+    pub fn queued(&self) -> DurationNs {
+        self.time.get(TimeClass::Queue) + self.queue_before
+    }
 }
 
 /// Nanoseconds by [`TimeClass`].
@@ -169,8 +185,8 @@ pub struct StageRun<'a> {
     pub stage: &'a str,
     /// The span by which the stage was entered (the first attempt's).
     pub root: usize,
-    /// The other spans of the run.
-    pub members: Vec<usize>,
+    /// Which of the trace's lists of members is its own.
+    pub(crate) number: usize,
     /// Whether it is the run of the trace's root.
     pub is_request: bool,
     /// The first enqueue or start.
@@ -185,8 +201,8 @@ pub struct StageRun<'a> {
     pub time: ClassTimes,
     /// The strongest evidence among its spans; `None`: queue time is unknown.
     pub queue_source: Option<QueueSource>,
-    /// The stages through which it was called, from the request's own: `agent > execute > gateway`.
-    pub context: String,
+    /// Its part of the trace's contexts.
+    pub(crate) context: Range<usize>,
     /// The part of the critical path that lies in its spans, by class; never `blocked`.
     pub path: ClassTimes,
     pub attempts: u32,
@@ -326,6 +342,22 @@ pub struct AttemptTotals {
 }
 
 impl TraceAnalysis<'_> {
+    /// The partition of a span's time, in order, without empty segments.
+    pub fn segments(&self, span: usize) -> &[Segment] {
+        &self.segments[self.spans[span].segments.clone()]
+    }
+
+    /// The spans of a run other than its root.
+    pub fn members(&self, run: &StageRun<'_>) -> impl Iterator<Item = usize> + Clone {
+        let root = run.root;
+        self.members.of(run.number).iter().copied().filter(move |i| *i != root)
+    }
+
+    /// The stages through which a run was called, from the request's own: `agent > execute > gateway`.
+    pub fn context(&self, run: &StageRun<'_>) -> &str {
+        &self.contexts[run.context.clone()]
+    }
+
     pub fn attempt_totals(&self) -> AttemptTotals {
         let mut totals = AttemptTotals::default();
         for edge in &self.edges {

@@ -16,15 +16,14 @@ use std::collections::BTreeMap;
 use plimsoll_schemas::{DurationNs, Outcome, QueueSource, SpanKind, UnixNanos};
 
 use crate::attempts::Attempts;
-use crate::calls::Calls;
 use crate::cover::Cover;
 use crate::deadlines::Deadlines;
 use crate::envelopes::Envelopes;
 use crate::lists::Lists;
-use crate::model::{ClassTimes, PathPart, SpanAnalysis, StageRun, Tokens};
+use crate::model::{ClassTimes, PathPart, Segment, SpanAnalysis, StageRun, Tokens};
 use crate::slices::Slices;
 use crate::tokens;
-use crate::trace::{Interval, Trace};
+use crate::trace::{Interval, Trace, is_same};
 use partition::Sweep;
 
 /// All that earlier steps found out.
@@ -35,46 +34,54 @@ pub(crate) struct Evidence<'t, 's, 'a> {
     pub slices: &'t Slices<'a>,
     pub envelopes: &'t Envelopes<'a>,
     pub outcomes: &'t [Outcome],
-    pub calls: &'t Calls<'a>,
     pub attempts: &'t Attempts<'a>,
-    pub cover: &'t Cover,
+    pub cover: &'t Cover<'t>,
     pub deadlines: &'t Deadlines,
     pub spans: &'t [SpanAnalysis<'a>],
+    /// Of all spans.
+    pub segments: &'t [Segment],
     pub critical_path: &'t [PathPart<'a>],
 }
 
-pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
+/// The runs of a trace.
+#[derive(Debug)]
+pub(crate) struct Runs<'a> {
+    /// By start.
+    pub list: Vec<StageRun<'a>>,
+    /// By the runs' numbers.
+    pub members: Lists,
+    /// See [`contexts`].
+    pub contexts: String,
+}
+
+pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Runs<'a> {
     let trace = of.trace;
-    let units = Units::new(of);
-    let entries = Entries::new(of, &units);
-    let members = Lists::new(entries.runs, &trace.tree.order, |i| Some(entries.run_of[i]));
-    let mut sums: Vec<Sum> =
-        (0..entries.runs).map(|run| Sum::new(of, &entries, &units, members.of(run))).collect();
+    let entries = Entries::new(of);
+    let members = Lists::new(entries.runs, trace.tree.order.iter().copied(), |i| Some(entries.of[i].run));
+    let mut sums: Vec<Sum> = (0..entries.runs).map(|run| Sum::new(of, &entries, members.of(run))).collect();
     for (span, tokens) in tokens::of_leaves(trace) {
-        sums[entries.run_of[span]].tokens.add(&tokens);
+        sums[entries.of[span].run].tokens.add(&tokens);
     }
     for part in of.critical_path {
-        sums[entries.run_of[part.span]].path.add(part.class, part.duration);
+        sums[entries.of[part.span].run].path.add(part.class, part.duration);
     }
-    let mut contexts = contexts::of_runs(of, &entries.run_of, &members);
-    let request = trace.tree.roots.first().map(|root| entries.run_of[*root]);
+    let contexts = contexts::of_runs(of, &entries, &members);
+    let request = trace.tree.root().map(|root| entries.of[root].run);
     let mut sweep = Sweep::default();
     let mut by_start: Vec<_> =
         sums.iter().enumerate().map(|(run, sum)| (sum.start, order(trace, sum.first), run)).collect();
     by_start.sort_unstable();
     let run = |(start, _, run): (i64, _, usize)| {
         let (sum, members) = (&sums[run], members.of(run));
-        let attempts = match units.group_of[sum.first] {
+        let attempts = match of.attempts.unit(sum.first).group {
             Some(group) => of.attempts.groups[group].attempts.len(),
             None => sum.entries,
         };
-        let said = members.iter().copied().filter(|i| !entries.is_copy[*i]);
-        let mut others = Vec::with_capacity(members.len() - 1);
-        others.extend(members.iter().copied().filter(|i| *i != sum.first));
+        let said = members.iter().copied().filter(|i| !entries.of[*i].is_copy);
         StageRun {
             stage: of.stages[sum.first],
             root: sum.first,
-            members: others,
+            number: run,
             is_request: request == Some(run),
             start: UnixNanos(start),
             duration: DurationNs(sum.end - start),
@@ -82,7 +89,7 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
             deadline: of.deadlines.of(sum.first).map(UnixNanos),
             time: sweep.partition(of, said, Interval { start, end: sum.end }, attempts > 1),
             queue_source: sum.queue_source,
-            context: std::mem::take(&mut contexts[run]),
+            context: contexts.of[run].text.clone(),
             path: sum.path,
             attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
             errors: sum.errors,
@@ -91,7 +98,8 @@ pub(crate) fn gather<'a>(of: &Evidence<'_, '_, 'a>) -> Vec<StageRun<'a>> {
             tokens: sum.tokens,
         }
     };
-    by_start.into_iter().map(run).collect()
+    let list = by_start.into_iter().map(run).collect();
+    Runs { list, members, contexts: contexts.text }
 }
 
 /// What the members of one run add up to.
@@ -112,7 +120,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn new(of: &Evidence<'_, '_, '_>, entries: &Entries, units: &Units, members: &[usize]) -> Self {
+    fn new(of: &Evidence<'_, '_, '_>, entries: &Entries, members: &[usize]) -> Self {
         let trace = of.trace;
         // The first of the members in walking order is that by which the run came about: an entry.
         let mut sum = Self {
@@ -131,12 +139,12 @@ impl Sum {
             sum.start = sum.start.min(time.start.saturating_sub(answer.queue_before.0));
             sum.end = sum.end.max(time.end);
             sum.queue_source = sum.queue_source.into_iter().chain(answer.queue_source).min();
-            sum.errors += u32::from(of.outcomes[i] != Outcome::Ok && !entries.is_copy[i]);
-            if entries.is_entry[i] {
+            sum.errors += u32::from(of.outcomes[i] != Outcome::Ok && !entries.of[i].is_copy);
+            if entries.of[i].is_entry {
                 sum.entries += 1;
                 if i != members[0] {
                     sum.first = std::cmp::min_by_key(sum.first, i, |i| order(trace, *i));
-                    sum.decisive = std::cmp::max_by_key(sum.decisive, i, |i| units.decides(trace, *i));
+                    sum.decisive = std::cmp::max_by_key(sum.decisive, i, |i| decides(of, *i));
                 }
             }
         }
@@ -149,84 +157,66 @@ fn order(trace: &Trace<'_, '_>, i: usize) -> (i64, plimsoll_schemas::SpanId, boo
     (trace.times[i].start, trace.spans[i].span_id, trace.flags[i].duplicate_id)
 }
 
-/// The spans that stand for attempts: a call's innermost and outermost.
-struct Units {
-    /// The transport group.
-    group_of: Vec<Option<usize>>,
-    /// Whether its result is the one that counted.
-    is_used: Vec<bool>,
-}
-
-impl Units {
-    fn new(of: &Evidence<'_, '_, '_>) -> Self {
-        let n = of.trace.len();
-        let mut units = Self { group_of: vec![None; n], is_used: vec![false; n] };
-        for first in 0..of.calls.list.len() {
-            let Some(group) = of.attempts.group_of_call[first] else { continue };
-            let tries = &of.attempts.groups[group].attempts;
-            for (c, attempt) in of.attempts.logical.of(first).iter().zip(tries) {
-                for span in [of.calls.list[*c].span, of.calls.list[*c].top] {
-                    units.group_of[span] = Some(group);
-                    units.is_used[span] |= !attempt.superseded;
-                }
-            }
-        }
-        units
-    }
-
-    /// Of a run's entries the one with the largest says how the run ended.
-    fn decides(&self, trace: &Trace<'_, '_>, entry: usize) -> impl Ord {
-        let used = self.is_used[entry] || trace.parent(entry).is_some_and(|p| self.is_used[p]);
-        (used, trace.times[entry].end, order(trace, entry))
-    }
+/// Of a run's entries the one with the largest says how the run ended.
+fn decides(of: &Evidence<'_, '_, '_>, entry: usize) -> impl Ord {
+    let is_used = |i: usize| of.attempts.unit(i).is_used;
+    let used = is_used(entry) || of.trace.parent(entry).is_some_and(is_used);
+    (used, of.trace.times[entry].end, order(of.trace, entry))
 }
 
 /// No run yet.
 const NONE: usize = usize::MAX;
 
 fn is_handed_over(trace: &Trace<'_, '_>, i: usize) -> bool {
-    trace.tree.by_link[i] || trace.spans[i].kind == SpanKind::Consumer
+    trace.tree.places[i].by_link || trace.spans[i].kind == SpanKind::Consumer
 }
 
 struct Entries {
     runs: usize,
-    run_of: Vec<usize>,
-    is_entry: Vec<bool>,
+    /// By span.
+    of: Vec<Membership>,
+}
+
+/// A span as part of its run.
+#[derive(Debug, Clone, Copy)]
+struct Membership {
+    run: usize,
+    is_entry: bool,
     /// Its original is in the same run, and speaks for it.
-    is_copy: Vec<bool>,
+    is_copy: bool,
 }
 
 impl Entries {
-    fn new<'a>(of: &Evidence<'_, '_, 'a>, units: &Units) -> Self {
+    fn new<'a>(of: &Evidence<'_, '_, 'a>) -> Self {
         let trace = of.trace;
-        let n = trace.len();
-        let mut entries =
-            Self { runs: 0, run_of: vec![NONE; n], is_entry: vec![false; n], is_copy: vec![false; n] };
+        let nowhere = Membership { run: NONE, is_entry: false, is_copy: false };
+        let mut entries = Self { runs: 0, of: vec![nowhere; trace.len()] };
         // By group, side of the call, and stage.
         let mut of_calls: BTreeMap<(usize, bool, &'a str), usize> = BTreeMap::new();
         for &i in &trace.tree.order {
             let parent = trace.parent(i);
-            let awaited = parent.filter(|p| of.stages[*p] == of.stages[i] && !is_handed_over(trace, i));
+            let awaited =
+                parent.filter(|p| is_same(of.stages[*p], of.stages[i]) && !is_handed_over(trace, i));
             // The original comes first: it has the same parent and, if anything, a smaller rank.
             let original =
-                trace.original(i).filter(|o| entries.run_of[*o] != NONE && of.stages[*o] == of.stages[i]);
+                trace.original(i).filter(|o| entries.of[*o].run != NONE && of.stages[*o] == of.stages[i]);
             if let Some(within) = original.or(awaited) {
-                entries.run_of[i] = entries.run_of[within];
-                entries.is_copy[i] = original.is_some();
+                let run = entries.of[within].run;
+                entries.of[i] = Membership { run, is_entry: false, is_copy: original.is_some() };
                 continue;
             }
-            entries.is_entry[i] = true;
-            let far = || parent.filter(|p| trace.is_remote(i, *p)).and_then(|p| units.group_of[p]);
-            let call = match units.group_of[i] {
+            let far = || parent.filter(|p| trace.is_remote(i, *p)).and_then(|p| of.attempts.unit(p).group);
+            let call = match of.attempts.unit(i).group {
                 Some(group) => Some((group, false)),
                 None => far().map(|group| (group, true)),
             };
             let new = entries.runs;
-            entries.run_of[i] = match call {
+            let run = match call {
                 Some((group, is_far)) => *of_calls.entry((group, is_far, of.stages[i])).or_insert(new),
                 None => new,
             };
-            entries.runs += usize::from(entries.run_of[i] == new);
+            entries.of[i] = Membership { run, is_entry: true, is_copy: false };
+            entries.runs += usize::from(run == new);
         }
         entries
     }

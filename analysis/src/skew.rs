@@ -23,7 +23,7 @@ pub(crate) fn correct(
 ) -> bool {
     let mut moved = false;
     for &child in &tree.order {
-        let Some(parent) = tree.parent[child] else { continue };
+        let Some(parent) = tree.places[child].parent else { continue };
         let parent_shift = flags[parent].skew.map_or(0, |d| d.0);
         let is_call = (spans[parent].kind, spans[child].kind) == (SpanKind::Client, SpanKind::Server);
         if !is_call && parent_shift == 0 {

@@ -17,7 +17,7 @@ use plimsoll_schemas::{DurationNs, Span};
 use crate::cover::Cover;
 use crate::model::TraceAnalysis;
 use crate::trace::{Interval, Trace};
-use crate::waits::{self, Wait};
+use crate::waits;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlackAndDrag {
@@ -28,25 +28,20 @@ pub struct SlackAndDrag {
 /// Of each of the spans from which the analysis came; None for those that the request does not await. O(n log n).
 pub fn of(spans: &[Span<'_>], analysis: &TraceAnalysis<'_>) -> Vec<Option<SlackAndDrag>> {
     let trace = Trace::new(spans);
-    let wait = |i: usize| Wait {
-        before: analysis.spans[i].queue_before.0,
-        is_activity: waits::asked_by(&trace, i).is_some(),
-        ..Wait::default()
-    };
-    let waits: Vec<Wait> = (0..spans.len()).map(wait).collect();
-    let cover = Cover::new(&trace, &waits);
+    let waited = |i: usize| analysis.spans[i].queue_before.0;
+    let cover = Cover::new(&trace, |i| waits::asked_by(&trace, i).map(|_| waited(i)));
     let mut known: Vec<Option<Known>> = vec![None; trace.len()];
-    if let Some(&root) = trace.tree.roots.first() {
+    if let Some(root) = trace.tree.root() {
         known[root] = Some(Known { time: trace.times[root], slack: 0, limit: i64::MAX });
     }
     // An awaiter comes before what it awaits.
     for &i in &trace.tree.order {
         let Some(above) = known[i] else { continue };
-        let within = |c: &usize| {
-            let (whole, time) = (cover.interval(*c), cover.interval(*c).clip(above.time));
-            (time.len() > 0 || time == whole).then_some((*c, time))
+        let within = |c: usize| {
+            let (whole, time) = (cover.interval(c), cover.interval(c).clip(above.time));
+            (time.len() > 0 || time == whole).then_some((c, time))
         };
-        let children: Vec<(usize, Interval)> = cover.awaited(i).iter().filter_map(within).collect();
+        let children: Vec<(usize, Interval)> = cover.awaited(i).filter_map(within).collect();
         for (child, found) in level(above, children) {
             known[child] = Some(found);
         }

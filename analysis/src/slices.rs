@@ -28,13 +28,14 @@ impl<'a> Slices<'a> {
     /// before the trace has the word.
     pub fn of_run(&self, entry: usize, members: &[usize]) -> Slice<'a> {
         let mut slice = self.spans[entry];
-        for member in members {
-            if SliceKey::ALL.iter().all(|key| slice.get(*key).is_some()) {
-                break;
+        for key in SliceKey::ALL {
+            // What the trace does not know none of its spans does.
+            if slice.get(key).is_none() && self.trace.get(key).is_some() {
+                let known = members.iter().find_map(|member| self.spans[*member].get(key));
+                slice.set(key, known.or(self.trace.get(key)));
             }
-            slice = or(slice, self.spans[*member]);
         }
-        or(slice, self.trace)
+        slice
     }
 }
 
@@ -43,21 +44,28 @@ pub(crate) fn resolve<'a>(trace: &Trace<'_, 'a>) -> Slices<'a> {
     for &i in &trace.tree.order {
         let inherited = trace.parent(i).map_or(Slice::default(), |parent| slices.spans[parent]);
         slices.spans[i] =
-            if trace.has[i].meets(KEYS) { or(own(&trace.spans[i]), inherited) } else { inherited };
+            if trace.has(i).meets(KEYS) { or(own(&trace.spans[i]), inherited) } else { inherited };
     }
-    if let Some(root) = trace.tree.roots.first() {
-        slices.trace = slices.spans[*root];
-        for i in &trace.by_start {
-            slices.trace = or(slices.trace, slices.spans[*i]);
+    if let Some(root) = trace.tree.root() {
+        slices.trace = slices.spans[root];
+        for (key, sources) in SliceKey::ALL.into_iter().zip(SOURCES) {
+            if slices.trace.get(key).is_none() && trace.has_anywhere.meets(sources) {
+                let known = trace.by_start.iter().find_map(|i| slices.spans[*i].get(key));
+                slices.trace.set(key, known);
+            }
         }
     }
     slices
 }
 
+/// Whatever each key may come from.
+const SOURCES: [AttrSet; SliceKey::ALL.len()] = [
+    AttrSet::of(SliceKey::ALL[0].sources()),
+    AttrSet::of(SliceKey::ALL[1].sources()),
+    AttrSet::of(SliceKey::ALL[2].sources()),
+];
 /// Whatever any key may come from.
-const KEYS: AttrSet = AttrSet::of(SliceKey::WorkloadClass.sources())
-    .or(AttrSet::of(SliceKey::Model.sources()))
-    .or(AttrSet::of(SliceKey::Hardware.sources()));
+const KEYS: AttrSet = SOURCES[0].or(SOURCES[1]).or(SOURCES[2]);
 
 fn own<'a>(span: &Span<'a>) -> Slice<'a> {
     let mut slice = Slice::default();
@@ -84,5 +92,5 @@ pub(crate) fn session<'a>(trace: &Trace<'_, 'a>) -> Option<&'a str> {
         let span = &trace.spans[*i];
         span.str(Attr::SessionId).or_else(|| span.str(Attr::GenAiConversationId))
     };
-    trace.tree.roots.first().and_then(of).or_else(|| trace.by_start.iter().find_map(of))
+    trace.tree.root().as_ref().and_then(of).or_else(|| trace.by_start.iter().find_map(of))
 }

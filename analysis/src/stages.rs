@@ -8,7 +8,7 @@ mod tests;
 
 use plimsoll_schemas::{Rules, Span, SpanKind, emitters, stage};
 
-use crate::trace::Trace;
+use crate::trace::{Trace, is_same};
 
 /// The stage of a root of which not even the service is known.
 const NAMELESS: &str = "unknown_service";
@@ -32,6 +32,6 @@ fn evident<'a>(span: &Span<'a>, rules: &'a Rules) -> Option<&'a str> {
 }
 
 fn is_handed_over(span: &Span<'_>, parent: &Span<'_>) -> bool {
-    span.service != parent.service
+    !is_same(span.service, parent.service)
         && (span.kind == SpanKind::Consumer || emitters::is_awaited(parent.name, span.name))
 }

@@ -16,8 +16,8 @@ pub(crate) fn resolve<'a>(trace: &Trace<'_, 'a>) -> Option<Cow<'a, str>> {
     if !trace.has_anywhere.meets(KEYS) {
         return None;
     }
-    let of = |i: &usize| if trace.has[*i].meets(KEYS) { of(&trace.spans[*i]) } else { None };
-    trace.tree.roots.first().and_then(of).or_else(|| trace.by_start.iter().find_map(of))
+    let of = |i: &usize| if trace.has(*i).meets(KEYS) { of(&trace.spans[*i]) } else { None };
+    trace.tree.root().as_ref().and_then(of).or_else(|| trace.by_start.iter().find_map(of))
 }
 
 fn of<'a>(span: &Span<'a>) -> Option<Cow<'a, str>> {

@@ -26,6 +26,7 @@ pub fn span(n: u64, start: i64, end: i64) -> TestSpan {
         other_attributes: Vec::new(),
         events: Vec::new(),
         links: Vec::new(),
+        adjusted_count: None,
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn of_leaves(trace: &Trace<'_, '_>) -> Vec<(usize, Tokens)> {
     for &i in trace.tree.order.iter().rev() {
         let covered = below[i];
         let mut reporting = covered;
-        if trace.has[i].meets(USAGE) {
+        if trace.has(i).meets(USAGE) {
             let mut tokens = reported(trace, i);
             reporting = covered.or(Reported::of(&tokens));
             drop_covered(&mut tokens, covered);
@@ -30,7 +30,9 @@ pub(crate) fn of_leaves(trace: &Trace<'_, '_>) -> Vec<(usize, Tokens)> {
                 leaves.push((i, tokens));
             }
         }
-        if let Some(parent) = trace.parent(i) {
+        if reporting.any()
+            && let Some(parent) = trace.parent(i)
+        {
             below[parent] = below[parent].or(reporting);
         }
     }
@@ -75,6 +77,10 @@ impl Reported {
             output: tokens.output.is_some(),
             cost: tokens.cost_usd.is_some(),
         }
+    }
+
+    fn any(self) -> bool {
+        self.input | self.output | self.cost
     }
 
     fn or(self, other: Self) -> Self {

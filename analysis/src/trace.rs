@@ -27,7 +27,17 @@ impl Interval {
     }
 
     pub fn clip(self, to: Self) -> Self {
-        Self { start: self.start.clamp(to.start, to.end), end: self.end.clamp(to.start, to.end) }
+        let within = |at: i64| at.max(to.start).min(to.end);
+        Self { start: within(self.start), end: within(self.end) }
+    }
+
+    /// Grows by what comes next by start, if that overlaps or touches it.
+    pub fn absorb(&mut self, next: Self) -> bool {
+        let touches = next.start <= self.end;
+        if touches {
+            self.end = self.end.max(next.end);
+        }
+        touches
     }
 
     pub fn shift(self, by: i64) -> Self {
@@ -36,6 +46,11 @@ impl Interval {
             _ => self,
         }
     }
+}
+
+/// Whether two names are equal: mostly they are even one text.
+pub(crate) fn is_same(a: &str, b: &str) -> bool {
+    std::ptr::eq(a, b) || a == b
 }
 
 #[derive(Debug)]
@@ -48,8 +63,6 @@ pub(crate) struct Trace<'s, 'a> {
     /// The spans by corrected start; ties by id, then by all else that is sent.
     pub by_start: Vec<usize>,
     pub flags: Vec<SpanFlags>,
-    /// Which attributes each span has.
-    pub has: Vec<AttrSet>,
     /// Which attributes any of them has.
     pub has_anywhere: AttrSet,
 }
@@ -62,27 +75,37 @@ impl<'s, 'a> Trace<'s, 'a> {
             .map(|s| SpanFlags { negative_duration: s.duration < DurationNs::ZERO, ..SpanFlags::default() })
             .collect();
         let mut by_start: Vec<usize> = (0..spans.len()).collect();
-        by_start.sort_by(|a, b| order::compare(&spans[*a], &spans[*b]));
-        let Parents { parent, by_link, ids, .. } = Parents::new(spans, &by_start, &mut flags);
-        let mut tree = Tree::new(parent, by_link, &by_start);
-        let has: Vec<AttrSet> = spans.iter().map(AttrSet::on).collect();
-        let has_anywhere = has.iter().copied().fold(AttrSet::default(), AttrSet::or);
+        // As they come most often, and then nothing else is compared.
+        let in_order = |a: &usize, b: &usize| {
+            (spans[*a].start, spans[*a].span_id) < (spans[*b].start, spans[*b].span_id)
+        };
+        if !by_start.is_sorted_by(in_order) {
+            by_start.sort_by(|a, b| order::compare(&spans[*a], &spans[*b]));
+        }
+        let Parents { of, ids, .. } = Parents::new(spans, &by_start, &mut flags);
+        let mut tree = Tree::new(of, &by_start);
+        let has_anywhere = spans.iter().map(AttrSet::on).fold(AttrSet::default(), AttrSet::or);
         if has_anywhere.meets(skew::HOST) && skew::correct(spans, &tree, &mut times, &mut flags) {
             // Stable, so that the tie-break survives.
             by_start.sort_by_key(|i| times[*i].start);
-            tree = Tree::new(tree.parent, tree.by_link, &by_start);
+            tree = Tree::new(tree.places, &by_start);
         }
-        if let Some(root) = tree.roots.first() {
-            let end = times[*root].end;
+        if let Some(root) = tree.root() {
+            let end = times[root].end;
             for (flags, time) in flags.iter_mut().zip(&times) {
                 flags.outlives_root = time.end > end;
             }
         }
-        Self { spans, tree, ids, times, by_start, flags, has, has_anywhere }
+        Self { spans, tree, ids, times, by_start, flags, has_anywhere }
     }
 
     pub fn len(&self) -> usize {
         self.spans.len()
+    }
+
+    /// Which attributes the span has.
+    pub fn has(&self, i: usize) -> AttrSet {
+        AttrSet::on(&self.spans[i])
     }
 
     /// See [`Ids::original`].
@@ -91,18 +114,18 @@ impl<'s, 'a> Trace<'s, 'a> {
     }
 
     pub fn parent(&self, i: usize) -> Option<usize> {
-        self.tree.parent[i]
+        self.tree.places[i].parent
     }
 
     /// Whether `child` ran elsewhere than its parent: the far side of a call.
     pub fn is_remote(&self, child: usize, parent: usize) -> bool {
         use plimsoll_schemas::SpanKind::{Consumer, Server};
         let (child, parent) = (&self.spans[child], &self.spans[parent]);
-        matches!(child.kind, Server | Consumer) || child.service != parent.service
+        matches!(child.kind, Server | Consumer) || !is_same(child.service, parent.service)
     }
 
     pub fn summary<'f>(&self, flags: impl Iterator<Item = &'f SpanFlags>) -> TraceFlags {
-        let roots = self.tree.roots.iter().filter(|root| !self.flags[**root].duplicate_id).count();
+        let roots = self.tree.roots().iter().filter(|root| !self.flags[**root].duplicate_id).count();
         let mut summary = TraceFlags { multiple_roots: roots > 1, ..TraceFlags::default() };
         for flags in flags {
             summary.negative_duration |= flags.negative_duration;

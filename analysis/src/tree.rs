@@ -12,12 +12,20 @@ use plimsoll_schemas::{Span, SpanId};
 use crate::lists::Lists;
 use crate::model::SpanFlags;
 
+/// Where a span hangs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub parent: Option<usize>,
+    /// The parent is one by link: caused by it, never awaited by it.
+    pub by_link: bool,
+    /// How many are above it.
+    pub depth: u32,
+}
+
 /// What the ids say, before anything looks at times.
 #[derive(Debug)]
 pub(crate) struct Parents {
-    pub parent: Vec<Option<usize>>,
-    /// The parent is one by link: caused by it, never awaited by it.
-    pub by_link: Vec<bool>,
+    pub of: Vec<Place>,
     pub ids: Ids,
     cyclic: bool,
 }
@@ -66,8 +74,7 @@ impl Parents {
         for pair in ids.0.windows(2) {
             flags[pair[1].2].duplicate_id = pair[0].0 == pair[1].0;
         }
-        let mut parents =
-            Self { parent: vec![None; spans.len()], by_link: vec![false; spans.len()], ids, cyclic: false };
+        let mut parents = Self { of: vec![Place::default(); spans.len()], ids, cyclic: false };
         for (rank, &i) in by_start.iter().enumerate() {
             parents.resolve(spans, i, rank, &mut flags[i]);
         }
@@ -77,8 +84,7 @@ impl Parents {
         // Where an original lost its parent to a cycle, so does its copy. Nothing hangs from copies.
         for copy in (0..spans.len()).filter(|i| flags[*i].duplicate_id) {
             if let Some(original) = parents.ids.original(spans, copy) {
-                parents.parent[copy] = parents.parent[original];
-                parents.by_link[copy] = parents.by_link[original];
+                parents.of[copy] = parents.of[original];
             }
         }
         parents
@@ -98,11 +104,11 @@ impl Parents {
                 .iter()
                 .filter(|link| link.span_id != span.span_id)
                 .find_map(|link| self.ids.locate(link.span_id));
-            self.by_link[i] = found.is_some();
+            self.of[i].by_link = found.is_some();
         }
         // Where every parent comes before its child there is no cycle to look for.
         self.cyclic |= found.is_some_and(|(parent_rank, _)| parent_rank > rank);
-        self.parent[i] = found.map(|(_, parent)| parent);
+        self.of[i].parent = found.map(|(_, parent)| parent);
     }
 
     fn cut_cycles(&mut self, by_start: &[usize], flags: &mut [SpanFlags]) {
@@ -114,14 +120,14 @@ impl Parents {
         }
         let mut rank = vec![0; by_start.len()];
         by_start.iter().enumerate().for_each(|(r, i)| rank[*i] = r);
-        let mut seen = vec![Seen::Never; self.parent.len()];
+        let mut seen = vec![Seen::Never; self.of.len()];
         let mut walk = Vec::new();
         for &first in by_start {
             let mut at = Some(first);
             while let Some(i) = at.filter(|i| seen[*i] == Seen::Never) {
                 seen[i] = Seen::OnThisWalk;
                 walk.push(i);
-                at = self.parent[i];
+                at = self.of[i].parent;
             }
             if let Some(entry) = at.filter(|i| seen[*i] == Seen::OnThisWalk) {
                 let begin = walk.iter().position(|i| *i == entry).unwrap_or(0);
@@ -135,14 +141,13 @@ impl Parents {
 
     fn cut(&mut self, cycle: &[usize], rank: &[usize], flags: &mut [SpanFlags]) {
         let earliest = |members: &mut dyn Iterator<Item = usize>| members.min_by_key(|i| rank[*i]);
-        let by_link = earliest(&mut cycle.iter().copied().filter(|i| self.by_link[*i]));
+        let by_link = earliest(&mut cycle.iter().copied().filter(|i| self.of[*i].by_link));
         // Links may point anywhere, so a cycle through one is no flaw of the trace.
         if by_link.is_none() {
             cycle.iter().for_each(|i| flags[*i].cycle = true);
         }
         if let Some(i) = by_link.or_else(|| earliest(&mut cycle.iter().copied())) {
-            self.parent[i] = None;
-            self.by_link[i] = false;
+            self.of[i] = Place::default();
         }
     }
 }
@@ -150,32 +155,40 @@ impl Parents {
 /// The tree in walking order.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    pub parent: Vec<Option<usize>>,
-    pub by_link: Vec<bool>,
+    /// By span.
+    pub places: Vec<Place>,
+    /// The children of each span by start; after the last span's, the spans without a parent.
     pub children: Lists,
-    /// The spans without a parent, by start.
-    pub roots: Vec<usize>,
     /// Pre-order, siblings by start: a parent comes before its children.
     pub order: Vec<usize>,
-    pub depth: Vec<u32>,
 }
 
 impl Tree {
-    pub fn new(parent: Vec<Option<usize>>, by_link: Vec<bool>, by_start: &[usize]) -> Self {
-        let n = parent.len();
-        let children = Lists::new(n, by_start, |i| parent[i]);
-        let roots: Vec<usize> = by_start.iter().copied().filter(|i| parent[*i].is_none()).collect();
+    /// Fills in the depths.
+    pub fn new(mut places: Vec<Place>, by_start: &[usize]) -> Self {
+        let n = places.len();
+        let children = Lists::new(n + 1, by_start.iter().copied(), |i| Some(places[i].parent.unwrap_or(n)));
         let mut order = Vec::with_capacity(n);
-        let mut depth = vec![0; n];
-        let mut stack = Vec::with_capacity(n);
-        stack.extend(roots.iter().rev());
+        let mut stack: Vec<usize> = Vec::with_capacity(n);
+        stack.extend(children.of(n).iter().rev());
         while let Some(i) = stack.pop() {
             order.push(i);
+            let depth = places[i].depth + 1;
             for &child in children.of(i).iter().rev() {
-                depth[child] = depth[i] + 1;
+                places[child].depth = depth;
                 stack.push(child);
             }
         }
-        Self { parent, by_link, children, roots, order, depth }
+        Self { places, children, order }
+    }
+
+    /// The spans without a parent, by start.
+    pub fn roots(&self) -> &[usize] {
+        self.children.of(self.places.len())
+    }
+
+    /// The first of them stands for the trace.
+    pub fn root(&self) -> Option<usize> {
+        self.roots().first().copied()
     }
 }

@@ -95,7 +95,7 @@ fn after_deadline<'a>(
     for call in &calls.list {
         let start = trace.times[call.span].start;
         if let Some(over) = deadlines.of(call.span).filter(|d| start > *d) {
-            let group = attempts.of_span[call.span].map(|(group, _)| group);
+            let group = attempts.of_span(call.span).map(|(group, _)| group);
             found.push(Violation {
                 kind: ViolationKind::AttemptAfterDeadline,
                 span: call.span,

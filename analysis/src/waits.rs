@@ -28,23 +28,17 @@ pub(crate) struct Wait {
     pub marked: Option<Interval>,
     /// The class of all the span's own time.
     pub class: Option<TimeClass>,
-    /// See [`asked_by`].
-    pub is_activity: bool,
 }
 
-pub(crate) fn find(trace: &Trace<'_, '_>, attempts: &Attempts<'_>) -> Vec<Wait> {
-    (0..trace.len()).map(|i| of_span(trace, attempts, i)).collect()
+/// How long an activity waited for a worker; None for other spans.
+pub(crate) fn of_activity(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Option<i64> {
+    asked_by(trace, i).map(|_| of_span(trace, attempts, i).before)
 }
 
-fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
+pub(crate) fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     let span = &trace.spans[i];
-    let asked_by = asked_by(trace, i);
-    let mut wait = Wait {
-        breakdown: emitter::breakdown(span),
-        class: emitter::class_of(span),
-        is_activity: asked_by.is_some(),
-        ..Wait::default()
-    };
+    let mut wait =
+        Wait { breakdown: emitter::breakdown(span), class: emitter::class_of(span), ..Wait::default() };
     if wait.breakdown.queue.is_some() {
         wait.source = Some(QueueSource::Attribute);
     } else if wait.class == Some(TimeClass::Queue) {
@@ -55,7 +49,7 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
     }
     // Before a later delivery lie the earlier ones and their backoff: only a first one waited in a queue.
     if !attempts.is_retry(i)
-        && let Some((source, sent, delay)) = sent(trace, i, asked_by)
+        && let Some((source, sent, delay)) = sent(trace, i)
     {
         let start = trace.times[i].start;
         wait.source = wait.source.or(Some(source));
@@ -74,16 +68,20 @@ fn of_span(trace: &Trace<'_, '_>, attempts: &Attempts<'_>, i: usize) -> Wait {
 
 /// The parent, if it ended when it had asked for the span: whoever called the parent waits for it.
 pub(crate) fn asked_by(trace: &Trace<'_, '_>, i: usize) -> Option<usize> {
-    trace.parent(i).filter(|p| emitter::is_awaited_activity(&trace.spans[i], &trace.spans[*p]))
+    let span = &trace.spans[i];
+    if !emitters::may_be_awaited(span.name) {
+        return None;
+    }
+    trace.parent(i).filter(|p| emitters::is_awaited(trace.spans[*p].name, span.name))
 }
 
 /// How it is known when the span's work was sent, when that was, and the delay that was declared.
-fn sent(trace: &Trace<'_, '_>, i: usize, asked_by: Option<usize>) -> Option<(QueueSource, i64, i64)> {
+fn sent(trace: &Trace<'_, '_>, i: usize) -> Option<(QueueSource, i64, i64)> {
     let span = &trace.spans[i];
     match enqueued(span) {
         Some(at) => Some((QueueSource::Enqueued, at, 0)),
         None => {
-            let sent = handed_over(trace, i, asked_by)?;
+            let sent = handed_over(trace, i)?;
             Some((QueueSource::Handoff, sent, declared_delay(span, sent)))
         }
     }
@@ -118,11 +116,11 @@ fn enqueued(span: &Span<'_>) -> Option<i64> {
 }
 
 /// The end of the span's producer.
-fn handed_over(trace: &Trace<'_, '_>, i: usize, asked_by: Option<usize>) -> Option<i64> {
-    if let Some(asked_by) = asked_by {
+fn handed_over(trace: &Trace<'_, '_>, i: usize) -> Option<i64> {
+    if let Some(asked_by) = asked_by(trace, i) {
         Some(trace.times[asked_by].end)
     } else if trace.spans[i].kind == SpanKind::Consumer {
-        let sender = trace.parent(i).filter(|p| !trace.tree.by_link[i] && trace.spans[*p].sends());
+        let sender = trace.parent(i).filter(|p| !trace.tree.places[i].by_link && trace.spans[*p].sends());
         sender.map(|p| trace.times[p].end).or_else(|| linked_producer(trace, i))
     } else {
         None

@@ -20,6 +20,7 @@ use futures::TryStreamExt;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
 use plimsoll_store::Snapshot;
+use plimsoll_store::jobs::Jobs;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -69,6 +70,7 @@ pub struct Engine {
     rules: Arc<Rules>,
     permits: Arc<Semaphore>,
     options: QueryOptions,
+    jobs: Jobs,
 }
 
 impl Drop for Engine {
@@ -81,7 +83,7 @@ impl Drop for Engine {
 }
 
 impl Engine {
-    pub fn new(options: &QueryOptions) -> Result<Self, QueryError> {
+    pub fn new(options: &QueryOptions, jobs: Jobs) -> Result<Self, QueryError> {
         let io = |what: &str, e: std::io::Error| QueryError::Internal(format!("{what}: {e}"));
         let spill = options.home.join("tmp");
         std::fs::create_dir_all(&spill).map_err(|e| io(&spill.display().to_string(), e))?;
@@ -124,6 +126,7 @@ impl Engine {
             rules: Arc::new(options.rules.clone()),
             permits: Arc::new(Semaphore::new(options.concurrent_max)),
             options: options.clone(),
+            jobs,
         })
     }
 
@@ -185,6 +188,7 @@ impl Engine {
             rules: self.rules.clone(),
             store: self.store.clone(),
             computed: Arc::new(computed),
+            jobs: self.jobs.clone(),
         };
         let base = self.base.clone();
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);

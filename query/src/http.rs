@@ -2,6 +2,7 @@
 
 mod asked;
 mod health;
+pub mod jobs;
 mod lists;
 mod problem;
 mod search;
@@ -41,6 +42,7 @@ pub fn router(state: QueryState) -> Router {
         .route("/services", get(lists::services))
         .route("/slices", get(lists::slices))
         .route("/verdicts", post(verdicts::post))
+        .route("/jobs", post(jobs::post))
         .route("/system", get(health::system))
         .fallback(unknown);
     Router::new()

@@ -87,7 +87,7 @@ impl Rollup {
         if pass.held.is_none() {
             coverage = Arc::new(self.begin(state, &view, pass).await?);
         } else {
-            self.save(&view.snapshot, &coverage, pass)?;
+            self.save(state, &view.snapshot, &coverage, pass)?;
         }
         let changed =
             if coverage.is_empty() { Minutes::default() } else { since(state, &view, &coverage).await? };
@@ -150,7 +150,13 @@ FROM {} GROUP BY 1, 2",
     }
 
     /// Writes down what is covered, once the cells are durable.
-    fn save(&self, snapshot: &Snapshot, coverage: &Arc<Coverage>, pass: &mut Pass) -> Result<(), QueryError> {
+    fn save(
+        &self,
+        state: &QueryState,
+        snapshot: &Snapshot,
+        coverage: &Arc<Coverage>,
+        pass: &mut Pass,
+    ) -> Result<(), QueryError> {
         let in_memory = |table: Table| !snapshot.table(table).tail.is_empty();
         if in_memory(Table::StageMinutes) || in_memory(Table::StageHours) {
             return Ok(());
@@ -158,6 +164,7 @@ FROM {} GROUP BY 1, 2",
         if pass.saved.as_ref().is_none_or(|saved| saved != coverage) {
             coverage.save(&self.home).map_err(|e| QueryError::Internal(format!("rollups: {e}")))?;
             pass.saved = Some(coverage.clone());
+            state.store().rolled_up_through(coverage.through);
         }
         Ok(())
     }
@@ -252,7 +259,7 @@ FROM (SELECT DISTINCT tenant, objective, start_unix_nano FROM {}
 }
 
 /// To be changed with what a cell counts.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 fn meaning(state: &QueryState) -> String {
     let verdicts = latest_verdicts(&state.options().rules);

@@ -13,6 +13,7 @@ use crate::analyses::definition::InSql;
 use crate::analyses::table_functions::{Call, Replacement};
 use crate::engine::{Collected, Engine, Rows, View};
 use crate::error::QueryError;
+use crate::http::jobs::Told;
 use crate::objectives::Objectives;
 use crate::options::QueryOptions;
 use crate::rollup::{Rollup, STRETCHES_PER_PASS};
@@ -34,6 +35,7 @@ struct Inner {
     objectives: Objectives,
     rollup: Rollup,
     comparisons: Arc<Semaphore>,
+    told: Told,
     /// What the doors for telemetry count.
     doors: Box<dyn Fn() -> Value + Send + Sync>,
     started: Instant,
@@ -52,7 +54,7 @@ impl QueryState {
         options: QueryOptions,
         doors: impl Fn() -> Value + Send + Sync + 'static,
     ) -> Result<Self, QueryError> {
-        let engine = Engine::new(&options)?;
+        let engine = Engine::new(&options, store.jobs().clone())?;
         let objectives = Objectives::new(options.objectives_dir.clone());
         let rollup = Rollup::new(options.home.clone());
         let inner = Inner {
@@ -62,6 +64,7 @@ impl QueryState {
             objectives,
             rollup,
             comparisons: Arc::new(Semaphore::new(COMPARISONS_AT_ONCE)),
+            told: Told::default(),
             doors: Box::new(doors),
             started: Instant::now(),
         };
@@ -77,6 +80,10 @@ impl QueryState {
 
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    pub(crate) fn told(&self) -> &Told {
+        &self.inner.told
     }
 
     pub(crate) fn options(&self) -> &QueryOptions {

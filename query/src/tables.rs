@@ -1,13 +1,15 @@
 //! The lake as SQL tables: what one snapshot holds, planned without I/O.
 //!
 //! [`LakeTable`] is one table's files and tail; [`catalog::LakeSchema`] gives them their names, with views that
-//! hide superseded revisions. A tenant's confinement is imposed here, below SQL.
+//! hide superseded revisions; [`system`] tells of the server itself. A tenant's confinement is imposed here, below SQL.
 
 pub mod catalog;
+mod footers;
 pub mod lake;
 mod live;
 mod prune;
 mod recent;
+mod system;
 mod tail;
 mod views;
 

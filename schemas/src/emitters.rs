@@ -159,7 +159,50 @@ pub fn key(name: &[u8]) -> Option<&'static Key> {
     KEYS.get(name)
 }
 
-static CLASSES: LazyLock<FxHashMap<&'static str, TimeClass>> = LazyLock::new(|| {
+/// Names among which that of every span is looked for: most are none of them by their length or first letter.
+#[derive(Debug)]
+struct Names<T> {
+    /// Bit n: some name has n bytes, or n and a multiple of 64.
+    lengths: u64,
+    /// Bit n: some name begins with byte n, or n and a multiple of 64.
+    firsts: u64,
+    known: FxHashMap<&'static str, T>,
+}
+
+impl<T> FromIterator<(&'static str, T)> for Names<T> {
+    fn from_iter<I: IntoIterator<Item = (&'static str, T)>>(names: I) -> Self {
+        let known: FxHashMap<&'static str, T> = names.into_iter().collect();
+        let (mut lengths, mut firsts) = (0, 0);
+        for name in known.keys() {
+            lengths |= length_bit(name);
+            firsts |= first_bit(name);
+        }
+        Self { lengths, firsts, known }
+    }
+}
+
+impl<T> Names<T> {
+    #[inline]
+    fn get(&self, name: &str) -> Option<&T> {
+        if self.lengths & length_bit(name) != 0 && self.firsts & first_bit(name) != 0 {
+            self.known.get(name)
+        } else {
+            None
+        }
+    }
+}
+
+#[inline]
+fn length_bit(name: &str) -> u64 {
+    1 << (name.len() % 64)
+}
+
+#[inline]
+fn first_bit(name: &str) -> u64 {
+    name.as_bytes().first().map_or(0, |first| 1 << (first % 64))
+}
+
+static CLASSES: LazyLock<Names<TimeClass>> = LazyLock::new(|| {
     let classes = EMITTERS.iter().flat_map(|e| {
         let queue = e.queue_spans.iter().map(|name| (*name, TimeClass::Queue));
         queue.chain(e.load_spans.iter().map(|name| (*name, TimeClass::Load)))
@@ -168,20 +211,31 @@ static CLASSES: LazyLock<FxHashMap<&'static str, TimeClass>> = LazyLock::new(|| 
 });
 
 /// The class to which all of a span's own time belongs, where its name says so.
+#[inline]
 pub fn class_of(span_name: &str) -> Option<TimeClass> {
     CLASSES.get(span_name).copied()
 }
 
-static RETRY_MARKERS: LazyLock<Vec<&'static str>> =
-    LazyLock::new(|| EMITTERS.iter().flat_map(|e| e.retry_markers).copied().collect());
+static RETRY_MARKERS: LazyLock<Names<()>> =
+    LazyLock::new(|| EMITTERS.iter().flat_map(|e| e.retry_markers).map(|name| (*name, ())).collect());
 
 /// Whether a span of this name stands between two attempts.
+#[inline]
 pub fn is_retry_marker(span_name: &str) -> bool {
-    RETRY_MARKERS.contains(&span_name)
+    RETRY_MARKERS.get(span_name).is_some()
 }
 
 static AWAITED: LazyLock<Vec<(&'static str, &'static str)>> =
     LazyLock::new(|| EMITTERS.iter().filter_map(|e| e.awaited).collect());
+
+static FIRSTS_OF_AWAITED: LazyLock<u64> =
+    LazyLock::new(|| AWAITED.iter().fold(0, |firsts, (_, work)| firsts | first_bit(work)));
+
+/// Whether a span of this name may be work that is awaited; most are not by their first letter.
+#[inline]
+pub fn may_be_awaited(works: &str) -> bool {
+    *FIRSTS_OF_AWAITED & first_bit(works) != 0
+}
 
 /// Whether the caller of the first span waits for the second, though the first ended when it had asked for it.
 pub fn is_awaited(asks: &str, works: &str) -> bool {
@@ -215,11 +269,22 @@ mod tests {
         let distinct: HashSet<_> = aliases.iter().collect();
         assert_eq!(distinct.len(), aliases.len());
         let classes = EMITTERS.iter().map(|e| e.queue_spans.len() + e.load_spans.len()).sum::<usize>();
-        assert_eq!(CLASSES.len(), classes);
+        assert_eq!(CLASSES.known.len(), classes);
+    }
+
+    #[test]
+    fn a_name_is_found_as_a_whole() {
+        for name in EMITTERS.iter().flat_map(|e| e.queue_spans) {
+            assert_eq!(class_of(name), Some(TimeClass::Queue));
+            assert_eq!(class_of(&name[1..]), None);
+        }
+        assert_eq!(class_of(""), None);
+        assert!(is_retry_marker("model_retry") && !is_retry_marker("model_retries"));
     }
 
     #[test]
     fn an_activity_is_awaited_by_its_own_start_only() {
+        assert!(may_be_awaited("RunActivity:Pay"));
         assert!(is_awaited("StartActivity:Pay", "RunActivity:Pay"));
         assert!(!is_awaited("StartActivity:Log", "RunActivity:Pay"));
         assert!(!is_awaited("Pay", "Pay"));

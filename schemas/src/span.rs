@@ -147,6 +147,8 @@ pub struct Span<'a> {
     pub other_attributes: Vec<(&'a str, &'a str)>,
     pub events: Vec<Event<'a>>,
     pub links: Vec<Link>,
+    /// How many spans this one stands for (see [`crate::sampling`]).
+    pub adjusted_count: Option<f64>,
 }
 
 impl<'a> Span<'a> {

@@ -166,6 +166,7 @@ mod tests {
             other_attributes: Vec::new(),
             events: Vec::new(),
             links: Vec::new(),
+            adjusted_count: None,
         };
         assert_eq!(built_in(&span), expected, "{name}");
     }

@@ -401,6 +401,8 @@ fn traces() -> Vec<Field> {
         word("flags", true),
         // When it had to be done, where it says so.
         int("deadline_unix_nano", true),
+        // How many traces this one stands for, where its sampler says so.
+        Field::new("adjusted_count", DataType::Float64, true),
         int("revision", false),
         // True where an earlier revision of this trace may exist in the derived tables.
         Field::new("resettled", DataType::Boolean, false),
@@ -449,6 +451,8 @@ fn stage_runs() -> Vec<Field> {
     fields.extend(class_columns("path_", false).into_iter().map(|f| f.with_nullable(true)));
     // When it had to be done, as far as it or who called for it says.
     fields.push(int("deadline_unix_nano", true));
+    // How many runs this one stands for, where its sampler says so.
+    fields.push(Field::new("adjusted_count", DataType::Float64, true));
     fields
 }
 
@@ -491,6 +495,8 @@ fn stage_cells() -> Vec<Field> {
     let mut fields = vec![word("tenant", false), word("stage", false)];
     fields.extend(slice_columns());
     fields.extend([
+        // How many runs each of these stands for; null: not known.
+        Field::new("adjusted_count", DataType::Float64, true),
         // By which of the runs of the stage were judged; null: all of them, by none.
         word("objective", true),
         int("start_unix_nano", false),

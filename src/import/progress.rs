@@ -129,6 +129,15 @@ impl Progress {
         }
     }
 
+    /// Bytes that were read, of how many.
+    pub fn bytes(&self) -> (u64, Option<u64>) {
+        (self.read.load(Relaxed), self.bytes)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What came of the file.
     pub fn finish(&self, format: Option<Format>) {
         if self.is_terminal {

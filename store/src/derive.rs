@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
-use plimsoll_analysis::{TraceAnalysis, analyse};
+use plimsoll_analysis::{TraceAnalysis, analyse, edges};
 use plimsoll_schemas::table::{SPAN_DERIVED_COLUMNS, Table};
-use plimsoll_schemas::{Rules, SliceKey, Span, SpanId, TimeClass, TraceId};
+use plimsoll_schemas::{Rules, SliceKey, Span, SpanId, TraceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::StoreError;
@@ -71,7 +71,7 @@ pub fn edges_so_far(batches: &[RecordBatch], rules: &Rules) -> Result<Option<Rec
     for (tenant, trace_id, members) in traces(&rows) {
         let spans: Vec<Span<'_>> = members.iter().filter_map(|(b, r)| rows[*b].span(*r)).collect();
         let of = Settled { tenant, trace_id, revision: 0, resettled: false };
-        derived.push_edges(of, &analyse(&spans, rules));
+        derived.push_edges(of, &edges(&spans, rules));
     }
     Ok(derived.finish()?.pop().map(|(_, edges)| edges))
 }
@@ -160,7 +160,7 @@ impl Filled {
         }
         self.outcome[row] = Some(words.key(of.outcome.as_str()));
         if let Some(source) = of.queue_source {
-            self.queue[row] = Some((of.time.get(TimeClass::Queue) + of.queue_before).0);
+            self.queue[row] = Some(of.queued().0);
             self.queue_source[row] = Some(words.key(source.as_str()));
         }
         self.attempt[row] = of.attempt.map(|(_, ordinal)| i32::try_from(ordinal).unwrap_or(i32::MAX));

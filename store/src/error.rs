@@ -26,7 +26,7 @@ pub enum StoreError {
     Io { path: PathBuf, source: std::io::Error },
     #[error(
         "{}: damaged at offset {offset}: {problem}; valid records follow, so nothing was truncated; \
-         move the file away to start without it",
+         `plimsoll salvage` takes out what is whole",
         path.display()
     )]
     DamagedWal { path: PathBuf, offset: u64, problem: String },

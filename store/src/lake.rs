@@ -33,4 +33,5 @@ pub use gather::{Gather, first_rows};
 pub use properties::Effort;
 pub use read::{FileReader, read_file, read_traces};
 pub use table::{Commit, LakeTable};
+pub(crate) use writer::now;
 pub use writer::{Part, Partition, write_files};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plimsoll_schemas::Rules;
+use plimsoll_schemas::retention::Retention;
 
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -23,6 +24,8 @@ pub struct StoreOptions {
     pub settle_at_most: Duration,
     /// How often settled traces in `_recent` are merged into their slices.
     pub merge_every: Duration,
+    /// How long rows are kept.
+    pub retention: Retention,
 }
 
 impl StoreOptions {
@@ -36,6 +39,7 @@ impl StoreOptions {
             settle_after: Duration::from_secs(10),
             settle_at_most: Duration::from_secs(600),
             merge_every: Duration::from_secs(60),
+            retention: Retention::default(),
         }
     }
 }

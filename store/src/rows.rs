@@ -16,7 +16,7 @@ use plimsoll_schemas::rules::AttributeRule;
 use plimsoll_schemas::span::{Attributes, Event, Link};
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{
-    Attr, DurationNs, Rules, Span, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value,
+    Attr, DurationNs, Rules, Span, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value, sampling,
 };
 use rustc_hash::FxHashMap;
 
@@ -100,6 +100,7 @@ pub struct SpanRows<'a> {
     renamed: Vec<AttributeRule>,
     events: Option<&'a ListArray>,
     links: Option<&'a ListArray>,
+    trace_state: Option<Keyword<'a>>,
     wal_seq: Option<&'a Int64Array>,
     rows: usize,
 }
@@ -145,6 +146,12 @@ impl<'a> Columns<'a> {
             source: arrow::error::ArrowError::SchemaError("dictionary values are not text".into()),
         })?;
         Ok(Keyword::of(array, values))
+    }
+
+    /// `None` where no row has any.
+    fn some_keyword(&self, name: &str) -> Result<Option<Keyword<'a>>, StoreError> {
+        let column = self.column(name)?;
+        (column.null_count() < column.len()).then(|| self.keyword(name)).transpose()
     }
 
     pub(crate) fn text(&self, name: &str) -> Result<&'a StringArray, StoreError> {
@@ -209,6 +216,7 @@ impl<'a> SpanRows<'a> {
             renamed: rules.attributes.clone(),
             events: columns.some_list("events")?,
             links: columns.some_list("links")?,
+            trace_state: columns.some_keyword("trace_state")?,
             wal_seq: columns.int("wal_seq").ok(),
             rows: batch.num_rows(),
         })
@@ -294,6 +302,7 @@ impl<'a> SpanRows<'a> {
             other_attributes,
             events: self.events.map(|list| events(list, row)).unwrap_or_default(),
             links: self.links.map(|list| links(list, row)).unwrap_or_default(),
+            adjusted_count: self.trace_state.and_then(|k| sampling::adjusted_count(k.get(row)?)),
         })
     }
 }

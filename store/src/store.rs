@@ -3,32 +3,38 @@
 mod background;
 mod counters;
 mod flush;
+mod levels;
 mod lookup;
 mod merge;
 mod open;
 mod pending;
+mod retain;
 mod senders;
 mod settle;
 mod state;
+mod superseded;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
+use rustc_hash::FxHashMap;
 
 use crate::blocking::blocking;
 use crate::decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
 use crate::error::{IngestError, StoreError};
 use crate::files::Files;
-use crate::lake::{FooterCache, LakeTable};
+use crate::jobs::Jobs;
+use crate::lake::{FooterCache, LakeTable, now};
 use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
 use crate::wal::{Entry, WalError, WalWriter};
 use counters::Counters;
+pub use open::salvage;
 pub use senders::Senders;
 use settle::Settling;
 use state::State;
@@ -85,10 +91,16 @@ struct Inner {
     lake: [tokio::sync::Mutex<LakeTable>; Table::ALL.len()],
     footers: FooterCache,
     counters: Arc<Counters>,
+    jobs: Jobs,
     replaced: Mutex<Vec<merge::Replaced>>,
     flushing: tokio::sync::Mutex<()>,
     settling: Mutex<()>,
+    awaited: Mutex<senders::Awaited>,
+    /// Files of which every row is still to be kept, and the day on which that was looked up.
+    retained: Mutex<FxHashMap<(Table, String), i32>>,
     merging: tokio::sync::Mutex<()>,
+    /// See [`Store::rolled_up_through`].
+    rolled_up_through: AtomicU64,
     /// Asks the keeper for a flush before its time.
     flush_wanted: tokio::sync::Notify,
     closing: AtomicBool,
@@ -167,10 +179,21 @@ impl Store {
         self.inner.state.lock().tail.push_derived(table, batch, Instant::now())
     }
 
+    /// Says that rollups which are durable account for every revision up to that sequence: rows that those supersede are of no
+    /// use any more, and leave the files when these are merged.
+    pub fn rolled_up_through(&self, seq: u64) {
+        self.inner.rolled_up_through.fetch_max(seq, Ordering::AcqRel);
+    }
+
     /// When the senders of other traces handed over what consumers among these spans took, as far as they are here.
     pub async fn senders(&self, spans: Vec<arrow::record_batch::RecordBatch>) -> Result<Senders, StoreError> {
         let inner = self.inner.clone();
         blocking(move || inner.senders_of(&spans)).await
+    }
+
+    /// Long work, what ended of late and what goes on.
+    pub fn jobs(&self) -> &Jobs {
+        &self.inner.jobs
     }
 
     /// The lowest log sequence of any trace that did not settle yet.
@@ -209,6 +232,11 @@ impl Store {
         self.inner.flush().await?;
         self.inner.merge().await?;
         Ok(())
+    }
+
+    /// Lets go of what is not to be kept at that time. The store does so itself, by the clock.
+    pub async fn retain(&self, now: UnixNanos) -> Result<usize, StoreError> {
+        self.inner.retain(now.day()).await
     }
 
     /// Settles and flushes everything, and leaves no log behind. What does not end within the given time
@@ -277,7 +305,7 @@ impl Inner {
             self.flush_wanted.notify_one();
             return Err(overloaded("the tail is full and waits for the disk"));
         }
-        let now = UnixNanos(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0));
+        let now = now();
         let meta = RecordMeta { kind, tenant, ingest: now };
         let decoded = self.decode(&meta, &payload).await?;
         self.counters.rejected.add(decoded.rejected);

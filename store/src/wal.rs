@@ -28,6 +28,7 @@
 mod digests;
 mod record;
 mod replay;
+mod salvage;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -43,6 +44,7 @@ pub use digests::digest;
 use record::{Codec, Header};
 pub use record::{PAYLOAD_BYTES_MAX, Record};
 pub use replay::Replay;
+pub use salvage::{Salvaged, salvage};
 pub use writer::{Durable, Entry, Submitted, WalError, WalWriter};
 
 /// A group that does not fit begins a new segment, so that the log can be let go of piece by piece.

@@ -10,15 +10,20 @@ use axum::http::StatusCode;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::harness::Server;
+use crate::harness::{Server, eventually};
 use crate::wire::{INTERNAL, With, post, span, text, traces};
 
+/// More of them with `PLIMSOLL_CRASH_ROUNDS`.
 const ROUNDS: usize = 20;
 const CLIENTS: u64 = 4;
+/// The client whose spans nobody keeps.
+const TRIAL: u64 = 0;
 const SPANS_PER_REQUEST: u64 = 25;
 
-/// Flushes come often, so that the kill finds the store in every state.
+/// Flushes come often, so that the kill finds the store in every state; and in every file there are rows that retention takes
+/// out, beside others that stay.
 const SETTINGS: &[(&str, &str)] = &[
+    ("PLIMSOLL__RETENTION__RULES", "[{ tenant: trial, keep_days: 1 }]"),
     ("PLIMSOLL__STORE__FLUSH_AFTER", "100ms"),
     ("PLIMSOLL__STORE__SETTLE_AFTER", "100ms"),
     ("PLIMSOLL__STORE__MERGE_EVERY", "200ms"),
@@ -32,11 +37,12 @@ async fn acknowledged_spans_survive_kill_9_once_each() {
         TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string();
     let done = Arc::new(AtomicBool::new(false));
     let acknowledged = Arc::new(AtomicU64::new(0));
-    let clients: Vec<_> = (1..=CLIENTS)
+    let clients: Vec<_> = (0..=CLIENTS)
         .map(|client| tokio::spawn(export_until(client, address.clone(), done.clone(), acknowledged.clone())))
         .collect();
     let mut random = SmallRng::seed_from_u64(20);
-    for _ in 0..ROUNDS {
+    let rounds = std::env::var("PLIMSOLL_CRASH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS);
+    for _ in 0..rounds {
         let server = Server::start_at(home.path(), SETTINGS, &address);
         // Something must be under way before it is killed, at a moment that nobody chose.
         let before = acknowledged.load(Ordering::Relaxed);
@@ -49,11 +55,14 @@ async fn acknowledged_spans_survive_kill_9_once_each() {
     let server = Server::start_at(home.path(), SETTINGS, &address);
     done.store(true, Ordering::Relaxed);
     let mut expected = BTreeSet::new();
-    for client in clients {
-        expected.extend(client.await.expect("the client ends"));
+    for (client, sent) in clients.into_iter().enumerate() {
+        let sent = sent.await.expect("the client ends");
+        if client as u64 != TRIAL {
+            expected.extend(sent);
+        }
     }
     for state in ["as it is after the crashes", "after everything has moved"] {
-        let rows = server.sql("SELECT span_id FROM spans").await;
+        let rows = server.sql("SELECT span_id FROM spans WHERE tenant <> 'trial'").await;
         let found: BTreeSet<String> =
             rows.iter().map(|row| row[0].as_str().expect("an id").to_owned()).collect();
         assert_eq!(rows.len(), found.len(), "{state}: spans are there twice");
@@ -62,6 +71,10 @@ async fn acknowledged_spans_survive_kill_9_once_each() {
         assert_eq!(found.len(), expected.len(), "{state}: spans that nobody was told of");
         server.settled().await;
     }
+    eventually("what is not kept is gone", async || {
+        server.number("SELECT count(*) FROM spans WHERE tenant = 'trial'").await == 0
+    })
+    .await;
 }
 
 /// Sends requests until told to stop, each until it is acknowledged; gives back the ids of all spans.
@@ -88,7 +101,8 @@ async fn export_until(
             .collect();
         let request = traces(vec![("crash", spans)]);
         loop {
-            let headers = [("content-type", "application/x-protobuf")];
+            let tenant = if client == TRIAL { "trial" } else { "default" };
+            let headers = [("content-type", "application/x-protobuf"), ("x-scope-orgid", tenant)];
             let answer = post(&url, &headers, request.clone()).await;
             if answer.is_ok_and(|a| a.status == StatusCode::OK) {
                 break;

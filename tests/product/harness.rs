@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use axum::body::Bytes;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 
 /// Longer than anything takes on a busy machine; nothing waits for it but what has failed.
@@ -57,6 +57,14 @@ impl Server {
         };
         assert!(line.starts_with("plimsoll is ready:"), "{line:?}");
         Self { http: door("http"), otlp_grpc: door("otlp-grpc"), otlp_http: door("otlp-http"), process }
+    }
+
+    /// The most memory that it ever had, where the system says so.
+    pub fn peak_bytes(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak.map_or(0, |kib| kib.trim().parse::<u64>().expect("a number") << 10)
     }
 
     /// `kill -9`: nothing is said, nothing is flushed.
@@ -144,6 +152,7 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 pub struct Answer {
     pub status: StatusCode,
+    pub headers: HeaderMap,
     pub body: Bytes,
 }
 
@@ -160,8 +169,8 @@ pub async fn send(
         request = request.header(*name, *value);
     }
     let answer = http.request(request.body(Full::new(body))?).await?;
-    let status = answer.status();
-    Ok(Answer { status, body: answer.into_body().collect().await?.to_bytes() })
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    Ok(Answer { status, headers, body: answer.into_body().collect().await?.to_bytes() })
 }
 
 /// A file that `tests/setup.sh` installs.

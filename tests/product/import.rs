@@ -58,6 +58,9 @@ async fn an_interrupted_import_is_begun_again() {
         let done = import(&server, &path).output().expect("it runs");
         assert!(done.status.success(), "{run}: {}", String::from_utf8_lossy(&done.stderr));
         assert_eq!(server.number("SELECT count(*) FROM spans").await, all, "{run}");
+        let job =
+            "SELECT count(*) FROM plimsoll.jobs WHERE kind = 'import' AND state = 'done' AND done = total";
+        assert_eq!(server.number(job).await, 1, "{run}");
         if run == "the rest" {
             // What has moved to merged files is known too, also by the next process.
             server.settled().await;

@@ -11,6 +11,8 @@ mod frameworks;
 mod harness;
 mod import;
 mod lake;
+mod overload;
+mod salvage;
 mod sdk_clients;
 mod shutdown;
 mod wire;

@@ -3,23 +3,16 @@
 use super::Attempts;
 use crate::calls::Calls;
 use crate::cover::Cover;
-use crate::decompose::union;
 use crate::trace::{Interval, Trace};
 
-/// By span, disjoint and in order.
+/// Disjoint for each span; by span and time.
 #[derive(Debug, Default)]
-pub(crate) struct Backoffs {
-    intervals: Vec<Interval>,
-    /// Span, and where its intervals begin and end; sorted.
-    owners: Vec<(usize, usize, usize)>,
-}
+pub(crate) struct Backoffs(Vec<(usize, Interval)>);
 
 impl Backoffs {
-    pub fn of(&self, span: usize) -> &[Interval] {
-        match self.owners.binary_search_by_key(&span, |owner| owner.0) {
-            Ok(at) => &self.intervals[self.owners[at].1..self.owners[at].2],
-            Err(_) => &[],
-        }
+    pub fn of(&self, span: usize) -> impl Iterator<Item = Interval> {
+        let begin = self.0.partition_point(|gap| gap.0 < span);
+        self.0[begin..].iter().take_while(move |gap| gap.0 == span).map(|gap| gap.1)
     }
 }
 
@@ -27,10 +20,10 @@ pub(crate) fn backoffs(
     trace: &Trace<'_, '_>,
     calls: &Calls<'_>,
     attempts: &Attempts<'_>,
-    cover: &Cover,
+    cover: &Cover<'_>,
 ) -> Backoffs {
     let mut gaps: Vec<(usize, Interval)> = Vec::new();
-    let chains = (0..calls.list.len()).filter(|c| attempts.group_of_call[*c].is_some());
+    let chains = (0..calls.list.len()).filter(|c| attempts.of_call[*c].group.is_some());
     for members in chains.map(|c| attempts.logical.of(c)) {
         let mut ended = (i64::MIN, i64::MIN);
         for pair in members.windows(2) {
@@ -49,17 +42,10 @@ pub(crate) fn backoffs(
         }
     }
     gaps.sort_unstable();
-    let mut backoffs = Backoffs::default();
-    for owned in gaps.chunk_by(|a, b| a.0 == b.0) {
-        let mut intervals: Vec<Interval> = owned.iter().map(|(_, gap)| *gap).collect();
-        union(&mut intervals);
-        let begin = backoffs.intervals.len();
-        backoffs.intervals.extend(intervals);
-        backoffs.owners.push((owned[0].0, begin, backoffs.intervals.len()));
-    }
-    backoffs
+    gaps.dedup_by(|next, last| next.0 == last.0 && last.1.absorb(next.1));
+    Backoffs(gaps)
 }
 
-fn waits(trace: &Trace<'_, '_>, cover: &Cover, i: usize) -> Option<usize> {
+fn waits(trace: &Trace<'_, '_>, cover: &Cover<'_>, i: usize) -> Option<usize> {
     cover.awaiter(i).or_else(|| trace.parent(i))
 }

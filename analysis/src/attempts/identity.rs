@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use plimsoll_schemas::{Attr, SpanId};
 use rustc_hash::FxBuildHasher;
 
-use crate::calls::{Call, Target};
+use crate::calls::{Call, Calls, Target};
 use crate::present::AttrSet;
 use crate::trace::Trace;
 
@@ -72,21 +72,26 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// Tells the numbers of those that have one identity, in order, where there are two or more.
-pub(crate) fn shared<'a>(identities: &[Identity<'a>], mut tell: impl FnMut(&Identity<'a>, &[usize])) {
+/// Tells the calls that have one identity, in order, where there are two or more.
+pub(crate) fn shared<'a>(
+    trace: &Trace<'_, 'a>,
+    calls: &Calls<'a>,
+    mut tell: impl FnMut(&Identity<'a>, &[usize]),
+) {
     // By hash first: most are alone with theirs, and then nothing is compared.
-    let hashes = identities.iter().map(|identity| FxBuildHasher.hash_one(identity));
-    let mut sorted: Vec<(u64, usize)> = hashes.zip(0..).collect();
-    sorted.sort_unstable_by(|a, b| {
-        let by_hash = a.0.cmp(&b.0);
-        by_hash.then_with(|| identities[a.1].cmp(&identities[b.1])).then(a.1.cmp(&b.1))
-    });
-    let is_same = |a: &(u64, usize), b: &(u64, usize)| a.0 == b.0 && identities[a.1] == identities[b.1];
-    let mut same = Vec::new();
-    for chunk in sorted.chunk_by(is_same).filter(|chunk| chunk.len() > 1) {
-        same.clear();
-        same.extend(chunk.iter().map(|(_, number)| *number));
-        tell(&identities[same[0]], &same);
+    let hashes = calls.list.iter().map(|call| FxBuildHasher.hash_one(Identity::of(trace, call)));
+    let mut hashed: Vec<(u64, usize)> = hashes.zip(0..).collect();
+    hashed.sort_unstable();
+    let (mut alike, mut same) = (Vec::new(), Vec::new());
+    for chunk in hashed.chunk_by(|a, b| a.0 == b.0).filter(|chunk| chunk.len() > 1) {
+        alike.clear();
+        alike.extend(chunk.iter().map(|(_, c)| (Identity::of(trace, &calls.list[*c]), *c)));
+        alike.sort_unstable();
+        for one in alike.chunk_by(|a, b| a.0 == b.0).filter(|one| one.len() > 1) {
+            same.clear();
+            same.extend(one.iter().map(|(_, c)| *c));
+            tell(&one[0].0, &same);
+        }
     }
 }
 

@@ -23,11 +23,16 @@ impl Layers {
         Self { pieces: Vec::with_capacity(PIECES), next: Vec::with_capacity(PIECES) }
     }
 
-    pub fn begin(&mut self, span: Interval) {
+    /// Begins with a span and the first claims on it, which are disjoint, in order and within it.
+    pub fn begin(&mut self, span: Interval, class: TimeClass, claims: &[Interval]) {
         self.pieces.clear();
-        if span.len() > 0 {
-            self.pieces.push((span, None));
+        let mut at = span.start;
+        for &claim in claims {
+            keep(&mut self.pieces, at, claim.start, None);
+            self.pieces.push((claim, Some(class)));
+            at = claim.end;
         }
+        keep(&mut self.pieces, at, span.end, None);
     }
 
     /// Gives `class` what is still free of the claims, which are disjoint and in order. Returns how much that was.
@@ -74,21 +79,22 @@ impl Layers {
         std::mem::swap(&mut self.pieces, &mut self.next);
     }
 
-    /// The partition, the remainder being of class `residual`.
-    pub fn finish(&self, residual: TimeClass) -> (Vec<Segment>, ClassTimes) {
+    /// Appends the partition, the remainder being of class `residual`.
+    pub fn finish(&self, residual: TimeClass, segments: &mut Vec<Segment>) -> ClassTimes {
         let mut times = ClassTimes::default();
-        let mut segments: Vec<Segment> = Vec::with_capacity(self.pieces.len());
         let begin = self.pieces.first().map_or(0, |(first, _)| first.start);
+        let mut last: Option<TimeClass> = None;
         for (piece, owner) in &self.pieces {
             let class = owner.unwrap_or(residual);
             let duration = DurationNs(piece.len());
             times.add(class, duration);
             match segments.last_mut() {
-                Some(last) if last.class == class => last.duration += duration,
+                Some(segment) if last == Some(class) => segment.duration += duration,
                 _ => segments.push(Segment { class, offset: DurationNs(piece.start - begin), duration }),
             }
+            last = Some(class);
         }
-        (segments, times)
+        times
     }
 }
 

@@ -68,7 +68,7 @@ impl Sweep {
             if enqueued < span.start {
                 change(enqueued, RANK[TimeClass::Queue as usize]);
             }
-            for segment in &of.spans[i].segments {
+            for segment in &of.segments[of.spans[i].segments.clone()] {
                 change(span.start + segment.offset.0, RANK[segment.class as usize]);
             }
             change(span.end, ABSENT);

@@ -117,7 +117,8 @@ fn errors_members_path_and_slice_are_the_runs() {
     ];
     let analysis = analyse(&spans, &rules);
     let run = &analysis.runs[1];
-    assert_eq!((run.root, &run.members[..], run.errors, run.path.total().0), (1, &[2][..], 1, 50));
+    assert!(analysis.members(run).eq([2]));
+    assert_eq!((run.root, run.errors, run.path.total().0), (1, 1, 50));
     assert_eq!((run.slice.model, run.tokens.input, run.outcome), (Some("m2"), Some(5), Outcome::Ok));
     assert!(analysis.runs[0].is_request && !run.is_request);
     assert_eq!(analysis.slice.model, Some("m2"));

@@ -116,7 +116,7 @@ fn the_path_by_calling_context() {
     let rules = Rules::default();
     let answer = analyse(&spans, &rules);
     let mut contexts: Vec<(&str, i64)> =
-        answer.runs.iter().map(|r| (r.context.as_str(), r.path.total().0 / MS)).collect();
+        answer.runs.iter().map(|r| (answer.context(r), r.path.total().0 / MS)).collect();
     contexts.sort_unstable();
     assert_eq!(contexts, [("agent", 40), ("agent > inference", 60), ("agent > retrieval", 0)]);
 }

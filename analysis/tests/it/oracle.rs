@@ -148,7 +148,7 @@ impl Oracle<'_, '_> {
         ];
         let gap = if run.attempts > 1 { TimeClass::Backoff } else { TimeClass::Unattributed };
         let mut doing: Vec<Vec<TimeClass>> = vec![Vec::new(); run.duration.0 as usize];
-        for &i in run.members.iter().chain([&run.root]) {
+        for i in self.answer.members(run).chain([run.root]) {
             let wait = self.answer.spans[i].queue_before.0;
             let classes = std::iter::repeat_n(TimeClass::Queue, wait as usize).chain(self.classes(i));
             let from = (self.start(i) - wait - run.start.0) as usize;

@@ -1,6 +1,6 @@
 //! What holds for every trace, however broken.
 
-use plimsoll_analysis::{StageRun, TraceAnalysis, analyse};
+use plimsoll_analysis::{StageRun, TraceAnalysis, analyse, edges};
 use plimsoll_schemas::{Attr, DurationNs, Rules, Span, SpanKind, TimeClass};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -96,9 +96,11 @@ fn told(spans: &[Span<'_>], answer: &TraceAnalysis<'_>) -> (Vec<String>, Vec<Str
     let name = |i: usize| format!("{:?}", spans[i]);
     let mut each: Vec<String> = (0..spans.len())
         .map(|i| {
-            let mut a = answer.spans[i].clone();
-            let parent = a.parent.take().map(name);
-            format!("{} {parent:?} {a:?}", name(i))
+            let a = &answer.spans[i];
+            let (parent, segments) = (a.parent.map(name), answer.segments(i));
+            let ended = (a.stage, a.depth, a.outcome, a.attempt, a.flags);
+            let waited = (a.time, a.queue_source, a.queue_before, a.queue_clipped);
+            format!("{} {parent:?} {segments:?} {ended:?} {waited:?}", name(i))
         })
         .collect();
     each.sort();
@@ -107,12 +109,12 @@ fn told(spans: &[Span<'_>], answer: &TraceAnalysis<'_>) -> (Vec<String>, Vec<Str
         .iter()
         .map(|p| format!("{} {} {:?} {:?} {:?}", name(p.span), p.stage, p.class, p.start, p.duration));
     let runs = answer.runs.iter().map(|run| {
-        let mut members: Vec<String> = run.members.iter().map(|i| name(*i)).collect();
+        let mut members: Vec<String> = answer.members(run).map(name).collect();
         members.sort();
-        let mut rest = run.clone();
-        rest.members.clear();
-        rest.root = 0;
-        format!("{} {members:?} {rest:?}", name(run.root))
+        let ended = (run.stage, run.is_request, run.outcome, run.deadline, run.attempts, run.errors);
+        let waited = (run.start, run.duration, run.time, run.queue_source, run.path);
+        let about = (answer.context(run), run.slice, run.envelope, run.tokens);
+        format!("{} {members:?} {ended:?} {waited:?} {about:?}", name(run.root))
     });
     let groups: Vec<String> = answer
         .groups
@@ -149,14 +151,14 @@ proptest! {
         let answer = analyse(&spans, &rules);
         let oracle = Oracle { spans: &spans, answer: &answer };
         for (i, span) in answer.spans.iter().enumerate() {
-            let expanded: Vec<TimeClass> = span
-                .segments
+            let expanded: Vec<TimeClass> = answer
+                .segments(i)
                 .iter()
                 .flat_map(|s| std::iter::repeat_n(s.class, s.duration.0 as usize))
                 .collect();
             prop_assert_eq!(&expanded, &oracle.classes(i), "span {}", i);
             let mut at = DurationNs::ZERO;
-            for segment in &span.segments {
+            for segment in answer.segments(i) {
                 prop_assert_eq!(segment.offset, at);
                 prop_assert!(segment.duration > DurationNs::ZERO);
                 at += segment.duration;
@@ -197,9 +199,9 @@ proptest! {
         let mut seen = vec![0; spans.len()];
         for run in &answer.runs {
             prop_assert_eq!(run.time.total(), run.duration);
-            for i in run.members.iter().chain([&run.root]) {
-                seen[*i] += 1;
-                prop_assert_eq!(answer.spans[*i].stage, run.stage);
+            for i in answer.members(run).chain([run.root]) {
+                seen[i] += 1;
+                prop_assert_eq!(answer.spans[i].stage, run.stage);
             }
         }
         prop_assert!(seen.iter().all(|times| *times == 1));
@@ -221,6 +223,13 @@ proptest! {
             let found: Vec<i64> = TimeClass::ALL.iter().map(|class| run.time.get(*class).0).collect();
             prop_assert_eq!(found, expected, "{:?}", run);
         }
+    }
+
+    #[test]
+    fn edges_alone_are_those_of_the_analysis(spans in any_trace()) {
+        let rules = Rules::default();
+        let (alone, all) = (edges(&spans, &rules), analyse(&spans, &rules).edges);
+        prop_assert_eq!(format!("{alone:?}"), format!("{all:?}"));
     }
 
     #[test]

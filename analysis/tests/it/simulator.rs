@@ -1,6 +1,8 @@
 //! A discrete-event simulator whose truth is known, and what the analyses make of the spans that it emits. Seeded: the same seed
 //! gives the same fleet. Times are nanoseconds.
 
+mod account;
+mod day;
 mod load;
 mod queues;
 mod storms;

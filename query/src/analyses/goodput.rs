@@ -45,7 +45,7 @@ pub static DEFINITION: Definition = Definition {
             let coverage = coverage(&state, &view, &asked).await?;
             let (objectives, _) = objectives(&state, &view, &asked, coverage.as_ref()).await?;
             let objectives = only(objectives, &asked)?;
-            Ok(Statements::new(&objectives, &asked, coverage.as_ref()).groups()?.shown)
+            Ok(Statements::new(&objectives, &asked, coverage.as_ref(), true).groups()?.shown)
         }
         .boxed()
     }),
@@ -60,32 +60,37 @@ async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Ans
     let coverage = coverage(state, view, asked).await?;
     let (objectives, source) = objectives(state, view, asked, coverage.as_ref()).await?;
     let objectives = only(objectives, asked)?;
-    let statements = Statements::new(&objectives, asked, coverage.as_ref());
+    let statements = Statements::new(&objectives, asked, coverage.as_ref(), view.has_verdicts());
     let (by_group, by_point, by_window) = (statements.groups()?, statements.series()?, statements.burn()?);
-    let mut tables = Computed::new();
-    let (groups, series, burns) = match statements.singles(view.has_verdicts())? {
-        Some(sql) => {
-            tables.insert(relation::SINGLES.to_owned(), state.ours_with(view, sql, &tables).await?.whole()?);
-            if let Some(sql) = statements.cells()? {
-                tables
-                    .insert(relation::CELLS.to_owned(), state.ours_with(view, sql, &tables).await?.whole()?);
-            }
-            // What is left is mostly planning, by one thread each.
-            let all = [&by_group, &by_point, &by_window];
-            let [groups, series, burns] = all.map(|sql| state.objects_with(view, &sql.read, &tables));
-            futures::try_join!(groups, series, burns)?
+    let counted = async {
+        let held = statements.held()?;
+        if held.is_empty() {
+            // One after the other, so that a screen's worth of questions leaves room for others'.
+            let groups = state.objects(view, &by_group.read).await?;
+            let series = state.objects(view, &by_point.read).await?;
+            return Ok((groups, series, state.objects(view, &by_window.read).await?));
         }
-        // One after the other, so that a screen's worth of questions leaves room for others'.
-        None => (
-            state.objects(view, &by_group.read).await?,
-            state.objects(view, &by_point.read).await?,
-            state.objects(view, &by_window.read).await?,
-        ),
+        // What is left is as much planning as reading, by one thread each.
+        let none = Computed::new();
+        let read = held.into_iter().map(|(table, sql)| {
+            let rows = state.ours_with(view, sql, &none);
+            async move { Ok::<_, QueryError>((table.to_owned(), rows.await?.whole()?)) }
+        });
+        let tables: Computed = futures::future::try_join_all(read).await?.into_iter().collect();
+        let [groups, series, burns] =
+            [&by_group, &by_point, &by_window].map(|sql| state.objects_with(view, &sql.read, &tables));
+        futures::try_join!(groups, series, burns)
     };
+    let watermark = async {
+        match view.has_verdicts() {
+            true => state.objects(view, "SELECT max(ingest_unix_nano) AS at FROM verdicts").await,
+            false => Ok(Vec::new()),
+        }
+    };
+    let ((groups, series, burns), watermark) = futures::try_join!(counted, watermark)?;
     let offered: f64 = groups.iter().filter_map(|group| number(group, "offered")).sum();
     let requests =
         if requests_too(asked, offered)? { requests(state, view, &statements).await? } else { Value::Null };
-    let watermark = state.objects(view, "SELECT max(ingest_unix_nano) AS at FROM verdicts").await?;
     let rows = groups.into_iter().map(|group| row(asked, group, &series, &burns)).collect();
     let watermark = watermark.first().and_then(|r| r.get("at")).cloned().unwrap_or_default();
     let mut more = Map::new();
@@ -285,6 +290,7 @@ fn row(
     let incomplete = n("p99_ns").is_some_and(|p99| asked.range.end.0 as f64 > time::now().0 as f64 - p99);
     let row = json!({
         "objective": take("objective"), "stage": stage, "key": key,
+        "runs": take("runs"), "sampling_known_share": take("sampling_known_share"),
         "offered": take("offered"), "good_low": take("good_low"), "good_high": take("good_high"),
         "judged": take("judged"), "unjudged": take("unjudged"), "judged_share": take("judged_share"),
         "attainment_low": take("attainment_low"), "attainment_high": high,

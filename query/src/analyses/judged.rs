@@ -12,7 +12,7 @@ use crate::rollup::coverage::within;
 
 /// What a run is told apart by: one run may be spoken of by several objectives.
 const RUN: &str = "ordinal, tenant, trace_id, root_span_id";
-const KEYS: &str = "tenant, workload_class, model, hardware, outcome, driver, runtime, model_digest, tokenizer_digest, concurrency";
+const KEYS: &str = "tenant, workload_class, model, hardware, outcome, driver, runtime, model_digest, tokenizer_digest, concurrency, adjusted_count";
 /// Verdicts that say something.
 const JUDGED: &str = "judged AS (
   SELECT tenant, trace_id, span_id, response_id, session_id, metric, evaluator, pass FROM latest_verdicts WHERE pass IS NOT NULL

@@ -12,8 +12,8 @@ use plimsoll_schemas::table::{CELL_COUNTS, CELL_HISTOGRAMS, CELL_SAMPLES, Table}
 
 use crate::error::QueryError;
 
-/// The keys of a slice, which every cell has.
-pub const SLICE: &str = "tenant, stage, workload_class, model, hardware";
+/// The keys of a slice, which every cell has, and how many runs each of its runs stands for.
+pub const SLICE: &str = "tenant, stage, workload_class, model, hardware, adjusted_count";
 /// Of which of the kinds of runs in [`CELL_SAMPLES`] a run is.
 const SAMPLED: [(&str, &str); CELL_SAMPLES.len()] = [
     ("good", "good_low"),
@@ -87,12 +87,14 @@ fn listed(runs: &str, longest: &str, others: [Vec<String>; 4]) -> String {
     first.chain([longest.to_owned()]).chain(histograms).chain(samples).collect::<Vec<_>>().join(",\n  ")
 }
 
-/// The names of all that a cell counts, in one order.
+/// The names of what an answer reads of a cell, in one order: of its histograms only that of durations, since to read one takes
+/// as long as to read all counts.
 pub fn names() -> String {
     let fields = Table::StageMinutes.file_schema();
     let first = fields.index_of("runs").unwrap_or(0);
     let names = fields.fields().iter().skip(first).map(|f| f.name().as_str());
-    names.filter(|n| !matches!(*n, "revision" | "rerolled")).collect::<Vec<_>>().join(", ")
+    let unread = |name: &&str| name.ends_with("_hdr") && *name != "duration_hdr";
+    names.filter(|n| !matches!(*n, "revision" | "rerolled") && !unread(n)).collect::<Vec<_>>().join(", ")
 }
 
 /// An answer's columns as rows of the table: what it lacks is null.

@@ -190,10 +190,13 @@ impl Cover {
 
 /// A condition on `start_unix_nano`.
 pub fn within(stretches: impl IntoIterator<Item = (i64, i64)>) -> String {
-    let each: Vec<String> = stretches
-        .into_iter()
-        .map(|(start, end)| format!("start_unix_nano >= {start} AND start_unix_nano < {end}"))
-        .collect();
+    is_within("start_unix_nano", stretches)
+}
+
+/// A condition on a time.
+pub fn is_within(time: &str, stretches: impl IntoIterator<Item = (i64, i64)>) -> String {
+    let each: Vec<String> =
+        stretches.into_iter().map(|(start, end)| format!("{time} >= {start} AND {time} < {end}")).collect();
     match each.as_slice() {
         [] => "false".to_owned(),
         [one] => one.clone(),

@@ -4,7 +4,7 @@
 use plimsoll_schemas::objective::Objective;
 
 use super::cells;
-use super::coverage::{ALL_RUNS, Cover, digest, within};
+use super::coverage::{ALL_RUNS, Cover, digest, is_within, within};
 use super::minutes::Minutes;
 use crate::analyses::judged::{runs_within_sql, values};
 use crate::analyses::{Analysis, GroupKey};
@@ -20,61 +20,117 @@ pub fn tells(asked: &Analysis) -> bool {
 
 /// The table of what single runs count, where that was read before.
 pub const SINGLES: &str = "cells of single runs";
-/// The table of the cells of an answer, where those were read before.
-pub const CELLS: &str = "cells of the answer";
 const OBJECTIVE: &str = "ordinal, objective, for_stage, target";
 
-/// The statement that reads what single runs count, for [`SINGLES`].
+/// A table of cells of rollups, where those were read before: each statement over them would plan and read them again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Of the range, with all that they count.
+    Range,
+    /// Of the windows before its end, with what the burn is made of.
+    Windows,
+}
+
+impl Held {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Range => "cells of the range",
+            Self::Windows => "cells of the windows",
+        }
+    }
+
+    fn counts(self) -> String {
+        match self {
+            Self::Range => cells::names(),
+            Self::Windows => "runs, good_high".to_owned(),
+        }
+    }
+}
+
+/// The statement that reads what single runs of these stretches count, for [`SINGLES`].
 pub fn singles_sql(
     objectives: &[Objective],
     asked: &Analysis,
-    cover: &Cover,
+    stretches: &[(i64, i64)],
     at: &str,
     has_verdicts: bool,
 ) -> Result<Option<String>, QueryError> {
-    let stretches = within(cover.runs.iter().copied());
-    let runs = runs_within_sql(objectives, asked, &stretches, has_verdicts)?;
+    let runs = runs_within_sql(objectives, asked, &within(stretches.iter().copied()), has_verdicts)?;
     Ok(runs.map(|runs| format!("{runs}\n{}", counted(at))))
 }
 
 fn counted(at: &str) -> String {
     format!(
-        "SELECT {OBJECTIVE}, {SLICE}, {at} AS at,\n  {}\n  FROM runs GROUP BY {OBJECTIVE}, {SLICE}, {at}",
+        "SELECT {OBJECTIVE}, {SLICE}, at, {} FROM (SELECT {OBJECTIVE}, {SLICE}, at,\n  {}
+  FROM (SELECT *, {at} AS at FROM runs) GROUP BY {OBJECTIVE}, {SLICE}, at)",
+        cells::names(),
         cells::of_runs(),
         SLICE = cells::SLICE,
     )
 }
 
-/// The statement that reads the cells of an answer, for [`CELLS`]: planned once, where each statement over them would plan it again.
-pub fn read_sql(
+/// The statement that fills a table of cells.
+pub fn held_sql(
     objectives: &[Objective],
     asked: &Analysis,
     cover: &Cover,
-    at: &str,
+    table: Held,
 ) -> Result<String, QueryError> {
-    let cells = cells_sql(objectives, asked, cover, at, true)?;
-    Ok(format!("{cells}\nSELECT {OBJECTIVE}, {}, at, {} FROM cells", cells::SLICE, cells::names()))
+    let parts = rolled(objectives, asked, cover, &table.counts())?;
+    Ok(format!("WITH {}\n{}", values(objectives), parts.join("\nUNION ALL\n")))
+}
+
+/// The relation `cells` (see [`cells_sql`]) of a table that was filled before.
+pub fn cells_of_held(cover: &Cover, table: Held) -> String {
+    let (slice, counts) = (cells::SLICE, table.counts());
+    format!(
+        "WITH cells AS (\n  {}\n  UNION ALL\n  SELECT {OBJECTIVE}, {slice}, at, {counts} FROM \"{}\"\n)",
+        singles(cover, &counts),
+        table.name()
+    )
+}
+
+/// What was counted of a cover's single runs, which may be some of those that were read.
+fn singles(cover: &Cover, counts: &str) -> String {
+    let (slice, which) = (cells::SLICE, is_within("at", cover.runs.iter().copied()));
+    format!("SELECT {OBJECTIVE}, {slice}, at, {counts} FROM \"{SINGLES}\" WHERE {which}")
 }
 
 /// Common table expressions that end in `cells`: rows with the objective's `ordinal`, `objective`, `for_stage` and
 /// `target`, the slice's keys, a time `at`, and what a cell of a rollup counts. Single runs are counted together where
-/// `at`, an expression over `start_unix_nano`, is the same, or were so before (`is_read`); `at` of a rollup's cell is its start.
+/// `at`, an expression over `start_unix_nano`, is the same; without it, they were so before. `at` of a rollup's cell is
+/// its start.
 pub fn cells_sql(
     objectives: &[Objective],
     asked: &Analysis,
     cover: &Cover,
-    at: &str,
-    is_read: bool,
+    at: Option<&str>,
 ) -> Result<String, QueryError> {
-    let mut parts = Vec::new();
+    let mut parts = rolled(objectives, asked, cover, &cells::names())?;
     let mut runs = None;
-    if is_read {
-        let (slice, names) = (cells::SLICE, cells::names());
-        parts.push(format!("SELECT {OBJECTIVE}, {slice}, at, {names} FROM \"{SINGLES}\""));
-    } else if !cover.runs.is_empty() {
-        runs = runs_within_sql(objectives, asked, &within(cover.runs.iter().copied()), true)?;
-        parts.extend(runs.as_ref().map(|_| counted(at)));
+    match at {
+        None => parts.push(singles(cover, &cells::names())),
+        Some(at) if !cover.runs.is_empty() => {
+            runs = runs_within_sql(objectives, asked, &within(cover.runs.iter().copied()), true)?;
+            parts.extend(runs.as_ref().map(|_| counted(at)));
+        }
+        Some(_) => {}
     }
+    if parts.is_empty() {
+        return Err(QueryError::NotFound("there is no objective".into()));
+    }
+    let tables = runs.unwrap_or_else(|| format!("WITH {}", values(objectives)));
+    Ok(format!("{tables},\ncells AS (\n  {}\n)", parts.join("\n  UNION ALL\n  ")))
+}
+
+/// Statements over `objectives` whose rows are a cover's cells of rollups.
+fn rolled(
+    objectives: &[Objective],
+    asked: &Analysis,
+    cover: &Cover,
+    counts: &str,
+) -> Result<Vec<String>, QueryError> {
+    let mut parts = Vec::new();
     let digests: Vec<(usize, String)> = objectives.iter().map(digest).enumerate().collect();
     let plain: Vec<String> =
         digests.iter().filter(|(_, d)| d == ALL_RUNS).map(|(ordinal, _)| ordinal.to_string()).collect();
@@ -91,9 +147,9 @@ pub fn cells_sql(
         if minutes.is_empty() {
             return;
         }
-        let (when, what, slice) = (within(minutes.stretches()), cells::names(), columns("c"));
+        let (when, slice) = (within(minutes.stretches()), columns("c"));
         let select = |from: &str| {
-            format!("SELECT {objective}, {slice}, c.start_unix_nano AS at, {what}\n  FROM {from}")
+            format!("SELECT {objective}, {slice}, c.start_unix_nano AS at, {counts}\n  FROM {from}")
         };
         if !plain.is_empty() {
             parts.push(select(&format!(
@@ -103,7 +159,7 @@ pub fn cells_sql(
         }
         if !judged.is_empty() {
             parts.push(select(&format!(
-                "(SELECT {SLICE}, objective AS digest, start_unix_nano, {what} FROM {judged_view} WHERE {when}{filter}) c
+                "(SELECT {SLICE}, objective AS digest, start_unix_nano, {counts} FROM {judged_view} WHERE {when}{filter}) c
   JOIN (VALUES {}) d (of_ordinal, of_digest) ON c.digest = d.of_digest JOIN objectives o ON o.ordinal = d.of_ordinal",
                 judged.join(", "),
                 SLICE = cells::SLICE,
@@ -112,9 +168,5 @@ pub fn cells_sql(
     };
     read("stage_hours", OBJECTIVE_HOURS, &cover.hours);
     read("stage_minutes", OBJECTIVE_MINUTES, &cover.minutes);
-    if parts.is_empty() {
-        return Err(QueryError::NotFound("there is no objective".into()));
-    }
-    let tables = runs.unwrap_or_else(|| format!("WITH {}", values(objectives)));
-    Ok(format!("{tables},\ncells AS (\n  {}\n)", parts.join("\n  UNION ALL\n  ")))
+    Ok(parts)
 }

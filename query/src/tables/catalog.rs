@@ -17,8 +17,10 @@ use datafusion::logical_expr::TableType;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
 use plimsoll_store::Snapshot;
+use plimsoll_store::jobs::Jobs;
 
-use super::{CATALOG, LakeTable, SCHEMA, live, views};
+use super::system::SystemSchema;
+use super::{CATALOG, LakeTable, SCHEMA, live, system, views};
 
 /// What the tables of one question have in common.
 #[derive(Debug, Clone)]
@@ -31,6 +33,7 @@ pub struct Lake {
     pub rules: Arc<Rules>,
     pub store: ObjectStoreUrl,
     pub computed: Arc<Computed>,
+    pub jobs: Jobs,
 }
 
 /// Tables of one question alone, by name: the rows of analyses that it calls.
@@ -47,10 +50,15 @@ fn table_of(name: &str) -> Option<Table> {
     Table::ALL.into_iter().find(|t| t.as_str() == name)
 }
 
-/// A state whose only schema is `schema`.
-fn with_schema(state: &SessionState, schema: Arc<dyn SchemaProvider>) -> Result<SessionState> {
+/// A state whose only schemas are these.
+fn with_schemas(
+    state: &SessionState,
+    schemas: impl IntoIterator<Item = (&'static str, Arc<dyn SchemaProvider>)>,
+) -> Result<SessionState> {
     let catalog = MemoryCatalogProvider::new();
-    catalog.register_schema(SCHEMA, schema)?;
+    for (name, schema) in schemas {
+        catalog.register_schema(name, schema)?;
+    }
     let list = MemoryCatalogProviderList::new();
     list.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
     let mut state = state.clone();
@@ -69,8 +77,10 @@ pub struct LakeSchema {
 impl LakeSchema {
     /// A state that sees the tables of `lake` and nothing else.
     pub fn state(base: &SessionState, lake: Lake) -> Result<SessionState> {
-        let raw = with_schema(base, Arc::new(RawSchema { lake: lake.clone() }))?;
-        with_schema(base, Arc::new(Self { lake, raw }))
+        let schema = |schema: Arc<dyn SchemaProvider>| (SCHEMA, schema);
+        let raw = with_schemas(base, [schema(Arc::new(RawSchema { lake: lake.clone() }))])?;
+        let system = Arc::new(SystemSchema::new(lake.clone()));
+        with_schemas(base, [schema(Arc::new(Self { lake, raw })), (system::SCHEMA, system)])
     }
 }
 

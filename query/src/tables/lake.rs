@@ -24,6 +24,7 @@ use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
 use plimsoll_store::{DataFile, Snapshot};
 
+use super::footers::Footers;
 use super::{prune, recent, tail};
 
 /// Files and tail of one table.
@@ -52,15 +53,18 @@ impl LakeTable {
     /// and the others for matching rows only.
     fn files(
         &self,
+        state: &dyn Session,
         files: &[&Arc<DataFile>],
         projection: &[usize],
         partitions: usize,
         late: bool,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let reader = Footers::of(state).reader(state, &self.store)?;
         let schema = TableSchema::builder(self.table.file_schema())
             .with_table_partition_cols(self.table.partition_fields())
             .build();
         let source = ParquetSource::new(schema)
+            .with_parquet_file_reader_factory(Arc::new(reader))
             .with_pushdown_filters(late)
             .with_reorder_filters(late)
             .with_enable_page_index(true)
@@ -87,8 +91,7 @@ impl LakeTable {
     }
 
     fn partitioned(&self, file: &DataFile) -> Result<PartitionedFile> {
-        let path = ObjectPath::parse(format!("{}/{}", self.table.as_str(), file.path))
-            .map_err(|e| DataFusionError::ObjectStore(Box::new(e.into())))?;
+        let path = path(self.table, file)?;
         let mut values = vec![ScalarValue::Date32(Some(file.day))];
         if self.table == Table::Spans {
             values.push(tail::slice_value(file.slice.as_deref().unwrap_or_default()));
@@ -114,14 +117,14 @@ impl LakeTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mine = self.snapshot.table(self.table);
         let predicate = self.predicate(state, filters)?;
-        let kept = prune::keep(self.table, &mine.files, predicate.as_ref())?;
+        let kept = prune::keep(self.table, &mine.files, predicate.as_ref(), &Footers::of(state))?;
         let schema = Arc::new(self.table.sql_schema().project(projection)?);
         let derive = self.table == Table::Spans && recent::wants_derived(&schema, filters);
         let settled: Vec<_> = kept.into_iter().filter(|f| !(derive && f.is_recent())).collect();
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !settled.is_empty() {
             let partitions = state.config().target_partitions();
-            inputs.push(self.files(&settled, projection, partitions, Self::is_lookup(filters))?);
+            inputs.push(self.files(state, &settled, projection, partitions, Self::is_lookup(filters))?);
         }
         if derive {
             // Its parents and siblings decide what a span's derived columns say, so nothing may prune the recent files
@@ -135,10 +138,10 @@ impl LakeTable {
                 .cloned()
                 .collect();
             let predicate = self.predicate(state, &whole_traces)?;
-            let mut files = prune::keep(self.table, &mine.files, predicate.as_ref())?;
+            let mut files = prune::keep(self.table, &mine.files, predicate.as_ref(), &Footers::of(state))?;
             files.retain(|f| f.is_recent());
             let all: Vec<usize> = (0..self.table.sql_schema().fields().len()).collect();
-            let read = if files.is_empty() { None } else { Some(self.files(&files, &all, 1, true)?) };
+            let read = if files.is_empty() { None } else { Some(self.files(state, &files, &all, 1, true)?) };
             if read.is_some() || !mine.tail.is_empty() {
                 inputs.push(recent::plan(read, &mine.tail, projection, self.rules.clone())?);
             }
@@ -157,6 +160,12 @@ impl LakeTable {
         let schema = DFSchema::try_from(self.table.sql_schema())?;
         state.create_physical_expr(all, &schema).map(Some)
     }
+}
+
+/// Where a file of a table lies in the store.
+pub fn path(table: Table, file: &DataFile) -> Result<ObjectPath> {
+    ObjectPath::parse(format!("{}/{}", table.as_str(), file.path))
+        .map_err(|e| DataFusionError::ObjectStore(Box::new(e.into())))
 }
 
 #[async_trait]

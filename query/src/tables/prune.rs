@@ -1,10 +1,13 @@
 //! Which files a predicate cannot rule out, by what the file index knows of them: partition values,
-//! the range of the time column, and blooms over trace ids. No file is touched.
+//! the range of the time column, and blooms over trace ids; and by what footers that were read say of flags. No file is
+//! touched.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, TimestampMicrosecondArray, UInt64Array,
+};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
@@ -13,18 +16,24 @@ use plimsoll_schemas::TraceId;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::DataFile;
 
+use super::footers::Footers;
+use super::lake::path;
 use super::tail;
+
+/// What the views look for: few rows are marked so, mostly in few files.
+const FLAGS: [&str; 2] = ["resettled", "rerolled"];
 
 /// The files of which some row may satisfy `predicate`.
 pub fn keep<'f>(
     table: Table,
     files: &'f [Arc<DataFile>],
     predicate: Option<&Arc<dyn PhysicalExpr>>,
+    footers: &Footers,
 ) -> Result<Vec<&'f Arc<DataFile>>> {
     let Some(predicate) = predicate else { return Ok(files.iter().collect()) };
     let pruning =
         PruningPredicateBuilder::new().with_file_schema(table.sql_schema()).try_build(predicate.clone())?;
-    let keep = pruning.prune(&Index { table, files })?;
+    let keep = pruning.prune(&Index { table, files, footers })?;
     Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
 }
 
@@ -41,6 +50,7 @@ fn people_column(table: Table) -> &'static str {
 struct Index<'f> {
     table: Table,
     files: &'f [Arc<DataFile>],
+    footers: &'f Footers,
 }
 
 impl Index<'_> {
@@ -60,11 +70,25 @@ impl Index<'_> {
             None
         }
     }
+
+    /// By file, whether the flag is set in any row, where that is known.
+    fn flag(&self, column: &Column) -> Option<ArrayRef> {
+        let name = column.name();
+        if !FLAGS.contains(&name) {
+            return None;
+        }
+        let any = |file: &Arc<DataFile>| self.footers.any(&path(self.table, file).ok()?, name);
+        Some(Arc::new(self.files.iter().map(any).collect::<BooleanArray>()))
+    }
 }
 
 impl PruningStatistics for Index<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bound(column, |f| f.time_range.0.0)
+        // A flag that is set somewhere need not be set everywhere.
+        let least = |any: ArrayRef| -> ArrayRef {
+            Arc::new(any.as_boolean().iter().map(|any| any.map(|_| false)).collect::<BooleanArray>())
+        };
+        self.bound(column, |f| f.time_range.0.0).or_else(|| self.flag(column).map(least))
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
@@ -73,7 +97,7 @@ impl PruningStatistics for Index<'_> {
                 self.files.iter().map(|f| f.wal_seq_max as i64),
             )));
         }
-        self.bound(column, |f| f.time_range.1.0)
+        self.bound(column, |f| f.time_range.1.0).or_else(|| self.flag(column))
     }
 
     fn num_containers(&self) -> usize {

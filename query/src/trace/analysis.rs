@@ -63,7 +63,7 @@ FROM latest_verdicts WHERE trace_id = '{id}' ORDER BY judged_unix_nano"
             "stage": r.stage, "root_span_id": spans[r.root].span_id.to_string(),
             "start_unix_nano": r.start.0.to_string(), "duration_ns": r.duration.0,
             "queue_ns": r.queue_source.map(|_| r.time.get(TimeClass::Queue).0),
-            "outcome": r.outcome.as_str(), "attempts": r.attempts, "context": r.context, "path_ns": r.path.total().0,
+            "outcome": r.outcome.as_str(), "attempts": r.attempts, "context": analysis.context(r), "path_ns": r.path.total().0,
         })).collect::<Vec<_>>(),
         "verdicts": verdicts, "violations": violations(&spans, &analysis),
     }))
@@ -89,7 +89,7 @@ fn span(
         "service": span.service, "name": span.name, "stage": of.stage, "kind": span.kind.as_str(),
         "start_unix_nano": span.start.0.to_string(), "duration_ns": (span.end() - span.start).0,
         "queue_source": of.queue_source.map(|s| s.as_str()), "queue_clipped_ns": of.queue_clipped.0,
-        "segments": of.segments.iter().map(|s| json!({
+        "segments": analysis.segments(index).iter().map(|s| json!({
             "class": s.class.as_str(), "offset_ns": s.offset.0, "duration_ns": s.duration.0,
         })).collect::<Vec<_>>(),
         "status": span.status.as_str(), "status_message": span.status_message, "outcome": of.outcome.as_str(),

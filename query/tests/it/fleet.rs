@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use plimsoll_collector::OtlpDecoder;
 use plimsoll_query::{QueryOptions, QueryState, router};
+use plimsoll_schemas::retention::Retention;
 use plimsoll_schemas::{Rules, Tenant};
 use plimsoll_store::{RecordKind, Store, StoreOptions};
 use prost::Message;
@@ -50,7 +51,13 @@ impl Fleet {
 
     /// What is in a folder.
     pub async fn open(home: tempfile::TempDir, rules: Rules) -> Self {
+        Self::keeping(home, rules, Retention::default()).await
+    }
+
+    /// The same, of which not all is kept for ever.
+    pub async fn keeping(home: tempfile::TempDir, rules: Rules, retention: Retention) -> Self {
         let mut options = StoreOptions::new(home.path());
+        options.retention = retention;
         options.settle_after = Duration::from_secs(3_600);
         options.merge_every = Duration::from_secs(3_600);
         options.rules = rules.clone();

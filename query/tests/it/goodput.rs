@@ -1,5 +1,6 @@
 //! Goodput, number by number: each way in which a verdict finds its run, and the interval that is left without one.
 
+use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, With, hour, request};
@@ -245,4 +246,43 @@ async fn a_run_that_misses_its_deadline_is_late() {
     fleet.settle().await;
     assert_eq!(numbers(&fleet, "request").await, [4, 2, 2, 0, 0, 2, 0, 0]);
     assert_eq!(numbers(&fleet, "inference").await, [4, 3, 3, 0, 0, 1, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sampled_run_counts_for_all_that_it_stands_for() {
+    let fleet = Fleet::empty("").await;
+    let sampled = |trace: u8, state: &str, failed: bool| -> Vec<Span> {
+        let with = |mut span: Span| {
+            span.trace_state = state.to_owned();
+            if failed { span.failed() } else { span }
+        };
+        request(trace, 100, "s").into_iter().map(with).collect()
+    };
+    // One in four of what ended well was kept, and everything that failed.
+    for (trace, state, failed) in
+        [(1, "ot=th:c", false), (2, "ot=th:c", false), (3, "ot=th:0", true), (4, "vendor=1", false)]
+    {
+        fleet.export("acme", "agent", sampled(trace, state, failed)).await;
+    }
+    fleet.settle().await;
+    let answer = fleet.get(&format!("goodput?by=stage&{}", hour())).await;
+    for stage in ["request", "inference"] {
+        let rows = answer["rows"].as_array().expect("rows");
+        let row =
+            rows.iter().find(|row| row["stage"] == stage || stage == "request" && row["stage"].is_null());
+        let row = row.expect("a row");
+        assert_eq!(
+            [&row["runs"], &row["offered"], &row["good_low"], &row["failed"]],
+            [4, 10, 9, 1],
+            "{stage}: {row}"
+        );
+        assert_eq!(row["attainment_low"], 0.9, "{stage}");
+        // Nobody says how the last was sampled.
+        assert_eq!(row["sampling_known_share"], 0.75, "{stage}");
+        assert_eq!(row["outcomes"]["ok"], 9, "{stage}");
+        assert_eq!(row["burn"]["1h"].as_f64().map(|b| (b * 1e6).round() / 1e6), Some(10.0), "{stage}: {row}");
+    }
+    assert_eq!(answer["requests"]["offered"], 10);
+    assert_eq!(answer["requests"]["good_low"], 9);
+    assert_eq!(answer["requests"]["first_failing_stage"][0]["requests"], 1);
 }

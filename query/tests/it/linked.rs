@@ -55,3 +55,20 @@ async fn a_linked_trace_waited_since_it_was_sent() {
         assert_eq!(queue_of(&fleet, unknown).await, [Value::Null, Value::Null]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_may_come_after_what_it_sent_was_settled() {
+    let fleet = Fleet::empty("").await;
+    fleet.export("acme", "worker", runs(2, 1, "0")).await;
+    fleet.export("acme", "worker", runs(3, 1, "0.4")).await;
+    fleet.settle().await;
+    assert_eq!(queue_of(&fleet, 2).await, [Value::Null, Value::Null]);
+    // Another tenant's trace of that id says nothing.
+    fleet.export("other", "web", sends(1)).await;
+    fleet.settle().await;
+    assert_eq!(queue_of(&fleet, 2).await, [Value::Null, Value::Null]);
+    fleet.export("acme", "web", sends(1)).await;
+    fleet.settle().await;
+    assert_eq!(queue_of(&fleet, 2).await, [json!(500_000_000), json!("handoff")]);
+    assert_eq!(queue_of(&fleet, 3).await, [json!(100_000_000), json!("handoff")]);
+}

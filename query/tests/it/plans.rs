@@ -1,5 +1,7 @@
 //! What a query touches, as its plan says.
 
+use opentelemetry_proto::tonic::trace::v1::Span;
+
 use crate::fleet::{Fleet, request};
 
 async fn plan(fleet: &Fleet, sql: &str) -> String {
@@ -39,4 +41,27 @@ async fn files_are_pruned_by_trace_time_and_slice() {
     }
     let plan = plan(&fleet, "SELECT count(*) FROM spans").await;
     assert!(!plan.contains(".parquet"), "the file index knows the count: {plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_supersede_nothing_are_opened_once() {
+    let fleet = Fleet::empty("").await;
+    fleet.export("acme", "agent", request(1, 100, "s")).await;
+    fleet.settle().await;
+    let runs = "SELECT DISTINCT trace_id FROM stage_runs";
+    let superseding = async || plan(&fleet, runs).await.matches("traces/").count();
+    assert_eq!(superseding().await, 1, "nobody knows yet");
+    let one = fleet.sql(runs).await;
+    assert_eq!(superseding().await, 0);
+    // A late span, so that what was settled before is superseded.
+    fleet.export("acme", "agent", request(1, 100, "s").into_iter().skip(1).map(late).collect()).await;
+    fleet.settle().await;
+    for _ in 0..2 {
+        assert_eq!(superseding().await, 1, "by the new file");
+        assert_eq!(fleet.sql(runs).await, one);
+    }
+}
+
+fn late(span: Span) -> Span {
+    Span { span_id: vec![7; 8], ..span }
 }

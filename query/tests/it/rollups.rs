@@ -119,6 +119,9 @@ impl History {
                 .with("gen_ai.response.id", &format!("response-{trace}-{id}"));
             spans.push(if dice.below(5) == 0 { call.failed() } else { call });
         }
+        // Some were sampled.
+        let state = dice.of(&["", "", "ot=th:8", "ot=th:c"]);
+        spans.iter_mut().for_each(|span| span.trace_state = state.to_owned());
         fleet.export(tenant, "agent", spans).await;
     }
 
@@ -163,14 +166,15 @@ impl History {
         self.traces.get(at).map(|(tenant, from)| (at as u8 + 1, *tenant, *from))
     }
 
-    /// A range of at least the two hours from which on rollups are read, whole minutes or not.
+    /// A range of at least the two hours from which on rollups are read, or of days, whole minutes or not.
     fn range(&mut self) -> (u64, u64) {
         let edge = |dice: &mut Dice| if dice.below(2) == 0 { 0 } else { dice.below(MINUTE_MS) * MS as u64 };
         let minute = MINUTE_MS * MS as u64;
         let began = BEGAN / minute * minute;
         let start = began + self.dice.below(20) * minute + edge(&mut self.dice);
         let end = start + (121 + self.dice.below(60)) * minute + edge(&mut self.dice);
-        (start, end)
+        let days = self.dice.below(2) * 4;
+        (start - days * 24 * 60 * minute, end)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fleet::{Fleet, request};
+use crate::fleet::{Fleet, request, span};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passes_that_overlap_derive_each_trace_once() {
@@ -21,4 +21,28 @@ async fn passes_that_overlap_derive_each_trace_once() {
     }
     let rows = fleet.sql("SELECT count(*), (SELECT count(*) FROM stage_runs) AS runs FROM traces").await;
     assert_eq!(rows, Ok(vec![vec![json!(250), json!(500)]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_later_settling_supersedes_leave_the_files_when_these_are_merged() {
+    let fleet = Fleet::empty("").await;
+    fleet.export("acme", "agent", request(2, 100, "s")).await;
+    let count = |sql: &'static str| async { fleet.sql(sql).await.expect("rows").swap_remove(0) };
+    let shown = "SELECT count(*), sum(span_count), (SELECT count(*) FROM stage_runs) AS runs, (SELECT count(*) FROM edges) AS edges FROM traces";
+    // A trace that never ends: each span settles it again, and each settling is a file.
+    for late in 3..=42_u8 {
+        fleet.export("acme", "agent", vec![span(2, late, 1, "chat m1", 10, 20)]).await;
+        fleet.settle().await;
+        let settled = count(shown).await;
+        assert_eq!(settled[..2], [json!(1), json!(late)], "{settled:?}");
+        // Rollups know where its runs used to be.
+        fleet.state.roll_up().await.expect("rolls up");
+    }
+    let raw = |table: &str| format!("SELECT count(DISTINCT revision) FROM \"{table} of every revision\"");
+    for table in ["traces", "stage_runs", "edges"] {
+        let revisions = fleet.sql(&raw(table)).await.expect("rows")[0][0].as_i64().expect("a number");
+        assert!(revisions < 32, "{table}: forty settlings have {revisions} revisions left");
+    }
+    let day = "SELECT count(*) FROM plimsoll.files WHERE table_name = 'traces'";
+    assert!(count(day).await[0].as_i64().expect("a number") < 32);
 }

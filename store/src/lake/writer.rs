@@ -235,7 +235,7 @@ fn create_with_folders(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-pub(super) fn now() -> UnixNanos {
+pub(crate) fn now() -> UnixNanos {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixNanos(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, BooleanBuilder, ListBuilder, PrimitiveArray,
-    StringBuilder,
+    ArrayBuilder, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, BooleanBuilder, ListBuilder,
+    PrimitiveArray, StringBuilder,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::Tokens;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Envelope, Slice, UnixNanos};
+use plimsoll_schemas::{Envelope, Slice, SpanId, UnixNanos};
 
 use crate::error::StoreError;
 use crate::keyword::KeywordBuilder;
@@ -178,13 +178,20 @@ impl Rows {
         self
     }
 
-    pub fn texts(&mut self, values: impl Iterator<Item = impl AsRef<str>>) -> &mut Self {
+    pub fn texts<'t>(&mut self, values: impl Iterator<Item = &'t str>) -> &mut Self {
+        self.list(|list| values.for_each(|value| list.append_value(value)))
+    }
+
+    pub fn hexes(&mut self, ids: impl Iterator<Item = SpanId>) -> &mut Self {
+        self.list(|list| ids.for_each(|id| list.append_option(std::str::from_utf8(&id.hex()).ok())))
+    }
+
+    /// A list of nothing is null.
+    fn list(&mut self, fill: impl FnOnce(&mut StringBuilder)) -> &mut Self {
         if let Column::Texts(b) = self.next() {
-            let mut any = false;
-            for value in values {
-                b.values().append_value(value);
-                any = true;
-            }
+            let before = b.values().len();
+            fill(b.values());
+            let any = b.values().len() > before;
             b.append(any);
         }
         self

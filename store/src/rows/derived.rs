@@ -1,7 +1,7 @@
 //! The rows that settling writes: one analysis in, rows of `traces`, `stage_runs`, `attempts` and `edges` out.
 
 use arrow::record_batch::RecordBatch;
-use plimsoll_analysis::{StageRun, Tokens, TraceAnalysis, group_id};
+use plimsoll_analysis::{EdgeWindow, StageRun, Tokens, TraceAnalysis, group_id};
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Attr, Span, StatusCode, TimeClass, TraceId};
 
@@ -53,7 +53,7 @@ impl DerivedRows {
             self.push_run(of, spans, analysis, run);
         }
         self.push_attempts(of, spans, analysis);
-        self.push_edges(of, analysis);
+        self.push_edges(of, &analysis.edges);
         self.push_violations(of, spans, analysis);
     }
 
@@ -104,7 +104,7 @@ impl DerivedRows {
         rows.int(totals.logical_calls).int(totals.attempts).int(totals.retries).long(Some(totals.wasted.0));
         rows.tokens(&tokens).str(analysis.session_id).str(analysis.task_id.as_deref());
         rows.str((!flags.is_empty()).then(|| flags.join(" ")).as_deref());
-        rows.long(request.and_then(|r| r.deadline).map(|d| d.0));
+        rows.long(request.and_then(|r| r.deadline).map(|d| d.0)).double(span.adjusted_count);
         rows.long(Some(of.revision as i64)).bool(of.resettled).end();
     }
 
@@ -118,9 +118,9 @@ impl DerivedRows {
         let root = &spans[run.root];
         let rows = &mut self.stage_runs;
         rows.str(Some(of.tenant)).hex(&of.trace_id.hex()).str(Some(run.stage)).hex(&root.span_id.hex());
-        let members: Vec<_> = run.members.iter().map(|i| spans[*i].span_id.hex()).collect();
-        rows.texts(members.iter().filter_map(|digits| std::str::from_utf8(digits).ok()));
-        let all = std::iter::once(run.root).chain(run.members.iter().copied());
+        let members = analysis.members(run);
+        rows.hexes(members.clone().map(|i| spans[i].span_id));
+        let all = std::iter::once(run.root).chain(members.clone());
         rows.texts(all.filter_map(|i| spans[i].str(Attr::GenAiResponseId)));
         rows.str(Some(root.service)).str(Some(root.name)).bool(run.is_request);
         rows.time(run.start).long(Some(run.duration.0)).text(run.outcome.as_str());
@@ -129,16 +129,15 @@ impl DerivedRows {
             let known = class != TimeClass::Queue || run.queue_source.is_some();
             rows.long(known.then(|| run.time.get(class).0));
         }
-        rows.long(Some(run.path.total().0))
-            .int(run.attempts)
-            .int(run.members.len() as u32 + 1)
-            .int(run.errors);
+        rows.long(Some(run.path.total().0)).int(run.attempts).int(members.count() as u32 + 1).int(run.errors);
         rows.slice(&run.slice).envelope(&run.envelope).tokens(&run.tokens).str(analysis.session_id);
-        rows.str(Some(&run.context)).long(Some(of.revision as i64));
+        rows.str(Some(analysis.context(run))).long(Some(of.revision as i64));
         for class in TimeClass::ALL.into_iter().filter(|c| *c != TimeClass::Blocked) {
             rows.long(Some(run.path.get(class).0));
         }
-        rows.long(run.deadline.map(|d| d.0)).end();
+        // Who samples at the root speaks for all that it called.
+        let of_trace = || analysis.root.and_then(|root| spans[root].adjusted_count);
+        rows.long(run.deadline.map(|d| d.0)).double(root.adjusted_count.or_else(of_trace)).end();
     }
 
     fn push_attempts(&mut self, of: Settled<'_>, spans: &[Span<'_>], analysis: &TraceAnalysis<'_>) {
@@ -174,9 +173,9 @@ impl DerivedRows {
         }
     }
 
-    pub fn push_edges(&mut self, of: Settled<'_>, analysis: &TraceAnalysis<'_>) {
+    pub fn push_edges(&mut self, of: Settled<'_>, windows: &[EdgeWindow<'_>]) {
         let rows = &mut self.edges;
-        for window in &analysis.edges {
+        for window in windows {
             rows.str(Some(of.tenant)).hex(&of.trace_id.hex());
             rows.str(Some(window.edge.caller)).str(Some(window.edge.callee)).str(Some(window.edge.operation));
             rows.time(window.window).int(window.logical_calls).int(window.attempts).int(window.retries);

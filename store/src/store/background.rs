@@ -9,6 +9,7 @@ use super::Inner;
 use super::settle::{Settling, TRACES_PER_PASS};
 use crate::blocking::blocking;
 use crate::error::StoreError;
+use crate::lake::now;
 
 /// How often idle traces are looked for, and whether a flush is due.
 const TURN: Duration = Duration::from_millis(500);
@@ -55,6 +56,7 @@ async fn merge(inner: Arc<Inner>) {
     loop {
         turn.tick().await;
         report("merging", inner.merge().await.map(|_| ()));
+        report("retention", inner.retain(now().day()).await.map(|_| ()));
     }
 }
 

@@ -16,7 +16,7 @@ use super::pending;
 use super::state::FileChange;
 use crate::blocking::blocking;
 use crate::error::StoreError;
-use crate::lake::{Commit, Effort, Gather, Part, Partition, first_rows, write_files};
+use crate::lake::{Commit, Effort, Gather, Part, Partition, first_rows, now, write_files};
 use crate::rows::Columns;
 use crate::snapshot::DataFile;
 use crate::tail::Chunk;
@@ -158,7 +158,7 @@ struct Place {
 }
 
 fn sorted_rows(table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<Place>, StoreError> {
-    let today = UnixNanos(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0)).day();
+    let today = now().day();
     let mut rows = Vec::with_capacity(chunks.iter().map(|c| c.batch.num_rows()).sum());
     for (of, first) in chunks.iter().zip(first_rows(chunks.iter().map(|c| &c.batch))) {
         let times = Columns::of(&of.batch).int(table.time_column())?;

@@ -1,9 +1,12 @@
 //! Merging, by the one maintenance actor: spans whose traces settled leave `_recent` for their slice, with their
 //! derived columns; and small files of one partition become one.
 //!
-//! A merge replaces files by others with the same rows, in one commit: a query sees the one or the other.
+//! A merge replaces files by others with the same rows (but for those that no view shows any more), in one commit: a query sees the
+//! one or the other.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -11,22 +14,22 @@ use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::TraceId;
 use plimsoll_schemas::slice::{SLICES_PER_DAY_MAX, SLUG_OVERFLOW, SLUG_RECENT};
 use plimsoll_schemas::table::Table;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use super::Inner;
+use super::levels::{ROWS_PER_MERGE, Sized, to_join};
 use super::state::FileChange;
+use super::superseded;
 use crate::blocking::blocking;
 use crate::derive::derive;
 use crate::error::StoreError;
-use crate::lake::{Commit, Effort, Gather, Part, Partition, read_file, read_traces, write_files};
+use crate::jobs::{JobKind, JobUnit};
+use crate::lake::{Commit, Effort, Gather, Part, Partition, now, read_file, read_traces, write_files};
 use crate::rows::{Columns, SpanRows};
 use crate::snapshot::DataFile;
 
-/// Rows that one merge takes, which bounds its memory (about 600 bytes a row).
-const ROWS_PER_MERGE: u64 = 2_000_000;
-/// A partition with this many small files has them made into one.
-const SMALL_FILES: usize = 8;
-const SMALL_FILE_BYTES: u64 = 32 << 20;
+/// A day that is past is over once nothing came for so long: late spans come for hours, and imports are of the past.
+const QUIET: Duration = Duration::from_secs(3_600);
 /// How long readers that nobody here knows of may still open files that a merge replaced.
 const GRACE: Duration = Duration::from_secs(600);
 /// Whose Delta transactions merges are.
@@ -38,24 +41,13 @@ impl Inner {
         let _one_at_a_time = self.merging.lock().await;
         let mut merges = 0;
         while let Some(inputs) = self.next_recent() {
-            let inner = self.clone();
-            let (inputs, adds) = blocking(move || {
-                let adds = inner.split_by_slice(&inputs)?;
-                Ok((inputs, adds))
-            })
-            .await?;
-            self.replace(Table::Spans, inputs, adds).await?;
+            self.merge_one(Table::Spans, inputs, Self::split_by_slice).await?;
             merges += 1;
         }
         for table in Table::ALL {
             while let Some(inputs) = self.next_small(table) {
-                let inner = self.clone();
-                let (inputs, adds) = blocking(move || {
-                    let adds = inner.join(table, &inputs)?;
-                    Ok((inputs, adds))
-                })
-                .await?;
-                self.replace(table, inputs, adds).await?;
+                let join = move |inner: &Self, inputs: &[Arc<DataFile>]| inner.join(table, inputs);
+                self.merge_one(table, inputs, join).await?;
                 merges += 1;
             }
         }
@@ -65,11 +57,41 @@ impl Inner {
         Ok(merges)
     }
 
-    async fn replace(
+    async fn merge_one(
+        self: &Arc<Self>,
+        table: Table,
+        inputs: Vec<Arc<DataFile>>,
+        merge: impl FnOnce(&Self, &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let rows = inputs.iter().map(|file| file.rows).sum::<u64>();
+        let job = self.jobs.begin(JobKind::Merge, table.as_str(), JobUnit::Rows, Some(rows));
+        let inner = self.clone();
+        let (inputs, adds) = blocking(move || {
+            let adds = merge(&inner, &inputs);
+            Ok((inputs, adds))
+        })
+        .await?;
+        let merged = match adds {
+            Ok(adds) => {
+                let kept = adds.iter().map(|file| file.rows).sum::<u64>();
+                let replaced = self.replace(table, inputs, adds, kept < rows).await;
+                job.advance(rows);
+                replaced
+            }
+            Err(error) => Err(error),
+        };
+        job.end(&merged);
+        self.counters.merges.add(u64::from(merged.is_ok()));
+        merged
+    }
+
+    /// `data_change`: whether the rows are other ones afterwards.
+    pub(super) async fn replace(
         &self,
         table: Table,
         removes: Vec<Arc<DataFile>>,
         adds: Vec<DataFile>,
+        data_change: bool,
     ) -> Result<(), StoreError> {
         let mut lake = self.lake[table as usize].lock().await;
         let transaction = lake.transaction_version(ACTOR).await?.unwrap_or(0) + 1;
@@ -77,13 +99,12 @@ impl Inner {
             adds,
             removes: removes.clone(),
             transaction: Some((ACTOR.to_owned(), transaction)),
-            data_change: false,
+            data_change,
         };
         let (version, added) = lake.commit(commit).await?;
         drop(lake);
         self.replaced.lock().extend(removes.iter().map(|f| (table, f.path.clone(), Arc::downgrade(f))));
         self.state.lock().change_files(vec![FileChange { table, version, added, removed: removes }]);
-        self.counters.merges.add(1);
         Ok(())
     }
 
@@ -108,22 +129,20 @@ impl Inner {
 
     /// The small files of a partition that has too many of them.
     fn next_small(&self, table: Table) -> Option<Vec<Arc<DataFile>>> {
+        let now = now();
         let state = self.state.lock();
-        let mut partitions: FxHashMap<(i32, Option<&str>), Vec<&Arc<DataFile>>> = FxHashMap::default();
-        for file in state.tables[table as usize].files.iter() {
-            if file.size_bytes < SMALL_FILE_BYTES && !file.is_recent() {
-                partitions.entry((file.day, file.slice.as_deref())).or_default().push(file);
-            }
+        let mut partitions: BTreeMap<(i32, Option<&str>), Vec<&Arc<DataFile>>> = BTreeMap::new();
+        for file in state.tables[table as usize].files.iter().filter(|f| !f.is_recent()) {
+            partitions.entry((file.day, file.slice.as_deref())).or_default().push(file);
         }
-        let (_, mut files) =
-            partitions.into_iter().filter(|(_, f)| f.len() >= SMALL_FILES).min_by_key(|(key, _)| *key)?;
-        let mut rows = 0;
-        files.sort_by_key(|f| f.size_bytes);
-        files.retain(|f| {
-            rows += f.rows;
-            rows <= ROWS_PER_MERGE
-        });
-        (files.len() >= 2).then(|| files.into_iter().cloned().collect())
+        partitions.into_iter().find_map(|((day, _), files)| {
+            let sizes: Vec<Sized> =
+                files.iter().map(|file| Sized { bytes: file.size_bytes, rows: file.rows }).collect();
+            let newest = files.iter().map(|file| file.modified).max();
+            let is_quiet = newest.is_some_and(|newest| now.0 - newest.0 > QUIET.as_nanos() as i64);
+            let join = to_join(&sizes, day < now.day() && is_quiet);
+            (!join.is_empty()).then(|| join.into_iter().map(|at| files[at].clone()).collect())
+        })
     }
 
     /// Files of `_recent` → one file per slice.
@@ -198,11 +217,13 @@ impl Inner {
         (spans.root.clone(), others.cloned().collect())
     }
 
-    /// Files of one partition → one file, sorted.
+    /// Files of one partition → one file, sorted, without the rows that others of them supersede.
     fn join(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
         let root = self.options.home.join(table.as_str());
         let batches = read_all(&root, table, inputs)?;
         let mut rows: Vec<u32> = (0..batches.iter().map(|b| b.num_rows() as u32).sum()).collect();
+        let rolled_up_through = self.rolled_up_through.load(Ordering::Acquire);
+        superseded::leave_out(table, rolled_up_through, &batches, &mut rows)?;
         sort(table, &batches, &mut rows)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
         let part = Part { partition, rows: rows.into() };
@@ -210,7 +231,7 @@ impl Inner {
     }
 
     /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.
-    async fn clean(&self) -> Result<(), StoreError> {
+    pub(super) async fn clean(&self) -> Result<(), StoreError> {
         self.replaced.lock().retain(|(_, _, file)| file.strong_count() > 0);
         for table in Table::ALL {
             let in_use: FxHashSet<String> = {

@@ -1,7 +1,8 @@
 //! Opening: lock the folder, open the tables, replay the log into the tail, and note what a crash left unsettled.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -13,9 +14,10 @@ use super::{Inner, pending};
 use crate::decode::{Decode, Decoded};
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
+use crate::jobs::Jobs;
 use crate::lake::{FooterCache, LakeTable};
 use crate::options::StoreOptions;
-use crate::wal::{Durable, Wal, WalWriter};
+use crate::wal::{Durable, Salvaged, Wal, WalWriter};
 
 /// Bytes of Parquet footers kept for trace look-ups.
 const FOOTER_CACHE_BYTES: usize = 256 << 20;
@@ -24,7 +26,7 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
     let files: Arc<dyn Files> = Arc::new(OsFiles);
     let home = options.home.clone();
     files.create_dir_all(&home).map_err(StoreError::io(&home))?;
-    let lock = lock(&options)?;
+    let lock = lock(&home)?;
     let mut tables = Vec::with_capacity(Table::ALL.len());
     for table in Table::ALL {
         tables.push(LakeTable::open(&home, table).await?);
@@ -93,15 +95,25 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
             .unwrap_or_else(|_| unreachable!("one per table")),
         footers: FooterCache::new(FOOTER_CACHE_BYTES),
         counters,
+        jobs: Jobs::default(),
         replaced: Mutex::default(),
         flushing: tokio::sync::Mutex::default(),
         settling: Mutex::default(),
+        awaited: Mutex::default(),
+        retained: Mutex::default(),
         merging: tokio::sync::Mutex::default(),
+        rolled_up_through: AtomicU64::new(0),
         flush_wanted: tokio::sync::Notify::new(),
         closing: AtomicBool::new(false),
         background: Mutex::default(),
         _lock: lock,
     }))
+}
+
+/// Takes what is whole out of a damaged log (see [`crate::wal::salvage`]) of a home that nobody has open.
+pub fn salvage(home: &Path) -> Result<Vec<Salvaged>, StoreError> {
+    let _lock = lock(home)?;
+    crate::wal::salvage(&OsFiles, &home.join("wal"))
 }
 
 /// What the log's writer does with rows that became durable, before it answers the doors.
@@ -119,14 +131,14 @@ fn publisher(state: Arc<Mutex<State>>, counters: Arc<Counters>) -> impl FnMut(Ve
     }
 }
 
-fn lock(options: &StoreOptions) -> Result<std::fs::File, StoreError> {
-    let path = options.home.join("lock");
+fn lock(home: &Path) -> Result<std::fs::File, StoreError> {
+    let path = home.join("lock");
     let file = std::fs::OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(&path)
         .map_err(StoreError::io(&path))?;
-    file.try_lock().map_err(|_| StoreError::Locked { path: options.home.clone() })?;
+    file.try_lock().map_err(|_| StoreError::Locked { path: home.to_owned() })?;
     Ok(file)
 }

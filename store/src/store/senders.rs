@@ -1,6 +1,7 @@
 //! Senders of other traces: a consumer may begin a trace of its own, with a link to whoever sent its work. When that was is
-//! looked up here, since the analysis sees one trace at a time.
+//! looked up here, since the analysis sees one trace at a time. A consumer whose sender is not here yet is settled again once the sender is.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,18 +20,63 @@ use crate::tail::Chunk;
 /// A span of a tenant's.
 type Key = (String, TraceId, SpanId);
 
-/// When the senders that are known handed their work over.
+/// What consumers among some rows know of their senders.
 #[derive(Debug, Default)]
-pub struct Senders(FxHashMap<Key, UnixNanos>);
+pub struct Senders {
+    /// When those that are here handed their work over.
+    sent: FxHashMap<Key, UnixNanos>,
+    /// Traces of those that are not, and by which trace each is asked for.
+    absent: Vec<(String, TraceId, TraceId)>,
+}
+
+/// Consumers' traces that settled before their senders came. Not kept over a restart, and the eldest are forgotten first: many a
+/// link's other end is never sent here.
+#[derive(Debug, Default)]
+pub(super) struct Awaited {
+    by_sender: FxHashMap<(String, TraceId), Vec<TraceId>>,
+    order: VecDeque<(String, TraceId)>,
+}
+
+/// A few megabytes.
+const AWAITED_MAX: usize = 1 << 16;
+/// A fan-out of one sender.
+const CONSUMERS_MAX: usize = 1 << 10;
+
+impl Awaited {
+    pub fn add(&mut self, senders: &Senders) {
+        for (tenant, sender, consumer) in &senders.absent {
+            let key = (tenant.clone(), *sender);
+            let consumers = self.by_sender.entry(key).or_insert_with_key(|key| {
+                self.order.push_back(key.clone());
+                Vec::new()
+            });
+            if consumers.len() < CONSUMERS_MAX && !consumers.contains(consumer) {
+                consumers.push(*consumer);
+            }
+        }
+        while self.order.len() > AWAITED_MAX {
+            self.order.pop_front().map(|eldest| self.by_sender.remove(&eldest));
+        }
+    }
+
+    /// The traces that asked for a trace that is here now.
+    pub fn take(&mut self, tenant: &str, sender: TraceId) -> Vec<TraceId> {
+        if self.by_sender.is_empty() {
+            return Vec::new();
+        }
+        // Its place in the order stays, and is passed over when its turn comes.
+        self.by_sender.remove(&(tenant.to_owned(), sender)).unwrap_or_default()
+    }
+}
 
 impl Senders {
     /// Says so on the links of a trace's spans.
     pub fn tell(&self, tenant: &str, spans: &mut [Span<'_>]) {
-        if self.0.is_empty() {
+        if self.sent.is_empty() {
             return;
         }
         for link in spans.iter_mut().flat_map(|span| &mut span.links) {
-            link.sent = self.0.get(&(tenant.to_owned(), link.trace_id, link.span_id)).copied();
+            link.sent = self.sent.get(&(tenant.to_owned(), link.trace_id, link.span_id)).copied();
         }
     }
 
@@ -40,7 +86,7 @@ impl Senders {
         if wanted.contains(&key)
             && let Some(span) = rows.span(row).filter(Span::sends)
         {
-            self.0.insert(key, span.end());
+            self.sent.insert(key, span.end());
         }
     }
 }
@@ -60,15 +106,17 @@ impl Inner {
         rows: impl Iterator<Item = (&'r SpanRows<'r>, usize)>,
         places: Places<'_>,
     ) -> Result<Senders, StoreError> {
-        let mut wanted: FxHashSet<Key> = FxHashSet::default();
+        let mut links: Vec<(Key, TraceId)> = Vec::new();
         for (rows, row) in rows {
-            let tenant = rows.tenant(row);
-            wanted.extend(rows.linked(row).into_iter().map(|(trace, span)| (tenant.to_owned(), trace, span)));
+            let (tenant, Some(own)) = (rows.tenant(row), rows.trace_id(row)) else { continue };
+            let linked = rows.linked(row).into_iter();
+            links.extend(linked.map(|(trace, span)| ((tenant.to_owned(), trace, span), own)));
         }
         let mut senders = Senders::default();
-        if wanted.is_empty() {
+        if links.is_empty() {
             return Ok(senders);
         }
+        let wanted: FxHashSet<Key> = links.iter().map(|(key, _)| key.clone()).collect();
         let traces: FxHashSet<TraceId> = wanted.iter().map(|(_, trace, _)| *trace).collect();
         let rules = &self.options.rules;
         for chunk in places.chunks {
@@ -80,6 +128,8 @@ impl Inner {
             }
         }
         self.senders_in_files(&wanted, rules, places, &mut senders)?;
+        links.retain(|(key, _)| !senders.sent.contains_key(key));
+        senders.absent = links.into_iter().map(|((tenant, sender, _), own)| (tenant, sender, own)).collect();
         Ok(senders)
     }
 
@@ -90,7 +140,7 @@ impl Inner {
         places: Places<'_>,
         senders: &mut Senders,
     ) -> Result<(), StoreError> {
-        let missing = wanted.iter().filter(|key| !senders.0.contains_key(*key));
+        let missing = wanted.iter().filter(|key| !senders.sent.contains_key(*key));
         let missing: FxHashSet<TraceId> = missing.map(|(_, trace, _)| *trace).collect();
         for file in places.files {
             let ids: Vec<TraceId> = missing.iter().filter(|id| file.may_hold(id)).copied().collect();

@@ -12,7 +12,7 @@ use plimsoll_schemas::{Rules, Span, SpanId, TraceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
-use super::senders::Places;
+use super::senders::{Places, Senders};
 use crate::error::StoreError;
 use crate::lake::read_traces;
 use crate::rows::SpanRows;
@@ -70,8 +70,9 @@ impl Inner {
                 revision: state.tail.seq,
             }
         };
-        let derived = self.derive_rows(&work)?;
+        let (derived, senders) = self.derive_rows(&work)?;
         let now = Instant::now();
+        let mut awaited = self.awaited.lock();
         let mut state = self.state.lock();
         for (table, batch) in derived {
             state.tail.push_derived(table, batch, now)?;
@@ -80,6 +81,13 @@ impl Inner {
         for due in &work.due {
             state.tail.traces.settled(&due.key, due.seqs.1, now);
         }
+        // Also of senders that settled in this very pass, whose consumers found them: those wait for nothing.
+        for due in &work.due {
+            for consumer in awaited.take(due.tenant.as_str(), due.key.trace_id) {
+                state.tail.traces.revive(&due.tenant, consumer, now);
+            }
+        }
+        awaited.add(&senders);
         let gone = state.tail.drop_settled();
         drop(state);
         drop(gone);
@@ -87,7 +95,7 @@ impl Inner {
         Ok(work.due.len())
     }
 
-    fn derive_rows(&self, work: &Work) -> Result<Vec<(Table, RecordBatch)>, StoreError> {
+    fn derive_rows(&self, work: &Work) -> Result<(Vec<(Table, RecordBatch)>, Senders), StoreError> {
         let (earlier, found) = self.earlier_spans(work)?;
         let batches: Vec<&RecordBatch> = work.chunks.iter().map(|c| &c.batch).chain(&earlier).collect();
         let rules = &self.options.rules;
@@ -134,7 +142,7 @@ impl Inner {
             }
         }
         rows_of_tables.extend(derived.finish()?);
-        Ok(rows_of_tables)
+        Ok((rows_of_tables, senders))
     }
 
     /// Spans of the due traces that were written to files before any of those in memory came,

@@ -68,7 +68,7 @@ impl State {
         self.tail.remove_flushed(flushed);
     }
 
-    /// Replaces files by others that hold the same rows.
+    /// Replaces files by others.
     pub fn change_files(&mut self, changes: Vec<FileChange>) {
         for change in changes {
             let table = &mut self.tables[change.table as usize];

@@ -56,6 +56,11 @@ impl Header {
         bytes
     }
 
+    /// The id that the bytes say, whether they are a header or not.
+    pub fn id_of(bytes: &[u8]) -> Option<Uuid> {
+        bytes.get(12..28)?.try_into().ok().map(Uuid::from_bytes)
+    }
+
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
         let mut fields = Fields(bytes);
         let header = fields.take::<36>().filter(|h| h.starts_with(MAGIC)).ok_or(HeaderError::Invalid)?;

@@ -111,16 +111,16 @@ fn damaged(path: PathBuf, offset: usize, problem: &str) -> StoreError {
 }
 
 /// Where the valid records of a segment end.
-struct Walk {
+pub(super) struct Walk {
     codec: Codec,
-    end: usize,
+    pub(super) end: usize,
     last_seq: u64,
     /// Where the last group begins; the header is one of its own.
     last_group: usize,
 }
 
 impl Walk {
-    fn over(bytes: &Bytes, header: Header) -> Self {
+    pub(super) fn over(bytes: &Bytes, header: Header) -> Self {
         let codec = Codec::new(header.id);
         let last_seq = header.first_seq.saturating_sub(1);
         let mut walk = Self { codec, end: HEADER_LEN, last_seq, last_group: 0 };
@@ -134,7 +134,7 @@ impl Walk {
     }
 
     /// Whether a record of a later group than the one that ends the walk is anywhere behind it.
-    fn is_followed(&self, bytes: &Bytes) -> bool {
+    pub(super) fn is_followed(&self, bytes: &Bytes) -> bool {
         let missing = self.last_seq + 1;
         // Sequences rise by one, and so what fits into the segment bounds what is plausible.
         let plausible = missing..=missing.saturating_add(bytes.len() as u64);

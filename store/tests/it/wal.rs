@@ -4,6 +4,7 @@ mod crashes;
 mod damage;
 mod faults;
 mod real;
+mod salvage;
 mod writer;
 
 use std::path::{Path, PathBuf};

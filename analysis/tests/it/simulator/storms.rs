@@ -1,12 +1,12 @@
-//! Storms that the simulator makes: found with their triggers, the one that feeds itself told apart, and none in calm.
+//! Storms that the simulator makes: found with their triggers, and the one that feeds itself told apart.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
-use plimsoll_analysis::fleet::storms::{Counts, EdgeSeries, Kind, Observed, Requests, Storm, find};
-use plimsoll_analysis::{Edge, analyse};
-use plimsoll_schemas::{Attr, Outcome, Rules};
+use plimsoll_analysis::fleet::storms::{Kind, Storm};
+use plimsoll_schemas::Attr;
 
+use super::account::Account;
 use super::{Chance, SECOND, Station};
 use crate::testing::{Build, TestSpan, span};
 
@@ -92,46 +92,10 @@ impl Fleet {
         requests
     }
 
-    /// What the product makes of these spans.
     fn storms(&self) -> Vec<Storm> {
-        let rules = Rules::default();
-        let mut edges: BTreeMap<(String, String), (u32, BTreeMap<u32, Counts>)> = BTreeMap::new();
-        let mut requests = vec![Requests::default(); self.windows as usize];
-        for spans in self.run() {
-            let answer = analyse(&spans, &rules);
-            let at = (spans[0].start.0 / WINDOW) as usize;
-            if let (Some(window), Some(request)) =
-                (requests.get_mut(at), answer.runs.iter().find(|r| r.is_request))
-            {
-                window.offered += 1;
-                window.good += u64::from(request.outcome == Outcome::Ok);
-            }
-            for row in &answer.edges {
-                let key = (row.edge.caller.to_owned(), row.edge.callee.to_owned());
-                let (depth, windows) = edges.entry(key).or_insert((row.depth, BTreeMap::new()));
-                *depth = row.depth.min(*depth);
-                let sum = windows.entry((row.window.0 / WINDOW) as u32).or_default();
-                sum.logical_calls += u64::from(row.logical_calls);
-                sum.attempts += u64::from(row.attempts);
-                sum.retries += u64::from(row.retries);
-                sum.failed += u64::from(row.failed_attempts);
-                sum.failed_overload += u64::from(row.failed_overload);
-                sum.failed_deadline += u64::from(row.failed_deadline);
-                sum.failed_correctness += u64::from(row.failed_correctness);
-                sum.wasted += row.wasted;
-                sum.queue_known += u64::from(row.queue_known);
-                sum.queue += row.queue;
-            }
-        }
-        let series: Vec<EdgeSeries<'_>> = edges
-            .iter()
-            .map(|((caller, callee), (depth, windows))| EdgeSeries {
-                edge: Edge { caller, callee, operation: "query" },
-                depth: *depth,
-                windows: windows.iter().map(|(w, c)| (*w, *c)).collect(),
-            })
-            .collect();
-        find(&Observed { windows: self.windows, edges: &series, connected: &[], requests: &requests }, 0.1)
+        let mut account = Account::new(0, self.windows);
+        self.run().iter().for_each(|spans| account.add(spans));
+        account.storms()
     }
 }
 
@@ -175,42 +139,4 @@ fn a_surge_whose_retries_sustain_it_is_metastable_and_a_budget_prevents_it() {
         let storms = surge(seed, 0.1).storms();
         assert!(storms.iter().all(|s| s.metastable != Some(true)), "seed {seed}: {storms:?}");
     }
-}
-
-/// By counts, not by spans: a day of fifty calls a window on eight edges, of which one in fifty fails and is tried again.
-#[test]
-fn a_calm_day_has_no_storm() {
-    const DAY: u32 = 8_640;
-    let mut chance = Chance::new(9);
-    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
-    let edges: Vec<EdgeSeries<'_>> = (0..8)
-        .map(|e| {
-            let windows = (0..DAY).map(|w| {
-                let (mut calls, mut at) = (0, 0);
-                while at < WINDOW {
-                    at += chance.exponential(5.0);
-                    calls += 1;
-                }
-                let failed = (0..calls).filter(|_| chance.share() < 0.02).count() as u64;
-                let counts = Counts {
-                    logical_calls: calls,
-                    attempts: calls + failed,
-                    retries: failed,
-                    failed,
-                    ..Counts::default()
-                };
-                (w, counts)
-            });
-            EdgeSeries {
-                edge: Edge { caller: names[e], callee: names[e + 1], operation: "call" },
-                depth: e as u32,
-                windows: windows.collect(),
-            }
-        })
-        .collect();
-    let connected: Vec<(usize, usize)> = (0..7).map(|e| (e, e + 1)).collect();
-    assert_eq!(
-        find(&Observed { windows: DAY, edges: &edges, connected: &connected, requests: &[] }, 0.1),
-        []
-    );
 }

@@ -4,13 +4,14 @@
 use plimsoll_schemas::Outcome;
 use plimsoll_schemas::objective::{Judging, Objective};
 
-use super::super::judged::runs_sql;
+use super::super::judged::runs_within_sql;
 use super::super::{Analysis, GROUPS_MAX, share};
 use crate::error::QueryError;
 use crate::filter::{self, Over};
-use crate::rollup::coverage::{Cover, Coverage, Digest, digest};
+use crate::rollup::coverage::{Cover, Coverage, Digest, digest, within};
 use crate::rollup::minutes::{HOUR_NS, MINUTE_NS};
-use crate::rollup::{counted, relation, sampled};
+use crate::rollup::relation::{self, Held};
+use crate::rollup::{counted, sampled};
 
 /// Windows over which the burn of the error budget is stated, up to the end of the range.
 const BURN_WINDOWS: [(&str, i64); 5] = [
@@ -35,16 +36,21 @@ const HELD_MAX_NS: i64 = 31 * 24 * HOUR_NS;
 pub struct Statements<'a> {
     objectives: &'a [Objective],
     asked: &'a Analysis,
+    /// Whether any verdict has to be looked for.
+    has_verdicts: bool,
     rolled: Option<Rolled>,
 }
 
-/// From where the range and the windows before its end are read; all of the statements' parts at once, so that single
-/// runs are read once.
+/// From where the range and the windows before its end are read. Apart, since a window begins within an hour: of that hour's
+/// minutes its counts are enough, where the range would be read with all that they hold.
 #[derive(Debug)]
 struct Rolled {
     by_hour: Cover,
     by_minute: Cover,
-    /// Instants across which no cell lies.
+    windows: Cover,
+    /// Single runs, read once for all of them.
+    runs: Vec<(i64, i64)>,
+    /// Instants across which single runs are not counted together.
     bounds: Vec<i64>,
 }
 
@@ -62,41 +68,75 @@ enum Source {
     Cells,
 }
 
+/// How many runs each run stands for: one, where no sampler says more.
+const WEIGHT: &str = "coalesce(adjusted_count, 1)";
+
+/// A sum of weights as a count, which it is an estimate of.
+fn whole(sum: &str) -> String {
+    format!("CAST(round({sum}) AS BIGINT)")
+}
+
 impl Source {
-    fn all(self) -> &'static str {
+    /// What a run, or all of a cell, counts for.
+    fn weight(self) -> String {
+        match self {
+            Self::Runs => WEIGHT.to_owned(),
+            Self::Cells => format!("runs * {WEIGHT}"),
+        }
+    }
+
+    fn all(self) -> String {
+        format!("sum({})", self.weight())
+    }
+
+    /// All of which a condition on their time holds.
+    fn when(self, condition: &str) -> String {
+        format!("coalesce(sum({}) FILTER (WHERE {condition}), 0)", self.weight())
+    }
+
+    /// One of a cell's counts.
+    fn count(self, count: &str) -> String {
+        match self {
+            Self::Runs => self.when(counted(count)),
+            Self::Cells => format!("sum({count} * {WEIGHT})"),
+        }
+    }
+
+    fn count_when(self, count: &str, condition: &str) -> String {
+        match self {
+            Self::Runs => self.when(&format!("{} AND {condition}", counted(count))),
+            Self::Cells => format!("coalesce(sum({count} * {WEIGHT}) FILTER (WHERE {condition}), 0)"),
+        }
+    }
+
+    fn outcome(self, outcome: Outcome) -> String {
+        match self {
+            Self::Runs => self.when(&format!("outcome = '{}'", outcome.as_str())),
+            Self::Cells => self.count(&format!("outcome_{}", outcome.as_str())),
+        }
+    }
+
+    /// Runs that were seen, each once.
+    fn seen(self) -> &'static str {
         match self {
             Self::Runs => "count(*)",
             Self::Cells => "sum(runs)",
         }
     }
 
-    /// All of which a condition on their time holds.
-    fn when(self, condition: &str) -> String {
+    /// Of those, the ones that say how they were sampled.
+    fn seen_sampled(self) -> &'static str {
         match self {
-            Self::Runs => format!("count(*) FILTER (WHERE {condition})"),
-            Self::Cells => format!("coalesce(sum(runs) FILTER (WHERE {condition}), 0)"),
+            Self::Runs => "count(adjusted_count)",
+            Self::Cells => "coalesce(sum(runs) FILTER (WHERE adjusted_count IS NOT NULL), 0)",
         }
     }
 
-    /// One of a cell's counts.
-    fn count(self, count: &str) -> String {
+    /// Of those, the ones whose verdicts tell right from wrong among what ended well and in time.
+    fn seen_judged(self) -> &'static str {
         match self {
-            Self::Runs => format!("count(*) FILTER (WHERE {})", counted(count)),
-            Self::Cells => format!("sum({count})"),
-        }
-    }
-
-    fn count_when(self, count: &str, condition: &str) -> String {
-        match self {
-            Self::Runs => format!("count(*) FILTER (WHERE {} AND {condition})", counted(count)),
-            Self::Cells => format!("coalesce(sum({count}) FILTER (WHERE {condition}), 0)"),
-        }
-    }
-
-    fn outcome(self, outcome: Outcome) -> String {
-        match self {
-            Self::Runs => format!("count(*) FILTER (WHERE outcome = '{}')", outcome.as_str()),
-            Self::Cells => format!("sum(outcome_{})", outcome.as_str()),
+            Self::Runs => "count(*) FILTER (WHERE good_low OR green_but_wrong)",
+            Self::Cells => "sum(good_low + green_but_wrong)",
         }
     }
 
@@ -126,48 +166,67 @@ impl Source {
 }
 
 impl<'a> Statements<'a> {
-    pub fn new(objectives: &'a [Objective], asked: &'a Analysis, coverage: Option<&'a Coverage>) -> Self {
+    pub fn new(
+        objectives: &'a [Objective],
+        asked: &'a Analysis,
+        coverage: Option<&'a Coverage>,
+        has_verdicts: bool,
+    ) -> Self {
         let rolled = coverage.and_then(|coverage| Rolled::new(objectives, asked, coverage));
-        Self { objectives, asked, rolled }
+        Self { objectives, asked, has_verdicts, rolled }
     }
 
-    /// What single runs count, for [`relation::SINGLES`]; `None` where the statements read runs themselves.
-    pub fn singles(&self, has_verdicts: bool) -> Result<Option<String>, QueryError> {
-        let Some(rolled) = &self.rolled else { return Ok(None) };
-        relation::singles_sql(self.objectives, self.asked, &rolled.by_hour, &self.at(rolled), has_verdicts)
-    }
-
-    /// The cells by the hour, for [`relation::CELLS`]; `None` where there are too many to hold, or none.
-    pub fn cells(&self) -> Result<Option<String>, QueryError> {
-        let Some(rolled) = self.rolled.as_ref().filter(|rolled| rolled.is_small()) else { return Ok(None) };
-        relation::read_sql(self.objectives, self.asked, &rolled.by_hour, &self.at(rolled)).map(Some)
+    /// The statements that fill the tables from which the others read, by the tables' names; none where the others read
+    /// runs themselves.
+    pub fn held(&self) -> Result<Vec<(&'static str, String)>, QueryError> {
+        let Some(rolled) = &self.rolled else { return Ok(Vec::new()) };
+        let (objectives, asked) = (self.objectives, self.asked);
+        let at = self.at(rolled);
+        let singles = relation::singles_sql(objectives, asked, &rolled.runs, &at, self.has_verdicts)?;
+        let mut held: Vec<_> = singles.map(|sql| (relation::SINGLES, sql)).into_iter().collect();
+        for (cover, table) in [(&rolled.by_hour, Held::Range), (&rolled.windows, Held::Windows)] {
+            if rolled.holds(table) && (table == Held::Windows || self.is_aligned()) {
+                held.push((table.name(), relation::held_sql(objectives, asked, cover, table)?));
+            }
+        }
+        Ok(held)
     }
 
     /// The statement behind the rows.
     pub fn groups(&self) -> Result<Statement, QueryError> {
         let limit = GROUPS_MAX * self.objectives.len().max(1);
         let counted = self.over_range(true, "", "", |from| {
-            let outcomes =
-                Outcome::ALL.iter().map(|o| format!(", {} AS outcome_{}", from.outcome(*o), o.as_str()));
+            let outcomes = Outcome::ALL
+                .iter()
+                .map(|o| format!(", {} AS outcome_{}", whole(&from.outcome(*o)), o.as_str()));
             let samples =
                 sampled().map(|(kind, which)| format!(",\n  {} AS sample_{kind}", from.sample(kind, which)));
             let (offered, good_low, good_high) =
                 (from.all(), from.count("good_low"), from.count("good_high"));
             let (judged, wrong) = (from.count("judged"), from.count("green_but_wrong"));
             format!(
-                "{offered} AS offered, {good_low} AS good_low, {good_high} AS good_high, {judged} AS judged,
-  {unjudged} AS unjudged, {judged_share} AS judged_share,
+                "{} AS offered, {} AS good_low, {} AS good_high, {} AS judged,
+  {} AS unjudged, {judged_share} AS judged_share,
   {low} AS attainment_low, {high} AS attainment_high,
-  {late} AS late, {offered} - {ok} AS failed,
-  {wrong} AS green_but_wrong, {wrong_share} AS green_but_wrong_share{outcomes},
+  {} AS late, {} AS failed,
+  {} AS green_but_wrong, {wrong_share} AS green_but_wrong_share{outcomes},
+  {seen} AS runs, {sampled} AS sampling_known_share, {seen_judged} AS runs_judged,
   {p99} AS p99_ns{samples}",
-                unjudged = from.count("unjudged"),
-                judged_share = share(&judged, offered),
-                low = share(&good_low, offered),
-                high = share(&good_high, offered),
-                late = from.count("late"),
-                ok = from.outcome(Outcome::Ok),
+                whole(&offered),
+                whole(&good_low),
+                whole(&good_high),
+                whole(&judged),
+                whole(&from.count("unjudged")),
+                whole(&from.count("late")),
+                whole(&format!("{offered} - {}", from.outcome(Outcome::Ok))),
+                whole(&wrong),
+                judged_share = share(&judged, &offered),
+                low = share(&good_low, &offered),
+                high = share(&good_high, &offered),
                 wrong_share = share(&wrong, &judged),
+                seen = from.seen(),
+                sampled = share(from.seen_sampled(), from.seen()),
+                seen_judged = from.seen_judged(),
                 p99 = from.p99(),
                 outcomes = outcomes.collect::<String>(),
                 samples = samples.collect::<String>(),
@@ -189,8 +248,9 @@ impl<'a> Statements<'a> {
         if sampled.is_empty() {
             return names.map(|name| format!(",\n  CAST(NULL AS DOUBLE) AS {name}")).concat();
         }
-        let n = "CAST(good_low + green_but_wrong AS DOUBLE)";
-        let p = format!("(good_low / {n})");
+        // As sure as what was seen makes it, however much that stands for.
+        let n = "CAST(runs_judged AS DOUBLE)";
+        let p = "(CAST(good_low AS DOUBLE) / (good_low + green_but_wrong))".to_owned();
         let z = 1.959_963_984_540_054_f64;
         let centre = format!("({p} + {} / {n})", z * z / 2.0);
         let half = format!("{z} * sqrt({p} * (1 - {p}) / {n} + {} / ({n} * {n}))", z * z / 4.0);
@@ -209,11 +269,11 @@ impl<'a> Statements<'a> {
             format!(
                 "{point} AS point, {} AS offered, {} AS good_low, {} AS good_high,
   {} AS unjudged, {} AS green_but_wrong",
-                from.all(),
-                from.count("good_low"),
-                from.count("good_high"),
-                from.count("unjudged"),
-                from.count("green_but_wrong"),
+                whole(&from.all()),
+                whole(&from.count("good_low")),
+                whole(&from.count("good_high")),
+                whole(&from.count("unjudged")),
+                whole(&from.count("green_but_wrong")),
                 point = self.point(from.time()),
             )
         })
@@ -222,7 +282,7 @@ impl<'a> Statements<'a> {
     /// burn(w) = (1 − attainment over w) ÷ (1 − target), as the SRE workbook has it.
     pub fn burn(&self) -> Result<Statement, QueryError> {
         let end = self.asked.range.end.0;
-        let cover = self.rolled.as_ref().map(|rolled| &rolled.by_hour);
+        let cover = self.rolled.as_ref().map(|rolled| (&rolled.windows, Some(Held::Windows)));
         self.over(cover, end - longest(self.asked), "", "", |from| {
             let windows = burn_windows(self.asked).into_iter().map(|(name, ns)| {
                 let within = format!("{} >= {}", from.time(), end - ns);
@@ -235,13 +295,16 @@ impl<'a> Statements<'a> {
 
     /// A request is good only if every stage of it is: by all objectives that speak of any of its runs.
     pub fn requests(&self) -> Result<Option<String>, QueryError> {
-        let Some(runs) = runs_sql(self.objectives, self.asked, self.asked.range.start.0)? else {
+        let Some(runs) = self.runs(self.asked.range.start.0, self.has_verdicts)? else {
             return Ok(None);
         };
         Ok(Some(format!(
             "{runs}
-SELECT count(*) AS offered, count(*) FILTER (WHERE good_low) AS good_low, count(*) FILTER (WHERE good_high) AS good_high
-FROM (SELECT bool_and(good_low) AS good_low, bool_and(good_high) AS good_high FROM runs GROUP BY tenant, trace_id)"
+SELECT {} AS offered, {} AS good_low, {} AS good_high
+FROM (SELECT bool_and(good_low) AS good_low, bool_and(good_high) AS good_high, max({WEIGHT}) AS weight FROM runs GROUP BY tenant, trace_id)",
+            whole("sum(weight)"),
+            whole("coalesce(sum(weight) FILTER (WHERE good_low), 0)"),
+            whole("coalesce(sum(weight) FILTER (WHERE good_high), 0)"),
         )))
     }
 
@@ -249,14 +312,15 @@ FROM (SELECT bool_and(good_low) AS good_low, bool_and(good_high) AS good_high FR
     pub fn first_failing(&self) -> String {
         let terms = filter::sql(&self.asked.filter, Over::Traces).unwrap_or_default();
         format!(
-            "SELECT stage, count(*) AS requests, sample_ids(trace_id, duration_ns) AS sample_trace_ids
+            "SELECT stage, {requests} AS requests, sample_ids(trace_id, duration_ns) AS sample_trace_ids
 FROM (
-  SELECT r.trace_id, t.duration_ns, first_value(r.stage ORDER BY r.start_unix_nano + r.duration_ns, r.start_unix_nano DESC) AS stage
+  SELECT r.trace_id, t.duration_ns, t.adjusted_count, first_value(r.stage ORDER BY r.start_unix_nano + r.duration_ns, r.start_unix_nano DESC) AS stage
   FROM stage_runs r JOIN (SELECT * FROM traces WHERE outcome <> 'ok' AND {within}{terms}) t ON r.tenant = t.tenant AND r.trace_id = t.trace_id
   WHERE r.outcome <> 'ok'
-  GROUP BY r.tenant, r.trace_id, t.duration_ns
+  GROUP BY r.tenant, r.trace_id, t.duration_ns, t.adjusted_count
 )
 GROUP BY stage ORDER BY requests DESC, stage",
+            requests = whole(&format!("sum({WEIGHT})")),
             within = self.asked.within("start_unix_nano"),
         )
     }
@@ -299,14 +363,16 @@ GROUP BY stage ORDER BY requests DESC, stage",
         what: impl Fn(Source) -> String,
     ) -> Result<Statement, QueryError> {
         let rolled = self.rolled.as_ref().filter(|_| self.is_aligned());
-        let cover = rolled.map(|rolled| if by_hour { &rolled.by_hour } else { &rolled.by_minute });
+        let cover = rolled.map(|rolled| {
+            if by_hour { (&rolled.by_hour, Some(Held::Range)) } else { (&rolled.by_minute, None) }
+        });
         self.over(cover, self.asked.range.start.0, also_by, end, what)
     }
 
     /// `what` of each objective's runs from an instant on, by the grouping columns.
     fn over(
         &self,
-        cover: Option<&Cover>,
+        cover: Option<(&Cover, Option<Held>)>,
         from_unix_nano: i64,
         also_by: &str,
         end: &str,
@@ -324,35 +390,36 @@ GROUP BY ordinal, objective, for_stage, target{by}{also_by}
                 what(from),
             )
         };
-        let (Some(cover), Some(rolled)) = (cover, &self.rolled) else {
-            let shown = grouped(self.runs(from_unix_nano)?, Source::Runs, "runs", "");
-            return Ok(Statement { read: shown.clone(), shown });
+        let (Some((cover, held)), Some(rolled)) = (cover, &self.rolled) else {
+            let over_runs = |has_verdicts| -> Result<String, QueryError> {
+                let runs = self.runs(from_unix_nano, has_verdicts)?;
+                let runs = runs.ok_or_else(|| QueryError::NotFound("there is no objective".into()))?;
+                Ok(grouped(runs, Source::Runs, "runs", ""))
+            };
+            return Ok(Statement { shown: over_runs(true)?, read: over_runs(self.has_verdicts)? });
         };
-        let at = self.at(rolled);
         let when = format!(" WHERE at >= {from_unix_nano}");
-        let of = |is_read| -> Result<String, QueryError> {
-            let with = relation::cells_sql(self.objectives, self.asked, cover, &at, is_read)?;
-            Ok(grouped(with, Source::Cells, "cells", &when))
+        let over_cells = |with| grouped(with, Source::Cells, "cells", &when);
+        let shown = relation::cells_sql(self.objectives, self.asked, cover, Some(&self.at(rolled)))?;
+        let read = match held.filter(|table| rolled.holds(*table)) {
+            Some(table) => relation::cells_of_held(cover, table),
+            None => relation::cells_sql(self.objectives, self.asked, cover, None)?,
         };
-        let read = if rolled.is_small() && *cover == rolled.by_hour {
-            grouped(String::new(), Source::Cells, &format!("\"{}\"", relation::CELLS), &when)
-        } else {
-            of(true)?
-        };
-        Ok(Statement { shown: of(false)?, read })
+        Ok(Statement { shown: over_cells(shown), read: over_cells(read) })
     }
 
-    fn runs(&self, from_unix_nano: i64) -> Result<String, QueryError> {
-        runs_sql(self.objectives, self.asked, from_unix_nano)?
-            .ok_or_else(|| QueryError::NotFound("there is no objective".into()))
+    fn runs(&self, from_unix_nano: i64, has_verdicts: bool) -> Result<Option<String>, QueryError> {
+        let stretch = (from_unix_nano, self.asked.range.end.0);
+        runs_within_sql(self.objectives, self.asked, &within([stretch]), has_verdicts)
     }
 }
 
 impl Rolled {
-    /// Whether its cells by the hour are few enough to be held at once.
-    fn is_small(&self) -> bool {
-        let covered = self.by_hour.hours.stretches().chain(self.by_hour.minutes.stretches());
-        covered.map(|(start, end)| end - start).sum::<i64>() <= HELD_MAX_NS
+    /// Whether a table's cells are few enough to be held at once.
+    fn holds(&self, table: Held) -> bool {
+        let cover = if table == Held::Range { &self.by_hour } else { &self.windows };
+        let covered = cover.hours.stretches().chain(cover.minutes.stretches());
+        cover.is_rolled() && covered.map(|(start, end)| end - start).sum::<i64>() <= HELD_MAX_NS
     }
 
     /// `None` where no cell helps.
@@ -361,22 +428,42 @@ impl Rolled {
         digests.sort_unstable();
         digests.dedup();
         let (start, end) = (asked.range.start.0, asked.range.end.0);
-        let windows = burn_windows(asked).into_iter().map(|(_, ns)| end - ns);
-        let mut bounds: Vec<i64> = windows.chain([start, end]).collect();
+        let cover = |start, end, by_hour| coverage.cover(&digests, start, end, by_hour);
+        let (by_hour, by_minute) = (cover(start, end, true), cover(start, end, false));
+        // An hour is covered only where its minutes are.
+        if !by_hour.is_rolled() || by_hour.runs != by_minute.runs {
+            return None;
+        }
+        let mut bounds: Vec<i64> = burn_windows(asked).into_iter().map(|(_, ns)| end - ns).collect();
+        bounds.extend([start, end]);
+        bounds.sort_unstable();
+        let from = end - longest(asked);
+        let parts = bounds.windows(2).filter(|part| part[0] >= from && part[0] < part[1]);
+        let windows = parts.map(|part| cover(part[0], part[1], true)).reduce(|all, part| Cover {
+            hours: all.hours.union(&part.hours),
+            minutes: all.minutes.union(&part.minutes),
+            runs: [all.runs, part.runs].concat(),
+        })?;
+        let mut runs = [by_hour.runs.as_slice(), &windows.runs].concat();
+        runs.sort_unstable();
+        // So that the time of what is counted together says whose stretches it lies in.
+        bounds.extend(runs.iter().flat_map(|(start, end)| [*start, *end]));
         bounds.sort_unstable();
         bounds.dedup();
-        let cover = |by_hour| {
-            let parts = bounds.windows(2).map(|part| coverage.cover(&digests, part[0], part[1], by_hour));
-            parts.reduce(|all, part| Cover {
-                hours: all.hours.union(&part.hours),
-                minutes: all.minutes.union(&part.minutes),
-                runs: [all.runs, part.runs].concat(),
-            })
-        };
-        let (by_hour, by_minute) = (cover(true)?, cover(false)?);
-        // An hour is covered only where its minutes are.
-        (by_hour.is_rolled() && by_hour.runs == by_minute.runs).then_some(Self { by_hour, by_minute, bounds })
+        Some(Self { by_hour, by_minute, windows, runs: united(runs), bounds })
     }
+}
+
+/// Ordered stretches, of which none overlaps or touches the next.
+fn united(stretches: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    let mut united: Vec<(i64, i64)> = Vec::with_capacity(stretches.len());
+    for (start, end) in stretches {
+        match united.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => united.push((start, end)),
+        }
+    }
+    united
 }
 
 fn longest(asked: &Analysis) -> i64 {

@@ -8,13 +8,18 @@ use proptest::prelude::*;
 use super::{append, open, requests, segments};
 
 const GROUPS: [&[u64]; 3] = [&[1], &[2, 3], &[4, 5]];
-const HEADER: usize = 40;
+pub const HEADER: usize = 40;
 /// Length, checksum, sequence, ingest time, place, kind, tenant's length and "default".
 const RECORD: usize = 8 + 22 + 7;
 
 /// A log of one segment, and where each record ends.
-fn small_log() -> (FaultyFiles, Vec<usize>) {
-    let files = FaultyFiles::new(0);
+pub fn small_log() -> (FaultyFiles, Vec<usize>) {
+    small_log_of(0)
+}
+
+/// The same on a disk that loses other things.
+pub fn small_log_of(seed: u64) -> (FaultyFiles, Vec<usize>) {
+    let files = FaultyFiles::new(seed);
     let (wal, _) = open(&files).expect("new");
     let mut wal = wal.with_segment_bytes_max(1 << 20);
     for group in GROUPS {
@@ -29,7 +34,7 @@ fn small_log() -> (FaultyFiles, Vec<usize>) {
     (files, ends)
 }
 
-fn corrupt(files: &FaultyFiles, segment: usize, change: impl FnOnce(&mut Vec<u8>)) {
+pub fn corrupt(files: &FaultyFiles, segment: usize, change: impl FnOnce(&mut Vec<u8>)) {
     files.corrupt(&segments(files)[segment], change).expect("it is there");
 }
 
