@@ -82,15 +82,21 @@ impl Digests {
         digests
     }
 
-    pub fn save(&self, files: &dyn Files, path: &Path) -> Result<(), StoreError> {
+    /// The file's bytes.
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
+        bytes.reserve(24 * self.order.len() + 4);
         for (digest, at) in &self.order {
             bytes.extend_from_slice(&digest.to_le_bytes());
             bytes.extend_from_slice(&at.0.to_le_bytes());
         }
         let crc = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
-        replace(files, path, &bytes)
+        bytes
+    }
+
+    pub fn save(&self, files: &dyn Files, path: &Path) -> Result<(), StoreError> {
+        replace(files, path, &self.encode())
     }
 }
 

@@ -6,6 +6,9 @@
 //! segment, with its records there or not in any order. A valid record of a later group, or a later segment,
 //! proves that the damaged record had been durable. (If the last group of all rots while nothing runs, it cannot
 //! be told from a torn one. That is the limit of every log of this kind.)
+//!
+//! The last segment may be one that was written over, and then what it held before follows its records. Those have lower
+//! sequences, so that they are as good as torn bytes, and are cut off with them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,7 +98,8 @@ fn settle(files: &dyn Files, segment: &Segment, bytes: &[u8], walk: &Walk) -> Re
     let torn = &bytes[walk.end..];
     if torn.iter().any(|b| *b != 0) {
         let (path, offset) = (segment.path.display(), walk.end);
-        tracing::warn!(%path, offset, bytes = torn.len(), "cutting off the torn end of the log");
+        let bytes = torn.len();
+        tracing::info!(%path, offset, bytes, "cutting off what follows the log's last record: torn, or older than it");
     }
     files
         .rewrite_end(&segment.path, walk.last_group as u64, &bytes[walk.last_group..walk.end])

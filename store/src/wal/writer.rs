@@ -12,8 +12,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::digests::Digests;
 use super::{PAYLOAD_BYTES_MAX, Wal};
+use crate::blocking::blocking;
 use crate::decode::RecordMeta;
 use crate::error::StoreError;
+use crate::files::{Files, replace};
 
 /// Requests that may wait for the writer, and their payloads' bytes; beyond either doors refuse.
 const QUEUE_MAX: usize = 4_096;
@@ -83,8 +85,13 @@ struct Queued<T> {
 
 enum Command<T> {
     Append(Queued<T>),
+    /// Asks for the bytes of the window of digests.
+    Digests(Answer<Vec<u8>>),
     DeleteThrough(u64, Answer<()>),
-    Close { remove: bool, answer: Answer<()> },
+    Close {
+        remove: bool,
+        answer: Answer<()>,
+    },
 }
 
 /// The handle of the writer. The thread ends when it is closed, or when the last handle is gone.
@@ -93,6 +100,8 @@ pub struct WalWriter<T> {
     commands: mpsc::Sender<Command<T>>,
     queue_bytes: Arc<Semaphore>,
     poisoned: Arc<Mutex<Option<String>>>,
+    files: Arc<dyn Files>,
+    digests_path: PathBuf,
 }
 
 impl<T: Send + 'static> WalWriter<T> {
@@ -110,13 +119,21 @@ impl<T: Send + 'static> WalWriter<T> {
         }
         let (commands, queue) = mpsc::channel(QUEUE_MAX);
         let poisoned = Arc::new(Mutex::new(None));
-        let writer =
-            Writer { wal, digests, digests_path, publish: Box::new(publish), poisoned: poisoned.clone() };
+        let queue_bytes = Arc::new(Semaphore::new(QUEUE_BYTES_MAX as usize));
+        let files = wal.files.clone();
+        let handle = Self {
+            commands,
+            queue_bytes,
+            poisoned: poisoned.clone(),
+            files,
+            digests_path: digests_path.clone(),
+        };
+        let writer = Writer { wal, digests, digests_path, publish: Box::new(publish), poisoned };
         std::thread::Builder::new()
             .name("wal-writer".into())
             .spawn(move || writer.run(queue))
             .map_err(StoreError::io("wal-writer thread"))?;
-        Ok(Self { commands, queue_bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX as usize)), poisoned })
+        Ok(handle)
     }
 
     /// Answers once the request is durable and published. At the queue's bounds it is refused at once. Who stops waiting
@@ -143,8 +160,12 @@ impl<T: Send + 'static> WalWriter<T> {
         self.poisoned().map_or(WalError::Closed, WalError::Poisoned)
     }
 
-    /// Lets go of the segments that hold nothing above `seq`.
+    /// Lets go of the segments that hold nothing above `seq`. The window of digests is saved first, since once the segments
+    /// are gone nothing else remembers their requests; not by the writer, for whom requests wait.
     pub async fn delete_through(&self, seq: u64) -> Result<(), WalError> {
+        let bytes = self.command(Command::Digests).await?;
+        let (files, path) = (self.files.clone(), self.digests_path.clone());
+        blocking(move || replace(&*files, &path, &bytes)).await?;
         self.command(|answer| Command::DeleteThrough(seq, answer)).await
     }
 
@@ -154,7 +175,7 @@ impl<T: Send + 'static> WalWriter<T> {
         self.command(|answer| Command::Close { remove, answer }).await
     }
 
-    async fn command(&self, command: impl FnOnce(Answer<()>) -> Command<T>) -> Result<(), WalError> {
+    async fn command<R>(&self, command: impl FnOnce(Answer<R>) -> Command<T>) -> Result<R, WalError> {
         let (answer, answered) = oneshot::channel();
         self.commands.send(command(answer)).await.map_err(|_| self.gone())?;
         answered.await.unwrap_or_else(|_| Err(self.gone()))
@@ -197,8 +218,11 @@ impl<T> Writer<T> {
                     }
                     self.commit(group);
                 }
+                Command::Digests(answer) => {
+                    let _ = answer.send(Ok(self.digests.encode()));
+                }
                 Command::DeleteThrough(seq, answer) => {
-                    let done = self.delete_through(seq);
+                    let done = self.wal.delete_through(seq);
                     self.answer(answer, done);
                 }
                 Command::Close { remove, answer } => {
@@ -260,12 +284,6 @@ impl<T> Writer<T> {
         for answer in answers {
             let _ = answer.send(Ok(Submitted { duplicate: false }));
         }
-    }
-
-    /// The digests are saved first: once the segments are gone, nothing else remembers these requests.
-    fn delete_through(&mut self, seq: u64) -> Result<(), StoreError> {
-        self.digests.save(&*self.wal.files, &self.digests_path)?;
-        self.wal.delete_through(seq)
     }
 
     fn close(&mut self, remove: bool) -> Result<(), StoreError> {
