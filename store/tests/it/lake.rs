@@ -16,6 +16,7 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::slice::SLUG_RECENT;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::DataFile;
 use plimsoll_store::lake::{Commit, Effort, Gather, LakeTable, Part, Partition, read_file, write_files};
@@ -87,7 +88,8 @@ fn write(root: &Path, slice: &str, rows: &[Row]) -> DataFile {
     let batches = [spans(rows)];
     let part = Part { partition, rows: (0..rows.len() as u32).collect() };
     let all = Gather::of(Table::Spans.file_schema(), &batches);
-    let mut files = write_files(root, Table::Spans, &all, &[part], Effort::Quick).expect("written");
+    let effort = if slice == SLUG_RECENT { Effort::Quick } else { Effort::Thorough };
+    let mut files = write_files(root, Table::Spans, &all, &[part], effort).expect("written");
     files.pop().expect("a file")
 }
 
