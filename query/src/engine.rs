@@ -66,6 +66,8 @@ pub struct Engine {
     /// `None` only while dropping.
     runtime: Option<Runtime>,
     base: SessionState,
+    /// The same, whose optimiser goes over a plan once: for statements that are written so that this is enough.
+    once: SessionState,
     store: ObjectStoreUrl,
     rules: Arc<Rules>,
     permits: Arc<Semaphore>,
@@ -112,6 +114,8 @@ impl Engine {
             .with_default_features()
             .build();
         functions::register(&mut base)?;
+        let mut once = base.clone();
+        once.config_mut().options_mut().optimizer.max_passes = 1;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
             .thread_name("query")
@@ -122,6 +126,7 @@ impl Engine {
         Ok(Self {
             runtime: Some(runtime),
             base,
+            once,
             store,
             rules: Arc::new(options.rules.clone()),
             permits: Arc::new(Semaphore::new(options.concurrent_max)),
@@ -151,7 +156,7 @@ impl Engine {
         computed: Computed,
         rows_max: usize,
     ) -> Result<Rows, QueryError> {
-        self.run(view, computed, rows_max, move || {
+        self.run(&self.base, view, computed, rows_max, move || {
             let mut statement = statement;
             table_functions::replace(&mut statement, replacements)?;
             Ok(statement)
@@ -160,10 +165,30 @@ impl Engine {
     }
 
     /// Runs what this crate wrote: the same way, but not bounded in size.
-    pub async fn ours(&self, view: &View, sql: String, tables: Computed) -> Result<Collected, QueryError> {
+    pub async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
+        self.ours_over(&self.base, view, sql, Computed::default()).await
+    }
+
+    /// The same of a statement that reads tables of its own too, or fills them; and whose planning counts.
+    pub async fn ours_with(
+        &self,
+        view: &View,
+        sql: String,
+        tables: Computed,
+    ) -> Result<Collected, QueryError> {
+        self.ours_over(&self.once, view, sql, tables).await
+    }
+
+    async fn ours_over(
+        &self,
+        base: &SessionState,
+        view: &View,
+        sql: String,
+        tables: Computed,
+    ) -> Result<Collected, QueryError> {
         let rows_max = self.options.rows_max;
         let rows = self
-            .run(view, tables, rows_max, move || {
+            .run(base, view, tables, rows_max, move || {
                 let mut statements = datafusion::sql::parser::DFParser::parse_sql(&sql)?;
                 statements.pop_front().ok_or_else(|| QueryError::Internal("no statement".into()))
             })
@@ -174,6 +199,7 @@ impl Engine {
     /// `parse` runs where the stack is large.
     async fn run(
         &self,
+        base: &SessionState,
         view: &View,
         computed: Computed,
         rows_max: usize,
@@ -190,7 +216,7 @@ impl Engine {
             computed: Arc::new(computed),
             jobs: self.jobs.clone(),
         };
-        let base = self.base.clone();
+        let base = base.clone();
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let timeout = self.options.timeout;
         let deadline = Instant::now() + timeout;

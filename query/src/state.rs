@@ -143,17 +143,17 @@ impl QueryState {
 
     /// The rows of one of this crate's statements.
     pub(crate) async fn ours(&self, view: &View, sql: String) -> Result<Collected, QueryError> {
-        self.ours_with(view, sql, &Computed::default()).await
+        self.inner.engine.ours(view, sql).await
     }
 
-    /// The same of a statement that reads tables of its own too.
+    /// The same of a statement that reads tables of its own too, or fills them; and whose planning counts.
     pub(crate) async fn ours_with(
         &self,
         view: &View,
         sql: String,
         tables: &Computed,
     ) -> Result<Collected, QueryError> {
-        self.inner.engine.ours(view, sql, tables.clone()).await
+        self.inner.engine.ours_with(view, sql, tables.clone()).await
     }
 
     /// The rows of one of this crate's statements, as objects.
@@ -162,18 +162,17 @@ impl QueryState {
         view: &View,
         sql: &str,
     ) -> Result<Vec<serde_json::Map<String, Value>>, QueryError> {
-        self.objects_with(view, sql, &Computed::default()).await
+        Ok(crate::json::objects(&self.ours(view, sql.to_owned()).await?.batches))
     }
 
-    /// The same of a statement that reads tables of its own too.
+    /// As [`Self::ours_with`].
     pub(crate) async fn objects_with(
         &self,
         view: &View,
         sql: &str,
         tables: &Computed,
     ) -> Result<Vec<serde_json::Map<String, Value>>, QueryError> {
-        let rows = self.inner.engine.ours(view, sql.to_owned(), tables.clone()).await?;
-        Ok(crate::json::objects(&rows.batches))
+        Ok(crate::json::objects(&self.ours_with(view, sql.to_owned(), tables).await?.batches))
     }
 }
 
