@@ -77,11 +77,7 @@ impl Retention {
     /// Days that one row is kept; `None` is for ever.
     pub fn days(&self, table: Table, owner: Owner<'_>) -> Option<u32> {
         let own = self.days_of(table, owner);
-        // A rollup outlives what it was computed of: it could not be computed again.
-        match table.is_rollup() {
-            true => longer(own, self.days_of(Table::StageRuns, owner)),
-            false => own,
-        }
+        computed_of(table).iter().fold(own, |days, of| longer(days, self.days_of(*of, owner)))
     }
 
     fn days_of(&self, table: Table, owner: Owner<'_>) -> Option<u32> {
@@ -92,8 +88,11 @@ impl Retention {
     /// Between which days any row of the table is kept, whoever's it is.
     pub fn span(&self, table: Table) -> Kept {
         let own = self.span_of(table);
-        let runs = if table.is_rollup() { self.span_of(Table::StageRuns) } else { own };
-        Kept { least: shorter(own.least, runs.least), most: longer(own.most, runs.most) }
+        let others = computed_of(table).iter().map(|of| self.span_of(*of));
+        others.fold(own, |all, of| Kept {
+            least: shorter(all.least, of.least),
+            most: longer(all.most, of.most),
+        })
     }
 
     fn span_of(&self, table: Table) -> Kept {
@@ -112,6 +111,11 @@ impl Retention {
             most: all.iter().copied().reduce(longer).flatten(),
         }
     }
+}
+
+/// A rollup outlives what it was computed of: it could not be computed again, and would say that nothing ran where runs still are.
+fn computed_of(table: Table) -> &'static [Table] {
+    if table.is_rollup() { &[Table::StageRuns, Table::Traces] } else { &[] }
 }
 
 /// Of two times; none is for ever.
@@ -200,6 +204,9 @@ mod tests {
         assert_eq!(kept.days(Table::StageMinutes, owner("acme", None)), Some(30));
         assert_eq!(kept.days(Table::StageHours, owner("acme", None)), Some(400));
         assert_eq!(kept.span(Table::StageMinutes).most, Some(30));
+        let kept = rules(Some(7), "[{ table: traces, keep_days: 90 }]");
+        assert_eq!(kept.days(Table::StageHours, owner("acme", None)), Some(90));
+        assert_eq!(kept.days(Table::StageRuns, owner("acme", None)), Some(7));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Long work and how far it is: merging, retention, import, salvage. The newest are kept in memory, for people to look at.
+//! Long work and how far it is: merging, retention, import. The newest are kept in memory, for people to look at.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +18,6 @@ pub enum JobKind {
     Merge,
     Retention,
     Import,
-    Salvage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +66,7 @@ macro_rules! words {
 }
 
 words! {
-    JobKind { Merge "merge", Retention "retention", Import "import", Salvage "salvage" }
+    JobKind { Merge "merge", Retention "retention", Import "import" }
     JobState { Running "running", Done "done", Failed "failed", Abandoned "abandoned" }
     JobUnit { Rows "rows", Files "files", Bytes "bytes" }
 }

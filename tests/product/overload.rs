@@ -9,7 +9,7 @@ use crate::harness::{Server, eventually};
 use crate::wire::{INTERNAL, With, post, span, text, traces};
 
 const CLIENTS: u64 = 48;
-const REQUESTS: u64 = 40;
+const REQUESTS: u64 = 120;
 const SPANS_PER_REQUEST: u64 = 100;
 /// A small tail, so that a test's flood is a flood.
 const SETTINGS: &[(&str, &str)] = &[
@@ -17,8 +17,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("PLIMSOLL__STORE__FLUSH_BYTES", "8MiB"),
     ("PLIMSOLL__STORE__SETTLE_AFTER", "300ms"),
 ];
-/// Many times what the tail may take, and a fraction of what was sent.
-const PEAK_BYTES_MAX: u64 = 1 << 30;
+/// Half of what is sent, some 1.4 GB; and twice what the tail, a flush and the requests under way take.
+const PEAK_BYTES_MAX: u64 = 700 << 20;
 
 fn request(client: u64, n: u64) -> Vec<u8> {
     let at = 1_760_000_000_000_000_000 + n * 1_000_000;

@@ -81,7 +81,7 @@ impl Inner {
         for due in &work.due {
             state.tail.traces.settled(&due.key, due.seqs.1, now);
         }
-        // Also of senders that settled in this very pass, whose consumers found them: those wait for nothing.
+        // Before the senders are noted that this pass missed itself: they are waited for from now on.
         for due in &work.due {
             for consumer in awaited.take(due.tenant.as_str(), due.key.trace_id) {
                 state.tail.traces.revive(&due.tenant, consumer, now);
