@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_store::Store;
+use plimsoll_store::{Location, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli::Serving;
-use crate::settings::Settings;
+use crate::settings::{Listen, Settings};
 use doors::Bound;
 
 /// What is still at a door when it closes gets this long to finish.
@@ -53,10 +53,18 @@ pub struct Server {
 impl Server {
     pub async fn start(settings: &Settings) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         // Bound first: a port that is taken is found before any file is touched.
-        let bound = Bound::bind(&settings.listen).await?;
+        let mut listen = settings.listen.clone();
+        if settings.store.read_only {
+            (listen.otlp_grpc, listen.otlp_http) = (Listen::Off, Listen::Off);
+        }
+        let bound = Bound::bind(&listen).await?;
         let addresses = bound.addresses()?;
         let decoder = Arc::new(plimsoll_collector::OtlpDecoder);
-        let store = Store::open(settings.store_options(), decoder).await?;
+        let options = settings.store_options();
+        let store = match settings.store.read_only {
+            true => Store::open_to_read(options, decoder).await?,
+            false => Store::open(options, decoder).await?,
+        };
         let (closing, closed) = watch::channel(false);
         let doors = bound.open(settings, &store, closed).await?;
         Ok(Self { addresses, store, closing, doors })
@@ -101,10 +109,10 @@ impl Server {
 }
 
 /// Serves a home to this process alone, on free ports of loopback, until `work` is done; then settles and closes it.
-pub async fn alone(home: &Path, work: impl AsyncFnOnce(Addresses) -> crate::Outcome) -> crate::Outcome {
+pub async fn alone(home: &Location, work: impl AsyncFnOnce(Addresses) -> crate::Outcome) -> crate::Outcome {
     let free = || "127.0.0.1:0".parse();
     let serving = Serving {
-        home: Some(home.to_owned()),
+        home: Some(home.clone()),
         listen_http: Some(free()?),
         listen_otlp_grpc: Some("off".parse()?),
         listen_otlp_http: Some(free()?),

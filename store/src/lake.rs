@@ -1,8 +1,8 @@
 //! The open lake: one Delta table per [`Table`] at `<home>/<table>`, of Parquet files that any reader opens.
 //!
 //! Delta's log says which files are the table; everything else is done here: our own writer properties, bloom
-//! filters over trace ids and attributes beside each file of `spans`, our own file list in memory, and fsync of every file and
-//! folder before anyone is told that a commit happened. It is not a query engine (see `query`), and it knows
+//! filters over trace ids and attributes beside each file of `spans`, our own file list in memory, and commits of which nobody is told
+//! before they are durable, with the files that they name (see [`crate::home`]). It is not a query engine (see `query`), and it knows
 //! nothing of the write-ahead log or of what the rows mean.
 //!
 //! ```text
@@ -13,12 +13,13 @@
 
 mod bloom;
 mod definition;
-mod durable;
 mod entries;
+mod follow;
 mod footers;
 mod gather;
 mod group;
 mod keyword_chunk;
+mod object;
 mod properties;
 mod read;
 mod rle;
@@ -26,6 +27,7 @@ mod sidecar;
 mod stats;
 mod table;
 mod tokens;
+mod upload;
 mod vacuum;
 mod writer;
 
@@ -36,6 +38,7 @@ pub use properties::Effort;
 pub use read::{FileReader, read_file, read_traces};
 pub use sidecar::Sidecar;
 pub use table::{Commit, LakeTable};
+pub(crate) use table::{MAINTENANCE, OWNER};
 pub use tokens::{TokenBloom, Tokenized};
 pub(crate) use writer::now;
 pub use writer::{Part, Partition, write_files};

@@ -2,7 +2,6 @@
 //!
 //! A snapshot is immutable and cheap to take; files that it names are not deleted while it lives.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -37,8 +36,6 @@ impl Snapshot {
 #[derive(Debug, Clone)]
 pub struct TableSnapshot {
     pub table: Table,
-    /// The table's folder.
-    pub root: Arc<Path>,
     /// The Delta version of `files`.
     pub version: u64,
     pub files: Arc<Vec<Arc<DataFile>>>,
@@ -82,6 +79,15 @@ pub struct DataFile {
     pub delta_stats: Option<String>,
 }
 
+/// The change of one table's files by one commit.
+#[derive(Debug)]
+pub struct FileChange {
+    pub table: Table,
+    pub version: u64,
+    pub added: Vec<Arc<DataFile>>,
+    pub removed: Vec<Arc<DataFile>>,
+}
+
 impl DataFile {
     /// Whether its rows still wait for their trace's slice and derived columns.
     pub fn is_recent(&self) -> bool {
@@ -97,9 +103,5 @@ impl DataFile {
     pub fn may_hold_value(&self, column: &str, key: &str, value: &str) -> bool {
         let tokens = self.sidecar.as_ref().and_then(|s| s.tokens.as_ref());
         tokens.is_none_or(|tokens| tokens.may_hold(column, key, value))
-    }
-
-    pub fn absolute(&self, root: &Path) -> PathBuf {
-        root.join(&self.path)
     }
 }

@@ -3,6 +3,7 @@
 mod background;
 mod counters;
 mod flush;
+mod follow;
 mod levels;
 mod lookup;
 mod merge;
@@ -14,6 +15,8 @@ mod settle;
 mod state;
 mod superseded;
 
+use std::any::Any;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,6 +31,7 @@ use crate::blocking::blocking;
 use crate::decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
 use crate::error::{IngestError, StoreError};
 use crate::files::Files;
+use crate::home::Home;
 use crate::jobs::Jobs;
 use crate::lake::{FooterCache, LakeTable, now};
 use crate::options::StoreOptions;
@@ -83,11 +87,13 @@ pub struct Store {
 struct Inner {
     options: StoreOptions,
     decoder: Arc<dyn Decode>,
-    files: Arc<dyn Files>,
+    home: Home,
+    /// `None` of a store that follows what another process writes.
+    log: Option<Log>,
     state: Arc<Mutex<State>>,
-    wal: WalWriter<Decoded>,
-    /// The log's UUID: the application id of its Delta transactions.
-    log_id: String,
+    /// Why nothing more is written to the lake.
+    stopped: Mutex<Option<String>>,
+    following: tokio::sync::Mutex<follow::Following>,
     lake: [tokio::sync::Mutex<LakeTable>; Table::ALL.len()],
     footers: FooterCache,
     counters: Arc<Counters>,
@@ -105,13 +111,24 @@ struct Inner {
     flush_wanted: tokio::sync::Notify,
     closing: AtomicBool,
     background: Mutex<Vec<tokio::task::JoinHandle<()>>>,
-    /// Held for as long as the store is open, so that no second process opens the folder.
-    _lock: std::fs::File,
+}
+
+/// The write-ahead log.
+#[derive(Debug)]
+struct Log {
+    writer: WalWriter<Decoded>,
+    /// Its UUID: the application id of its Delta transactions.
+    id: String,
+    files: Arc<dyn Files>,
+    /// The folder of the small files that go with it.
+    beside: PathBuf,
+    /// Held for as long as the store is open, so that no second process writes here.
+    _lock: Box<dyn Any + Send + Sync>,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("home", &self.options.home).finish_non_exhaustive()
+        f.debug_struct("Store").field("home", &self.home).finish_non_exhaustive()
     }
 }
 
@@ -124,9 +141,38 @@ const DECODE_HERE_BYTES_MAX: usize = 512 << 10;
 impl Store {
     /// Opens or creates the store at `options.home`, replays its log, and starts flushing, settling and merging.
     pub async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Result<Self, StoreError> {
-        let inner = open::open(options, decoder).await?;
+        let home = Home::open(&options.home)?;
+        Self::open_at(home, options, decoder).await
+    }
+
+    /// The same at a home that was opened before, as one of a file system that fails on purpose.
+    pub async fn open_at(
+        home: Home,
+        options: StoreOptions,
+        decoder: Arc<dyn Decode>,
+    ) -> Result<Self, StoreError> {
+        let inner = open::open(home, options, decoder).await?;
         background::start(&inner);
         Ok(Self { inner })
+    }
+
+    /// Opens a store that another process writes, to read it: what is in the lake, as of a moment ago. What is not flushed yet is
+    /// not to be seen, and nothing can be sent here.
+    pub async fn open_to_read(options: StoreOptions, decoder: Arc<dyn Decode>) -> Result<Self, StoreError> {
+        let home = Home::open(&options.home)?;
+        let inner = open::open_to_read(home, options, decoder).await?;
+        background::start(&inner);
+        Ok(Self { inner })
+    }
+
+    /// Whether another process writes it.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.log.is_none()
+    }
+
+    /// Takes in what the process that writes it committed since. Nothing else does, where nothing else writes.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        if self.is_read_only() { self.inner.follow().await } else { Ok(()) }
     }
 
     /// Decodes, logs, waits for the fsync and makes the rows visible. Once it answers, they are durable.
@@ -209,7 +255,7 @@ impl Store {
             flushed_wal_seq: c.flushed_seq.get(),
             tail_rows: state.tail.rows() as u64,
             tail_bytes: state.tail.bytes() as u64,
-            poisoned: self.inner.wal.poisoned(),
+            poisoned: self.inner.poisoned(),
             spans: c.spans.get(),
             log_records: c.log_records.get(),
             verdicts: c.verdicts.get(),
@@ -247,12 +293,15 @@ impl Store {
         for task in inner.background.lock().drain(..) {
             task.abort();
         }
+        if self.is_read_only() {
+            return Ok(());
+        }
         let orderly = async {
             inner.settle_everything().await?;
             inner.flush().await?;
-            let home = inner.options.home.clone();
-            pending::remove(&*inner.files, &home)?;
-            inner.wal.close(true).await.map_err(|e| StoreError::Poisoned(e.to_string()))
+            let Some(log) = &inner.log else { return Ok(()) };
+            pending::remove(&*log.files, &log.beside)?;
+            log.writer.close(true).await.map_err(|e| StoreError::Poisoned(e.to_string()))
         };
         match tokio::time::timeout(within, orderly).await {
             Ok(result) => result,
@@ -266,9 +315,8 @@ impl Store {
         }
     }
 
-    /// The folder of a table.
-    pub fn table_root(&self, table: Table) -> std::path::PathBuf {
-        self.inner.options.home.join(table.as_str())
+    pub fn home(&self) -> &Home {
+        &self.inner.home
     }
 
     /// The stage rules in force.
@@ -296,9 +344,13 @@ impl Inner {
         if self.closing.load(Ordering::Acquire) {
             return Err(IngestError::Unavailable("shutting down".into()));
         }
-        if let Some(why) = self.wal.poisoned() {
+        let Some(log) = &self.log else {
+            let why = "this server only reads; send it to the one that writes this home";
+            return Err(IngestError::Unavailable(why.into()));
+        };
+        if let Some(why) = self.poisoned() {
             return Err(IngestError::Unavailable(format!(
-                "the log is poisoned: {why}; restart after checking the disk"
+                "nothing more is acknowledged: {why}; restart after checking the disk"
             )));
         }
         if self.state.lock().tail.bytes() >= self.options.tail_bytes_max {
@@ -321,7 +373,7 @@ impl Inner {
         let digest = crate::wal::digest(&meta, &payload);
         let counts = decoded.batches.iter().map(|(t, b)| (*t, b.num_rows() as u64)).collect::<Vec<_>>();
         let entry = Entry { meta, payload, digest, attachment: decoded };
-        match self.wal.submit(entry).await {
+        match log.writer.submit(entry).await {
             Ok(submitted) => {
                 accepted.duplicate = submitted.duplicate;
                 if submitted.duplicate {
@@ -338,6 +390,19 @@ impl Inner {
             }
             Err(error) => Err(IngestError::Unavailable(error.to_string())),
         }
+    }
+
+    /// Why nothing more is acknowledged.
+    fn poisoned(&self) -> Option<String> {
+        self.stopped.lock().clone().or_else(|| self.log.as_ref()?.writer.poisoned())
+    }
+
+    /// Takes note of a failure that no later try can mend.
+    fn note<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Poisoned(why)) = &done {
+            self.stopped.lock().get_or_insert_with(|| why.clone());
+        }
+        done
     }
 
     fn count(&self, rows: &[(Table, u64)]) {

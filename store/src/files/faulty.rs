@@ -6,13 +6,16 @@
 
 mod disk;
 
+use std::any::Any;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::{Appending, Files};
+use super::{Appending, Files, Found};
 use disk::{Change, Disk};
 
 /// What goes wrong.
@@ -115,6 +118,11 @@ impl Appending for Handle {
 }
 
 impl Files for FaultyFiles {
+    /// There is one process.
+    fn lock(&self, _: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        Ok(Box::new(()))
+    }
+
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.0.lock().create_dir_all(path)
     }
@@ -135,8 +143,26 @@ impl Files for FaultyFiles {
         self.0.lock().read(path)
     }
 
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        self.0.lock().list(path)
+    fn read_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+        let bytes = Bytes::from(self.read(path)?);
+        let part = |range: &Range<u64>| {
+            let is_within = range.start <= range.end && range.end <= bytes.len() as u64;
+            is_within.then(|| bytes.slice(range.start as usize..range.end as usize))
+        };
+        let parts = ranges.iter().map(part).collect::<Option<_>>();
+        parts.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn find(&self, path: &Path) -> io::Result<Found> {
+        self.0.lock().find(path)
+    }
+
+    fn entries(&self, folder: &Path) -> io::Result<Vec<Found>> {
+        self.0.lock().entries(folder)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.lock().link(from, to)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -145,6 +171,10 @@ impl Files for FaultyFiles {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.0.lock().remove(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.0.lock().remove_folder(path)
     }
 
     fn rewrite_end(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {

@@ -1,7 +1,5 @@
 //! The one row group of a file, column after column.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::vec::IntoIter;
 
 use arrow::array::{ArrayRef, UInt32Array};
@@ -17,6 +15,7 @@ use super::gather::{Column, Gather, Keywords};
 use super::keyword_chunk;
 use super::properties::DICTIONARY_BYTES_MAX;
 use super::tokens::Tokens;
+use super::upload::Upload;
 use crate::error::StoreError;
 
 /// Rows that are taken and encoded at a time: they stay in the cache from one to the other.
@@ -24,7 +23,7 @@ const ROWS_AT_A_TIME: usize = 16 * 1024;
 
 pub struct GroupWriter<'f> {
     pub table: Table,
-    pub group: SerializedRowGroupWriter<'f, BufWriter<File>>,
+    pub group: SerializedRowGroupWriter<'f, Upload>,
     pub writers: IntoIter<ArrowColumnWriter>,
     /// The columns that are still to come, as Parquet has them.
     pub leaves: IntoIter<ColumnDescPtr>,

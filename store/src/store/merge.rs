@@ -5,7 +5,6 @@
 //! one or the other.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -18,23 +17,22 @@ use rustc_hash::FxHashSet;
 
 use super::Inner;
 use super::levels::{ROWS_PER_MERGE, Sized, to_join};
-use super::state::FileChange;
 use super::superseded;
 use crate::blocking::blocking;
 use crate::derive::derive;
 use crate::error::StoreError;
+use crate::home::Home;
 use crate::jobs::{JobKind, JobUnit};
-use crate::lake::{Commit, Effort, Gather, Part, Partition, now, read_file, read_traces, write_files};
+use crate::lake::{
+    Commit, Effort, Gather, MAINTENANCE, Part, Partition, now, read_file, read_traces, write_files,
+};
 use crate::rows::{Columns, SpanRows};
-use crate::snapshot::DataFile;
+use crate::snapshot::{DataFile, FileChange};
 
 /// A day that is past is over once nothing came for so long: late spans come for hours, and imports are of the past.
 const QUIET: Duration = Duration::from_secs(3_600);
 /// How long readers that nobody here knows of may still open files that a merge replaced.
 const GRACE: Duration = Duration::from_secs(600);
-/// Whose Delta transactions merges are.
-const ACTOR: &str = "maintenance";
-
 impl Inner {
     /// Merges everything that is due. Answers how many merges were committed.
     pub(super) async fn merge(self: &Arc<Self>) -> Result<usize, StoreError> {
@@ -94,14 +92,14 @@ impl Inner {
         data_change: bool,
     ) -> Result<(), StoreError> {
         let mut lake = self.lake[table as usize].lock().await;
-        let transaction = lake.transaction_version(ACTOR).await?.unwrap_or(0) + 1;
+        let transaction = lake.transaction_version(MAINTENANCE).await?.unwrap_or(0) + 1;
         let commit = Commit {
             adds,
             removes: removes.clone(),
-            transaction: Some((ACTOR.to_owned(), transaction)),
+            transaction: Some((MAINTENANCE.to_owned(), transaction)),
             data_change,
         };
-        let (version, added) = lake.commit(commit).await?;
+        let (version, added) = self.note(lake.commit(commit).await)?;
         drop(lake);
         self.replaced.lock().extend(removes.iter().map(|f| (table, f.path.clone(), Arc::downgrade(f))));
         self.state.lock().change_files(vec![FileChange { table, version, added, removed: removes }]);
@@ -147,9 +145,9 @@ impl Inner {
 
     /// Files of `_recent` → one file per slice.
     fn split_by_slice(&self, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
-        let (root, others) = self.spans_besides(inputs);
-        let batches = read_all(&root, Table::Spans, inputs)?;
-        let context = self.context(&root, &batches, inputs, &others)?;
+        let others = self.spans_besides(inputs);
+        let batches = read_all(&self.home, Table::Spans, inputs)?;
+        let context = self.context(&batches, inputs, &others)?;
         let senders = self.senders_of(&batches)?;
         let derivation = derive(&batches, &context, &senders, &self.options.rules)?;
         let day = inputs[0].day;
@@ -176,13 +174,12 @@ impl Inner {
             .into_iter()
             .map(|(slug, rows)| Part { partition: Partition { day, slice: Some(slug) }, rows: rows.into() });
         let rows = Gather::of(Table::Spans.file_schema(), &derivation.batches);
-        write_files(&root, Table::Spans, &rows, &parts.collect::<Vec<_>>(), Effort::Thorough)
+        write_files(&self.home, Table::Spans, &rows, &parts.collect::<Vec<_>>(), Effort::Thorough)
     }
 
     /// Spans of the same traces that lie in other files: they take part in the analysis.
     fn context(
         &self,
-        root: &Path,
         batches: &[RecordBatch],
         inputs: &[Arc<DataFile>],
         others: &[Arc<DataFile>],
@@ -204,30 +201,29 @@ impl Inner {
         for file in near {
             let here: Vec<TraceId> = ids.iter().filter(|id| file.may_hold(id)).copied().collect();
             if !here.is_empty() {
-                context.extend(read_traces(root, file, &here, None, &self.footers)?);
+                context.extend(read_traces(&self.home, file, &here, None, &self.footers)?);
             }
         }
         Ok(context)
     }
 
-    fn spans_besides(&self, inputs: &[Arc<DataFile>]) -> (Arc<Path>, Vec<Arc<DataFile>>) {
+    fn spans_besides(&self, inputs: &[Arc<DataFile>]) -> Vec<Arc<DataFile>> {
         let state = self.state.lock();
         let spans = &state.tables[Table::Spans as usize];
         let others = spans.files.iter().filter(|f| !inputs.iter().any(|i| i.path == f.path));
-        (spans.root.clone(), others.cloned().collect())
+        others.cloned().collect()
     }
 
     /// Files of one partition → one file, sorted, without the rows that others of them supersede.
     fn join(&self, table: Table, inputs: &[Arc<DataFile>]) -> Result<Vec<DataFile>, StoreError> {
-        let root = self.options.home.join(table.as_str());
-        let batches = read_all(&root, table, inputs)?;
+        let batches = read_all(&self.home, table, inputs)?;
         let mut rows: Vec<u32> = (0..batches.iter().map(|b| b.num_rows() as u32).sum()).collect();
         let rolled_up_through = self.rolled_up_through.load(Ordering::Acquire);
         superseded::leave_out(table, rolled_up_through, &batches, &mut rows)?;
         sort(table, &batches, &mut rows)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
         let part = Part { partition, rows: rows.into() };
-        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &[part], Effort::Thorough)
+        write_files(&self.home, table, &Gather::of(table.file_schema(), &batches), &[part], Effort::Thorough)
     }
 
     /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.
@@ -249,10 +245,10 @@ impl Inner {
 /// A file that a merge replaced: it stays on disk while a snapshot names it.
 pub(super) type Replaced = (Table, String, Weak<DataFile>);
 
-fn read_all(root: &Path, table: Table, files: &[Arc<DataFile>]) -> Result<Vec<RecordBatch>, StoreError> {
+fn read_all(home: &Home, table: Table, files: &[Arc<DataFile>]) -> Result<Vec<RecordBatch>, StoreError> {
     let mut batches = Vec::new();
     for file in files {
-        for batch in read_file(root, table, file)? {
+        for batch in read_file(home, table, file)? {
             batches.push(batch?);
         }
     }

@@ -1,6 +1,7 @@
 //! Opening: lock the folder, open the tables, replay the log into the tail, and note what a crash left unsettled.
 
-use std::path::Path;
+use std::any::Any;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
@@ -10,10 +11,11 @@ use plimsoll_schemas::table::Table;
 
 use super::counters::Counters;
 use super::state::{State, TableFiles};
-use super::{Inner, pending};
+use super::{Inner, Log, pending};
 use crate::decode::{Decode, Decoded};
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
+use crate::home::{Home, WAL};
 use crate::jobs::Jobs;
 use crate::lake::{FooterCache, LakeTable};
 use crate::options::StoreOptions;
@@ -22,26 +24,28 @@ use crate::wal::{Durable, Salvaged, Wal, WalWriter};
 /// Bytes of Parquet footers kept for trace look-ups.
 const FOOTER_CACHE_BYTES: usize = 256 << 20;
 
-pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Result<Arc<Inner>, StoreError> {
-    let files: Arc<dyn Files> = Arc::new(OsFiles);
-    let home = options.home.clone();
-    files.create_dir_all(&home).map_err(StoreError::io(&home))?;
-    let lock = lock(&home)?;
+pub(super) async fn open(
+    home: Home,
+    options: StoreOptions,
+    decoder: Arc<dyn Decode>,
+) -> Result<Arc<Inner>, StoreError> {
+    let place = place(&home, options.wal.as_deref())?;
+    home.remove_drafts()?;
     let mut tables = Vec::with_capacity(Table::ALL.len());
     for table in Table::ALL {
-        tables.push(LakeTable::open(&home, table).await?);
+        let mut table = LakeTable::open(&home, table).await?;
+        if home.folder().is_none() {
+            table.take_over().await?;
+        }
+        tables.push(table);
     }
-    let mut state = State::new(std::array::from_fn(|i| TableFiles {
-        root: tables[i].root(),
-        version: tables[i].version(),
-        files: tables[i].files(),
-    }));
+    let mut state = state_of(&tables);
     let floor = tables.iter().flat_map(|t| t.files().iter().map(|f| f.wal_seq_max).max()).max().unwrap_or(0);
-    let (mut wal, replay) = Wal::open(files.clone(), &home.join("wal"), floor)?;
-    let log_id = wal.id().to_string();
+    let (mut wal, replay) = Wal::open(place.files.clone(), &place.folder, floor)?;
+    let id = wal.id().to_string();
     let mut flushed_of = [0_u64; Table::ALL.len()];
     for table in [Table::Spans, Table::LogRecords, Table::Verdicts] {
-        let version = tables[table as usize].transaction_version(&log_id).await?;
+        let version = tables[table as usize].transaction_version(&id).await?;
         flushed_of[table as usize] = version.and_then(|v| u64::try_from(v).ok()).unwrap_or(0);
     }
     let flushed = flushed_of[Table::Spans as usize];
@@ -64,7 +68,7 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
     }
     // Derived rows of this run supersede whatever an earlier one wrote.
     state.tail.seq = wal.skip()?;
-    let interrupted = pending::read(&*files, &home)?;
+    let interrupted = pending::read(&*place.files, &place.beside)?;
     state.tail.traces.mark_all_resettled();
     for (tenant, trace_id) in &interrupted {
         state.tail.traces.revive(tenant, *trace_id, Instant::now());
@@ -80,19 +84,51 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
     let state = Arc::new(Mutex::new(state));
     let publisher = publisher(state.clone(), counters.clone());
     let writer = WalWriter::spawn(wal, digests, publisher)?;
-    Ok(Arc::new(Inner {
+    let Place { files, beside, _lock, .. } = place;
+    let log = Log { writer, id, files, beside, _lock };
+    Ok(inner(home, options, decoder, Some(log), tables, state, counters))
+}
+
+/// A store of which another process writes the home.
+pub(super) async fn open_to_read(
+    home: Home,
+    options: StoreOptions,
+    decoder: Arc<dyn Decode>,
+) -> Result<Arc<Inner>, StoreError> {
+    let mut tables = Vec::with_capacity(Table::ALL.len());
+    for table in Table::ALL {
+        tables.push(LakeTable::open_to_read(&home, table).await?);
+    }
+    let state = Arc::new(Mutex::new(state_of(&tables)));
+    let counters = Arc::new(Counters::default());
+    let inner = inner(home, options, decoder, None, tables, state, counters);
+    inner.follow().await?;
+    Ok(inner)
+}
+
+fn state_of(tables: &[LakeTable]) -> State {
+    State::new(std::array::from_fn(|i| TableFiles { version: tables[i].version(), files: tables[i].files() }))
+}
+
+fn inner(
+    home: Home,
+    options: StoreOptions,
+    decoder: Arc<dyn Decode>,
+    log: Option<Log>,
+    tables: Vec<LakeTable>,
+    state: Arc<Mutex<State>>,
+    counters: Arc<Counters>,
+) -> Arc<Inner> {
+    let tables = tables.into_iter().map(tokio::sync::Mutex::new).collect::<Vec<_>>();
+    Arc::new(Inner {
         options,
         decoder,
-        files,
+        home,
+        log,
         state,
-        wal: writer,
-        log_id,
-        lake: tables
-            .into_iter()
-            .map(tokio::sync::Mutex::new)
-            .collect::<Vec<_>>()
-            .try_into()
-            .unwrap_or_else(|_| unreachable!("one per table")),
+        stopped: Mutex::default(),
+        following: tokio::sync::Mutex::default(),
+        lake: tables.try_into().unwrap_or_else(|_| unreachable!("one per table")),
         footers: FooterCache::new(FOOTER_CACHE_BYTES),
         counters,
         jobs: Jobs::default(),
@@ -106,14 +142,13 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
         flush_wanted: tokio::sync::Notify::new(),
         closing: AtomicBool::new(false),
         background: Mutex::default(),
-        _lock: lock,
-    }))
+    })
 }
 
 /// Takes what is whole out of a damaged log (see [`crate::wal::salvage`]) of a home that nobody has open.
 pub fn salvage(home: &Path) -> Result<Vec<Salvaged>, StoreError> {
-    let _lock = lock(home)?;
-    crate::wal::salvage(&OsFiles, &home.join("wal"))
+    let _lock = lock(&OsFiles, home)?;
+    crate::wal::salvage(&OsFiles, &home.join(WAL))
 }
 
 /// What the log's writer does with rows that became durable, before it answers the doors.
@@ -131,14 +166,27 @@ fn publisher(state: Arc<Mutex<State>>, counters: Arc<Counters>) -> impl FnMut(Ve
     }
 }
 
-fn lock(home: &Path) -> Result<std::fs::File, StoreError> {
-    let path = home.join("lock");
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(StoreError::io(&path))?;
-    file.try_lock().map_err(|_| StoreError::Locked { path: home.to_owned() })?;
-    Ok(file)
+/// Where a log is, kept from others.
+struct Place {
+    files: Arc<dyn Files>,
+    folder: PathBuf,
+    beside: PathBuf,
+    _lock: Box<dyn Any + Send + Sync>,
+}
+
+fn place(home: &Home, apart: Option<&Path>) -> Result<Place, StoreError> {
+    let (files, folder, beside) = match apart {
+        Some(folder) => (Arc::new(OsFiles) as Arc<dyn Files>, folder.to_owned(), folder.to_owned()),
+        None => home.log(),
+    };
+    files.create_dir_all(&beside).map_err(StoreError::io(&beside))?;
+    let lock = lock(&*files, &beside)?;
+    Ok(Place { files, folder, beside, _lock: lock })
+}
+
+fn lock(files: &dyn Files, folder: &Path) -> Result<Box<dyn Any + Send + Sync>, StoreError> {
+    files.lock(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => StoreError::Locked { path: folder.to_owned() },
+        _ => StoreError::io(folder)(error),
+    })
 }

@@ -44,7 +44,6 @@ struct Work {
     due: Vec<Due>,
     chunks: Vec<Arc<Chunk>>,
     files: Arc<Vec<Arc<DataFile>>>,
-    root: Arc<std::path::Path>,
     revision: u64,
 }
 
@@ -66,7 +65,6 @@ impl Inner {
                 due,
                 chunks: state.tail.span_chunks(),
                 files: spans.files.clone(),
-                root: spans.root.clone(),
                 revision: state.tail.seq,
             }
         };
@@ -109,7 +107,7 @@ impl Inner {
             .map(|(b, touched)| touched.then(|| SpanRows::new(b, rules)).transpose());
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let (mut derived, mut rows_of_tables) = (DerivedRows::default(), Vec::new());
-        let places = Places { chunks: &work.chunks, files: &work.files, root: &work.root };
+        let places = Places { chunks: &work.chunks, files: &work.files };
         let all = located.iter().flatten();
         let senders =
             self.senders(all.filter_map(|(batch, row)| Some((rows[*batch].as_ref()?, *row))), places)?;
@@ -160,7 +158,7 @@ impl Inner {
                 continue;
             }
             let ids: Vec<TraceId> = here.iter().map(|d| d.key.trace_id).collect();
-            let read = read_traces(&work.root, file, &ids, None, &self.footers)?;
+            let read = read_traces(&self.home, file, &ids, None, &self.footers)?;
             for batch in &read {
                 let rows = SpanRows::new(batch, &self.options.rules)?;
                 for row in 0..rows.len() {

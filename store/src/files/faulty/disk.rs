@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::Fault;
-use crate::files::folder_of;
+use crate::files::{Found, folder_of};
 
 /// Of a write that was not synced, each of these reaches the disk or not by itself.
 const SECTOR_BYTES: usize = 16;
@@ -167,9 +168,51 @@ impl Disk {
         Ok(self.inodes[inode].seen.clone())
     }
 
-    pub fn list(&mut self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    pub fn find(&mut self, path: &Path) -> io::Result<Found> {
         self.step()?;
-        Ok(self.names.keys().filter(|p| folder_of(p) == folder).cloned().collect())
+        self.found(path).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn found(&self, path: &Path) -> Option<Found> {
+        let inode = self.names.get(path);
+        let is_folder = inode.is_none() && self.folders.contains(path);
+        let bytes = inode.map(|inode| self.inodes[*inode].seen.len() as u64);
+        (is_folder || bytes.is_some()).then(|| Found {
+            path: path.to_owned(),
+            is_folder,
+            bytes: bytes.unwrap_or_default(),
+            // Long ago: whatever asks how old a file is finds it old.
+            modified: SystemTime::UNIX_EPOCH,
+        })
+    }
+
+    pub fn entries(&mut self, folder: &Path) -> io::Result<Vec<Found>> {
+        self.step()?;
+        let names: BTreeSet<&PathBuf> = self.names.keys().chain(&self.folders).collect();
+        let here = names.into_iter().filter(|path| folder_of(path) == folder && *path != folder);
+        Ok(here.filter_map(|path| self.found(path)).collect())
+    }
+
+    pub fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let inode = self.open(from)?;
+        if self.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if !self.folders.contains(folder_of(to)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.relink(Entry::Link(to.to_owned(), inode));
+        Ok(())
+    }
+
+    pub fn remove_folder(&mut self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        let is_used = self.names.keys().chain(&self.folders).any(|p| p != path && folder_of(p) == path);
+        match is_used {
+            true => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            false if self.folders.remove(path) => Ok(()),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     pub fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {

@@ -82,7 +82,9 @@ proptest! {
         let all: u32 = sizes.iter().sum::<usize>() as u32;
         // Some rows go to one file, in another order than they came in, and the rest to another.
         let (one, other): (Vec<u32>, Vec<u32>) = (0..all).rev().partition(|row| row % 3 == 0);
-        let home = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let home = runtime.block_on(async { super::at(folder.path()) });
         let parts: Vec<Part<'_>> = [("a", one), ("b", other)]
             .into_iter()
             .filter(|(_, rows)| !rows.is_empty())
@@ -93,9 +95,9 @@ proptest! {
             .collect();
         let gather = Gather::of(Table::Spans.file_schema(), &batches);
         let effort = if quick { Effort::Quick } else { Effort::Thorough };
-        let files = write_files(home.path(), Table::Spans, &gather, &parts, effort).expect("written");
+        let files = write_files(&home, Table::Spans, &gather, &parts, effort).expect("written");
         for (file, part) in files.iter().zip(&parts) {
-            let read: Vec<RecordBatch> = read_file(home.path(), Table::Spans, file)
+            let read: Vec<RecordBatch> = read_file(&home, Table::Spans, file)
                 .expect("opens")
                 .collect::<Result<_, _>>()
                 .expect("reads");
@@ -103,7 +105,7 @@ proptest! {
                 let expected = take(&column(&batches, name), &part.rows, None).expect("rows");
                 prop_assert_eq!(&column(&read, name), &expected, "{}", name);
             }
-            let footer = std::fs::File::open(file.absolute(home.path())).expect("there");
+            let footer = std::fs::File::open(home.name("spans").join(&file.path)).expect("there");
             let footer = SerializedFileReader::new(footer).expect("a file");
             let chunk = footer.metadata().row_group(0).columns().iter().find(|c| c.column_path().string() == KEYWORD);
             let expected = take(&column(&batches, KEYWORD), &part.rows, None).expect("rows");

@@ -15,7 +15,7 @@ use plimsoll_schemas::Tenant;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::lake::read_file;
 use plimsoll_store::{
-    Decode, DecodeError, Decoded, RecordKind, RecordMeta, Snapshot, Store, StoreError, StoreOptions,
+    Decode, DecodeError, Decoded, Home, RecordKind, RecordMeta, Snapshot, Store, StoreError, StoreOptions,
 };
 
 use super::{Row, batch, rows_of};
@@ -84,13 +84,10 @@ async fn send(store: &Store, requests: std::ops::Range<u32>) {
     }
 }
 
-fn found(table: Table, snapshot: &Snapshot) -> Vec<(u32, i64)> {
+fn found(table: Table, home: &Home, snapshot: &Snapshot) -> Vec<(u32, i64)> {
     let of = snapshot.table(table);
     let stored = of.files.iter().flat_map(|file| {
-        read_file(&of.root, table, file)
-            .expect("opens")
-            .map(|batch| batch.expect("reads"))
-            .collect::<Vec<_>>()
+        read_file(home, table, file).expect("opens").map(|batch| batch.expect("reads")).collect::<Vec<_>>()
     });
     let mut found: Vec<_> = stored
         .chain(of.tail.iter().cloned())
@@ -107,7 +104,12 @@ async fn check(home: &Path, requests: u32, crash: &str) {
     for life in ["recovered", "flushed again"] {
         let store = open(home).await;
         for table in FED {
-            assert_eq!(found(table, &store.snapshot()), expected, "{} {life} after {crash}", table.as_str());
+            assert_eq!(
+                found(table, store.home(), &store.snapshot()),
+                expected,
+                "{} {life} after {crash}",
+                table.as_str()
+            );
         }
         close(store).await;
     }
@@ -190,12 +192,14 @@ async fn a_flush_that_fails_between_two_tables_is_finished_and_not_repeated() {
     let log = home.path().join("spans/_delta_log");
     let away = home.path().join("spans/_away");
     fs::rename(&log, &away).expect("renamed");
+    fs::write(&log, "no folder").expect("written");
     store.settle_all().await.expect_err("the spans cannot be committed");
     send(&store, 3..4).await;
     let expected: Vec<_> = (0..4).flat_map(rows).map(|r| (r.trace, r.start)).collect();
     for table in FED {
-        assert_eq!(found(table, &store.snapshot()), expected, "{} in between", table.as_str());
+        assert_eq!(found(table, store.home(), &store.snapshot()), expected, "{} in between", table.as_str());
     }
+    fs::remove_file(&log).expect("was there");
     fs::rename(&away, &log).expect("renamed");
     close(store).await;
     check(home.path(), 4, "a failed flush").await;
