@@ -314,19 +314,26 @@ fn claim(
     found: &mut replay::Contents,
     floor: u64,
 ) -> Result<bool, StoreError> {
-    let first_seq = found.last_seq.max(floor) + 1;
-    let path = folder.join(file_name(first_seq));
     let id = *found.id.get_or_insert_with(uuid::Uuid::new_v4);
-    let header = Header { id, first_seq }.encode();
-    let begun = files.create(&path).and_then(|mut file| {
-        file.append(&header)?;
-        file.sync()
-    });
-    match begun {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-        begun => begun.map_err(StoreError::io(&path))?,
+    let last_seq = if found.last_seq == 0 { floor } else { found.last_seq };
+    for first_seq in last_seq + 1.. {
+        let path = folder.join(file_name(first_seq));
+        let header = Header { id, first_seq }.encode();
+        let begun = files.create(&path).and_then(|mut file| {
+            file.append(&header)?;
+            file.sync()
+        });
+        match begun {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match files.find(&path) {
+                // Of one that is gone the name is not free yet.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                there => return there.map(|_| false).map_err(StoreError::io(&path)),
+            },
+            begun => begun.map_err(StoreError::io(&path))?,
+        }
+        found.last_seq = first_seq;
+        found.segments.push(Segment { path, last_seq: first_seq, len: header.len() as u64 });
+        break;
     }
-    found.last_seq = first_seq;
-    found.segments.push(Segment { path, last_seq: first_seq, len: header.len() as u64 });
     Ok(true)
 }

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
+use futures::future::try_join_all;
 use parking_lot::Mutex;
+use plimsoll_schemas::UnixNanos;
 use plimsoll_schemas::table::Table;
 
 use super::counters::Counters;
 use super::state::{State, TableFiles};
 use super::{Inner, Log, pending};
+use crate::blocking::blocking;
 use crate::decode::{Decode, Decoded};
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
@@ -19,7 +22,7 @@ use crate::home::{Home, WAL};
 use crate::jobs::Jobs;
 use crate::lake::{FooterCache, LakeTable};
 use crate::options::StoreOptions;
-use crate::wal::{Durable, Salvaged, Wal, WalWriter};
+use crate::wal::{Durable, Replay, Salvaged, Wal, WalWriter};
 
 /// Bytes of Parquet footers kept for trace look-ups.
 const FOOTER_CACHE_BYTES: usize = 256 << 20;
@@ -31,27 +34,73 @@ pub(super) async fn open(
 ) -> Result<Arc<Inner>, StoreError> {
     let place = place(&home, options.wal.as_deref())?;
     home.remove_drafts()?;
-    let mut tables = Vec::with_capacity(Table::ALL.len());
-    for table in Table::ALL {
-        let mut table = LakeTable::open(&home, table).await?;
-        if home.folder().is_none() {
-            table.take_over().await?;
-        }
-        tables.push(table);
-    }
-    let mut state = state_of(&tables);
+    let tables = try_join_all(Table::ALL.map(|table| own(&home, table))).await?;
+    let state = state_of(&tables);
     let floor = tables.iter().flat_map(|t| t.files().iter().map(|f| f.wal_seq_max).max()).max().unwrap_or(0);
-    let (mut wal, replay) = Wal::open(place.files.clone(), &place.folder, floor)?;
+    let (files, folder) = (place.files.clone(), place.folder.clone());
+    let (wal, replay) = blocking(move || Wal::open(files, &folder, floor)).await?;
     let id = wal.id().to_string();
     let mut flushed_of = [0_u64; Table::ALL.len()];
     for table in [Table::Spans, Table::LogRecords, Table::Verdicts] {
         let version = tables[table as usize].transaction_version(&id).await?;
         flushed_of[table as usize] = version.and_then(|v| u64::try_from(v).ok()).unwrap_or(0);
     }
-    let flushed = flushed_of[Table::Spans as usize];
+    let interrupted = pending::read(&*place.files, &place.beside)?;
+    let reader = decoder.clone();
+    let (wal, mut recovered) = blocking(move || {
+        let mut recovered = recover(state, replay, &*reader, &flushed_of)?;
+        let mut wal = wal;
+        // Derived rows of this run supersede whatever an earlier one wrote.
+        recovered.state.tail.seq = wal.skip()?;
+        Ok::<_, StoreError>((wal, recovered))
+    })
+    .await?;
+    let traces = &mut recovered.state.tail.traces;
+    traces.mark_all_resettled();
+    for (tenant, trace_id) in &interrupted {
+        traces.revive(tenant, *trace_id, Instant::now());
+    }
+    let Recovered { state, records, digests } = recovered;
+    if records > 0 || !interrupted.is_empty() {
+        tracing::info!(records, traces = interrupted.len(), "replayed the log after an unclean stop");
+    }
     let counters = Arc::new(Counters::default());
-    let mut replayed = 0_u64;
-    let mut digests = Vec::new();
+    let flushed = flushed_of[Table::Spans as usize];
+    counters.flushed_seq.set(if records == 0 { state.tail.seq } else { flushed });
+    let state = Arc::new(Mutex::new(state));
+    let publisher = publisher(state.clone(), counters.clone());
+    let writer = WalWriter::spawn(wal, digests, publisher)?;
+    let Place { files, beside, _lock, .. } = place;
+    let log = Log { writer, id, files, beside, _lock };
+    Ok(inner(home, options, decoder, Some(log), tables, state, counters))
+}
+
+/// A table that this process is the only one to write.
+async fn own(home: &Home, table: Table) -> Result<LakeTable, StoreError> {
+    let mut table = LakeTable::open(home, table).await?;
+    // Of a folder it is the lock that says so.
+    if home.folder().is_none() {
+        table.take_over().await?;
+    }
+    Ok(table)
+}
+
+/// What the log held.
+struct Recovered {
+    state: State,
+    records: u64,
+    /// Of all its requests, with the times at which they came.
+    digests: Vec<(u128, UnixNanos)>,
+}
+
+/// Shows what the log holds beyond what each table has.
+fn recover(
+    mut state: State,
+    replay: Replay,
+    decoder: &dyn Decode,
+    flushed_of: &[u64; Table::ALL.len()],
+) -> Result<Recovered, StoreError> {
+    let (mut records, mut digests) = (0, Vec::new());
     for record in replay {
         let record = record?;
         digests.push((crate::wal::digest(&record.meta, &record.payload), record.meta.ingest));
@@ -64,29 +113,9 @@ pub(super) async fn open(
         };
         decoded.batches.retain(|(table, _)| record.seq > flushed_of[*table as usize]);
         state.tail.publish(record.seq, &record.meta.tenant, decoded, Instant::now())?;
-        replayed += 1;
+        records += 1;
     }
-    // Derived rows of this run supersede whatever an earlier one wrote.
-    state.tail.seq = wal.skip()?;
-    let interrupted = pending::read(&*place.files, &place.beside)?;
-    state.tail.traces.mark_all_resettled();
-    for (tenant, trace_id) in &interrupted {
-        state.tail.traces.revive(tenant, *trace_id, Instant::now());
-    }
-    if replayed > 0 || !interrupted.is_empty() {
-        tracing::info!(
-            records = replayed,
-            traces = interrupted.len(),
-            "replayed the log after an unclean stop"
-        );
-    }
-    counters.flushed_seq.set(if replayed == 0 { state.tail.seq } else { flushed });
-    let state = Arc::new(Mutex::new(state));
-    let publisher = publisher(state.clone(), counters.clone());
-    let writer = WalWriter::spawn(wal, digests, publisher)?;
-    let Place { files, beside, _lock, .. } = place;
-    let log = Log { writer, id, files, beside, _lock };
-    Ok(inner(home, options, decoder, Some(log), tables, state, counters))
+    Ok(Recovered { state, records, digests })
 }
 
 /// A store of which another process writes the home.
@@ -95,10 +124,7 @@ pub(super) async fn open_to_read(
     options: StoreOptions,
     decoder: Arc<dyn Decode>,
 ) -> Result<Arc<Inner>, StoreError> {
-    let mut tables = Vec::with_capacity(Table::ALL.len());
-    for table in Table::ALL {
-        tables.push(LakeTable::open_to_read(&home, table).await?);
-    }
+    let tables = try_join_all(Table::ALL.map(|table| LakeTable::open_to_read(&home, table))).await?;
     let state = Arc::new(Mutex::new(state_of(&tables)));
     let counters = Arc::new(Counters::default());
     let inner = inner(home, options, decoder, None, tables, state, counters);
