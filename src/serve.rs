@@ -28,8 +28,9 @@ pub async fn run(serving: &Serving) -> crate::Outcome {
     log_to_stderr();
     let settings = serving.settings()?.settings;
     let server = Server::start(&settings).await?;
+    let stop = stop_signal();
     println!("{}", server.ready_line());
-    stop_signal().await;
+    stop.await;
     server.stop().await
 }
 
@@ -124,18 +125,24 @@ pub async fn alone(home: &Location, work: impl AsyncFnOnce(Addresses) -> crate::
     done
 }
 
-/// Resolves at SIGTERM or ctrl-c.
-pub async fn stop_signal() {
-    let term = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut term) => term.recv().await,
-            // Where it cannot be listened for, it is not waited for.
-            Err(_) => std::future::pending().await,
+/// Resolves at SIGTERM or ctrl-c. Listens from the call on, also before it is awaited.
+pub fn stop_signal() -> impl Future<Output = ()> {
+    let listen = |kind| {
+        let listening = signal(kind);
+        async move {
+            match listening {
+                Ok(mut listening) => listening.recv().await,
+                // Where it cannot be listened for, it is not waited for.
+                Err(_) => std::future::pending().await,
+            }
         }
     };
-    tokio::select! {
-        _ = term => {}
-        Ok(()) = tokio::signal::ctrl_c() => {}
+    let (terminate, interrupt) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+    async move {
+        tokio::select! {
+            _ = terminate => {}
+            _ = interrupt => {}
+        }
     }
 }
 

@@ -106,6 +106,16 @@ impl Home {
         self.name.join(object)
     }
 
+    /// Makes the names durable that are below a prefix: who wrote them may have died before it came so far, and what is read here
+    /// is relied upon. Of a bucket they are.
+    pub fn sync(&self, prefix: &str) -> Result<(), StoreError> {
+        let Some((root, files)) = self.folder() else { return Ok(()) };
+        let folder = root.join(prefix);
+        files.create_dir_all(&folder).map_err(StoreError::io(&folder))?;
+        let above = folder.ancestors().take_while(|f| f.starts_with(root));
+        above.map(|f| files.sync_dir(f).map_err(StoreError::io(f))).collect()
+    }
+
     /// Removes what writes left behind that a crash cut off. Nobody else may write meanwhile.
     pub fn remove_drafts(&self) -> Result<(), StoreError> {
         self.folder().map_or(Ok(()), |(folder, files)| disk::remove_drafts(&**files, folder))

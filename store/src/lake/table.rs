@@ -17,6 +17,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use plimsoll_schemas::table::Table;
 
 use super::{definition, entries};
+use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::home::{Created, Home};
 use crate::snapshot::DataFile;
@@ -66,6 +67,8 @@ pub struct LakeTable {
 impl LakeTable {
     /// Opens the table of a home, or makes it.
     pub async fn open(home: &Home, table: Table) -> Result<Self, StoreError> {
+        let (of, log) = (home.clone(), log_of(table));
+        blocking(move || of.sync(&log)).await?;
         Ok(Self::of(home, table, load(home, table).await?))
     }
 

@@ -2,6 +2,7 @@
 
 mod columns;
 mod crashes;
+mod faults;
 mod log;
 mod read;
 mod vacuum;

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::Fault;
+use super::{Fault, Restart};
 use crate::files::{Found, folder_of};
 
 /// Of a write that was not synced, each of these reaches the disk or not by itself.
@@ -32,7 +34,7 @@ impl Change {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Inode {
     seen: Vec<u8>,
     durable: Vec<u8>,
@@ -67,7 +69,7 @@ impl Entry {
 }
 
 /// See the module's description.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Disk {
     pub operations: u64,
     pub fault: Option<(u64, Fault)>,
@@ -80,6 +82,8 @@ pub struct Disk {
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
     unsynced: Vec<Entry>,
+    /// What it was before each operation that changed it, with the mark of then.
+    pub recording: Option<(Arc<AtomicU64>, Vec<(Disk, u64)>)>,
 }
 
 impl Disk {
@@ -111,7 +115,20 @@ impl Disk {
         }
     }
 
+    /// Before a change.
+    pub fn keep(&mut self) {
+        if let Some((mark, mut moments)) = self.recording.take() {
+            moments.push((self.clone(), mark.load(Ordering::Acquire)));
+            self.recording = Some((mark, moments));
+        }
+    }
+
+    pub fn all(&self) -> Vec<PathBuf> {
+        self.names.keys().cloned().collect()
+    }
+
     pub fn change(&mut self, inode: usize, change: Change) {
+        self.keep();
         let inode = &mut self.inodes[inode];
         change.apply(&mut inode.seen);
         inode.unsynced.push(change);
@@ -129,6 +146,7 @@ impl Disk {
 
     pub fn sync(&mut self, inode: usize) -> io::Result<()> {
         let fails = self.step()? == Some(Fault::SyncFails);
+        self.keep();
         let inode = &mut self.inodes[inode];
         let changes = std::mem::take(&mut inode.unsynced);
         if fails {
@@ -228,6 +246,7 @@ impl Disk {
     }
 
     fn relink(&mut self, entry: Entry) {
+        self.keep();
         entry.clone().apply(&mut self.names);
         self.unsynced.push(entry);
     }
@@ -238,6 +257,7 @@ impl Disk {
             // does: they stay for the next try.
             return Err(io::Error::other("input/output error"));
         }
+        self.keep();
         let (here, elsewhere): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.unsynced).into_iter().partition(|e| e.folder() == folder);
         self.unsynced = elsewhere;
@@ -254,13 +274,18 @@ impl Disk {
         Ok(())
     }
 
-    pub fn restart(&mut self) {
+    /// Ends a process. Answers the number of the next one.
+    pub fn restart(&mut self, how: Restart) -> u64 {
         self.life += 1;
         self.dead = false;
         self.fault = None;
+        if how == Restart::PowerLost {
+            self.lose_power();
+        }
+        self.life
     }
 
-    pub fn lose_power(&mut self) {
+    fn lose_power(&mut self) {
         for entry in std::mem::take(&mut self.unsynced) {
             if self.below(2) == 0 {
                 entry.apply(&mut self.durable_names);
