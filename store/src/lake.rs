@@ -12,16 +12,15 @@
 //! ```
 
 mod bloom;
+mod chunk;
 mod definition;
 mod durable;
 mod entries;
 mod footers;
 mod gather;
 mod group;
-mod keyword_chunk;
 mod properties;
 mod read;
-mod rle;
 mod sidecar;
 mod stats;
 mod table;
