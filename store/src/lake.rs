@@ -12,17 +12,16 @@
 //! ```
 
 mod bloom;
+mod chunk;
 mod definition;
 mod entries;
 mod follow;
 mod footers;
 mod gather;
 mod group;
-mod keyword_chunk;
 mod object;
 mod properties;
 mod read;
-mod rle;
 mod sidecar;
 mod stats;
 mod table;

@@ -1,6 +1,6 @@
 //! Which trace ids a file may hold: a split-block bloom filter, kept in memory and in the sidecar of its file (see [`super::sidecar`]).
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use futures::StreamExt;
@@ -61,9 +61,9 @@ impl TraceBloom {
 
 /// Adds the ids of a `trace_id` column, without repeating the last one. What is no id is left out: no lookup by
 /// id can ask for it.
-pub(super) fn collect_ids(column: &dyn Array, ids: &mut Vec<TraceId>) {
+pub(super) fn collect_ids<'a>(texts: impl IntoIterator<Item = &'a str>, ids: &mut Vec<TraceId>) {
     let mut last = None;
-    for text in column.as_string::<i32>().iter().flatten() {
+    for text in texts {
         if last == Some(text) {
             continue;
         }
@@ -91,7 +91,7 @@ async fn trace_ids(mut data_file: Object) -> Result<Vec<TraceId>, StoreError> {
             problem: "has no column trace_id".into(),
         })?;
         let column = cast(column, &DataType::Utf8).map_err(StoreError::arrow(context.as_str()))?;
-        collect_ids(&column, &mut ids);
+        collect_ids(column.as_string::<i32>().iter().flatten(), &mut ids);
     }
     Ok(ids)
 }

@@ -17,6 +17,7 @@ use plimsoll_schemas::{TraceId, UnixNanos};
 use uuid::Uuid;
 
 use super::bloom::TraceBloom;
+use super::chunk::Compressors;
 use super::gather::Gather;
 use super::group::GroupWriter;
 use super::properties::{Effort, writer_properties};
@@ -90,10 +91,12 @@ pub fn write_files(
     for file in &mut files {
         groups.push(file.row_group()?);
     }
+    let mut compressors =
+        Compressors::new(effort.zstd_level()).map_err(StoreError::io(home.name(table.as_str())))?;
     for index in columns {
         let column = rows.column(index)?;
         for (group, part) in groups.iter_mut().zip(parts) {
-            group.append(rows, index, &column, &part.rows)?;
+            group.append(rows, index, &column, &part.rows, &mut compressors)?;
         }
     }
     let mut known = Vec::with_capacity(parts.len());
