@@ -61,7 +61,7 @@ impl Inner {
                 return Ok(false);
             }
             let sealed = state.tail.seal();
-            (sealed, state.tail.seq, pending::Pending::of(&state.tail.traces))
+            (sealed, state.tail.seq, pending::Pending::of(&state.tail.traces, &self.restating.lock()))
         };
         let inner = self.clone();
         let (sealed, written) = blocking(move || {
@@ -117,6 +117,7 @@ impl Inner {
             let commit = Commit { adds, removes: Vec::new(), transaction, data_change: true };
             match self.lake[table as usize].lock().await.commit(commit).await {
                 Ok((version, added)) => {
+                    self.counters.wrote(table, &added);
                     changes.push(FileChange { table, version, added, removed: Vec::new() });
                 }
                 Err(error) => return (changes, Err(error)),

@@ -70,11 +70,7 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
         state.tail.traces.revive(tenant, *trace_id, Instant::now());
     }
     if replayed > 0 || !interrupted.is_empty() {
-        tracing::info!(
-            records = replayed,
-            traces = interrupted.len(),
-            "replayed the log after an unclean stop"
-        );
+        tracing::info!(records = replayed, traces = interrupted.len(), "took up what the last stop left");
     }
     counters.flushed_seq.set(if replayed == 0 { state.tail.seq } else { flushed });
     let state = Arc::new(Mutex::new(state));
@@ -101,6 +97,7 @@ pub(super) async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Res
         settling: Mutex::default(),
         awaited: Mutex::default(),
         retained: Mutex::default(),
+        restating: Mutex::default(),
         merging: tokio::sync::Mutex::default(),
         rolled_up_through: AtomicU64::new(0),
         flush_wanted: tokio::sync::Notify::new(),
