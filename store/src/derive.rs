@@ -6,8 +6,8 @@ use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, StringArra
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::{TraceAnalysis, analyse, edges};
 use plimsoll_schemas::table::{SPAN_DERIVED_COLUMNS, Table};
-use plimsoll_schemas::{Rules, SliceKey, Span, SpanId, TraceId};
-use rustc_hash::{FxHashMap, FxHashSet};
+use plimsoll_schemas::{Rules, SliceKey, Span, TraceId};
+use rustc_hash::FxHashMap;
 
 use crate::error::StoreError;
 use crate::lake::first_rows;
@@ -78,7 +78,7 @@ pub fn edges_so_far(batches: &[RecordBatch], rules: &Rules) -> Result<Option<Rec
 
 type Members = Vec<(usize, usize)>;
 
-/// The rows of each (tenant, trace), sorted by start; a span that is there twice counts once.
+/// The rows of each (tenant, trace), sorted by start and id; a span that is there twice counts once.
 fn traces<'a>(rows: &[SpanRows<'a>]) -> Vec<(&'a str, TraceId, Members)> {
     let mut index: FxHashMap<(&'a str, TraceId), usize> = FxHashMap::default();
     let mut traces: Vec<(&'a str, TraceId, Members)> = Vec::new();
@@ -103,9 +103,14 @@ fn traces<'a>(rows: &[SpanRows<'a>]) -> Vec<(&'a str, TraceId, Members)> {
     }
     traces.sort_unstable_by(|a, b| (a.1, a.0).cmp(&(b.1, b.0)));
     for (_, _, members) in &mut traces {
-        let mut seen: FxHashSet<SpanId> = FxHashSet::default();
-        members.retain(|(b, r)| rows[*b].span_id(*r).is_some_and(|id| seen.insert(id)));
-        members.sort_by_key(|(b, r)| rows[*b].start(*r));
+        // Wherever they lie: of a span that is there twice the one that came first, and of spans that began together the order
+        // of their ids. What is derived of a trace must not depend on which of its files is read first.
+        let of = |(b, r): &(usize, usize)| Some((rows[*b].span_id(*r)?, rows[*b].wal_seq(*r), (*b, *r)));
+        let mut spans: Vec<_> = members.iter().filter_map(of).collect();
+        spans.sort_unstable();
+        spans.dedup_by_key(|(id, ..)| *id);
+        spans.sort_by_key(|(_, _, (b, r))| rows[*b].start(*r));
+        *members = spans.into_iter().map(|(_, _, at)| at).collect();
     }
     traces
 }

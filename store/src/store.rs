@@ -9,6 +9,7 @@ mod lookup;
 mod merge;
 mod open;
 mod pending;
+mod restate;
 mod retain;
 mod senders;
 mod settle;
@@ -36,8 +37,10 @@ use crate::jobs::Jobs;
 use crate::lake::{FooterCache, LakeTable, now};
 use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
+use crate::tail::Traces;
 use crate::wal::{Entry, WalError, WalWriter};
 use counters::Counters;
+pub use counters::Written;
 pub use open::salvage;
 pub use senders::Senders;
 use settle::Settling;
@@ -75,6 +78,8 @@ pub struct StoreStatus {
     pub settled_traces: u64,
     pub flushes: u64,
     pub merges: u64,
+    /// By table, in the order of [`Table::ALL`]: what flushes, merges and retention wrote.
+    pub written: [Written; Table::ALL.len()],
 }
 
 /// A cheap handle; clones share one store.
@@ -104,6 +109,7 @@ struct Inner {
     awaited: Mutex<senders::Awaited>,
     /// Files of which every row is still to be kept, and the day on which that was looked up.
     retained: Mutex<FxHashMap<(Table, String), i32>>,
+    restating: Mutex<restate::Restating>,
     merging: tokio::sync::Mutex<()>,
     /// See [`Store::rolled_up_through`].
     rolled_up_through: AtomicU64,
@@ -268,6 +274,7 @@ impl Store {
             settled_traces: c.settled_traces.get(),
             flushes: c.flushes.get(),
             merges: c.merges.get(),
+            written: c.written(),
         }
     }
 
@@ -300,7 +307,14 @@ impl Store {
             inner.settle_everything().await?;
             inner.flush().await?;
             let Some(log) = &inner.log else { return Ok(()) };
-            pending::remove(&*log.files, &log.beside)?;
+            let behind = {
+                let restating = inner.restating.lock();
+                restating.traces().next().map(|_| pending::Pending::of(&Traces::default(), &restating))
+            };
+            match behind {
+                Some(behind) => behind.write(&*log.files, &log.beside)?,
+                None => pending::remove(&*log.files, &log.beside)?,
+            }
             log.writer.close(true).await.map_err(|e| StoreError::Poisoned(e.to_string()))
         };
         match tokio::time::timeout(within, orderly).await {

@@ -37,6 +37,8 @@ pub async fn system(State(state): State<QueryState>) -> Json<Value> {
                 "table": table.as_str(), "version": of.version, "files": of.files.len(),
                 "bytes": of.files.iter().map(|f| f.size_bytes).sum::<u64>(),
                 "rows": of.files.iter().map(|f| f.rows).sum::<u64>(),
+                "rows_written": status.written[table as usize].rows,
+                "bytes_written": status.written[table as usize].bytes,
                 "tail_rows": of.tail.iter().map(|b| b.num_rows()).sum::<usize>(),
             })
         })

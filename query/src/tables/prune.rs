@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, TimestampMicrosecondArray, UInt64Array};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
@@ -22,15 +23,25 @@ pub fn keep<'f>(
     predicate: Option<&Arc<dyn PhysicalExpr>>,
 ) -> Result<Vec<&'f Arc<DataFile>>> {
     let Some(predicate) = predicate else { return Ok(files.iter().collect()) };
-    let pruning =
-        PruningPredicateBuilder::new().with_file_schema(table.sql_schema()).try_build(predicate.clone())?;
-    let keep = pruning.prune(&Index { table, files })?;
+    let all: Vec<&DataFile> = files.iter().map(Arc::as_ref).collect();
+    let keep = may_match(table, table.sql_schema(), &all, predicate.clone())?;
     Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
+}
+
+/// Of each file, whether some row may satisfy `predicate`, whose columns are those of `schema`.
+pub fn may_match(
+    table: Table,
+    schema: SchemaRef,
+    files: &[&DataFile],
+    predicate: Arc<dyn PhysicalExpr>,
+) -> Result<Vec<bool>> {
+    let pruning = PruningPredicateBuilder::new().with_file_schema(schema).try_build(predicate)?;
+    pruning.prune(&Index { table, files })
 }
 
 struct Index<'f> {
     table: Table,
-    files: &'f [Arc<DataFile>],
+    files: &'f [&'f DataFile],
 }
 
 impl Index<'_> {
@@ -77,8 +88,12 @@ impl PruningStatistics for Index<'_> {
         self.files.len()
     }
 
-    fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {
-        None
+    /// Every row has a time; the partition columns have a value for each file.
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        let name = column.name();
+        let always = [self.table.time_column(), self.table.people_column(), "day"].contains(&name)
+            || (name == "slice" && self.table == Table::Spans);
+        always.then(|| Arc::new(UInt64Array::from_value(0, self.files.len())) as ArrayRef)
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {

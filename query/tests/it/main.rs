@@ -12,6 +12,7 @@ mod loops;
 mod newest;
 mod paths;
 mod plans;
+mod restating;
 mod retention;
 mod rollups;
 mod rules;

@@ -1,6 +1,11 @@
 //! What the store counts, for `/system`, `/readyz` and `/metrics`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use plimsoll_schemas::table::Table;
+
+use crate::snapshot::DataFile;
 
 /// A number that many threads change; reads need not be of one instant.
 #[derive(Debug, Default)]
@@ -20,6 +25,13 @@ impl Counter {
     }
 }
 
+/// What was written into files of a table since the store was opened; of one row as often as it was.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
 #[derive(Debug, Default)]
 pub struct Counters {
     pub spans: Counter,
@@ -34,4 +46,21 @@ pub struct Counters {
     pub flushes: Counter,
     pub merges: Counter,
     pub flushed_seq: Counter,
+    rows_written: [Counter; Table::ALL.len()],
+    bytes_written: [Counter; Table::ALL.len()],
+}
+
+impl Counters {
+    pub fn wrote(&self, table: Table, files: &[Arc<DataFile>]) {
+        self.rows_written[table as usize].add(files.iter().map(|file| file.rows).sum());
+        self.bytes_written[table as usize].add(files.iter().map(|file| file.size_bytes).sum());
+    }
+
+    /// By table, in the order of [`Table::ALL`].
+    pub fn written(&self) -> [Written; Table::ALL.len()] {
+        std::array::from_fn(|i| Written {
+            rows: self.rows_written[i].get(),
+            bytes: self.bytes_written[i].get(),
+        })
+    }
 }

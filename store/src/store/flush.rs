@@ -60,7 +60,7 @@ impl Inner {
                 return Ok(false);
             }
             let sealed = state.tail.seal();
-            (sealed, state.tail.seq, pending::Pending::of(&state.tail.traces))
+            (sealed, state.tail.seq, pending::Pending::of(&state.tail.traces, &self.restating.lock()))
         };
         let inner = self.clone();
         let (sealed, written) = blocking(move || {
@@ -120,6 +120,7 @@ impl Inner {
             let committed = self.lake[table as usize].lock().await.commit(commit).await;
             match self.note(committed) {
                 Ok((version, added)) => {
+                    self.counters.wrote(table, &added);
                     changes.push(FileChange { table, version, added, removed: Vec::new() });
                 }
                 Err(error) => return (changes, Err(error)),

@@ -62,7 +62,7 @@ pub(super) async fn open(
     }
     let Recovered { state, records, digests } = recovered;
     if records > 0 || !interrupted.is_empty() {
-        tracing::info!(records, traces = interrupted.len(), "replayed the log after an unclean stop");
+        tracing::info!(records, traces = interrupted.len(), "took up what the last stop left");
     }
     let counters = Arc::new(Counters::default());
     let flushed = flushed_of[Table::Spans as usize];
@@ -163,6 +163,7 @@ fn inner(
         settling: Mutex::default(),
         awaited: Mutex::default(),
         retained: Mutex::default(),
+        restating: Mutex::default(),
         merging: tokio::sync::Mutex::default(),
         rolled_up_through: AtomicU64::new(0),
         flush_wanted: tokio::sync::Notify::new(),

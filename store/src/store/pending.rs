@@ -1,8 +1,9 @@
-//! Which traces would have to be settled again after a crash: one small file, replaced at each flush.
+//! Which traces the next start would have to settle again: one small file, replaced at each flush.
 //!
 //! Derived rows live in memory until the flush after their settling. A crash before it loses them, and the log
 //! may not hold the spans any more that they came from; this file names those traces, so that the next
-//! start settles them from the files. More names than needed do no harm.
+//! start settles them from the files. So are traces named whose merged spans are to be restated (see `restate.rs`): also
+//! when the store is closed, since that waits for no merge. More names than needed do no harm.
 //!
 //! Format: `PLMPEND1`, then for each trace a length byte, the tenant and 16 bytes of trace id; last a CRC-32C
 //! of everything before it, little-endian.
@@ -11,6 +12,7 @@ use std::path::Path;
 
 use plimsoll_schemas::{Tenant, TraceId};
 
+use super::restate::Restating;
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::tail::Traces;
@@ -23,9 +25,9 @@ const NAME: &str = "pending";
 pub struct Pending(Vec<u8>);
 
 impl Pending {
-    pub fn of(traces: &Traces) -> Self {
+    pub fn of(traces: &Traces, restating: &Restating) -> Self {
         let mut bytes = MAGIC.to_vec();
-        for (tenant, trace_id) in traces.pending() {
+        for (tenant, trace_id) in traces.pending().chain(restating.traces()) {
             bytes.push(tenant.as_str().len() as u8);
             bytes.extend_from_slice(tenant.as_str().as_bytes());
             bytes.extend_from_slice(trace_id.bytes());
@@ -41,7 +43,7 @@ impl Pending {
     }
 }
 
-/// The traces that the last flush before a crash named; none after a clean stop.
+/// The traces that the last flush before a crash named, or the clean stop.
 pub fn read(files: &dyn Files, home: &Path) -> Result<Vec<(Tenant, TraceId)>, StoreError> {
     let path = home.join(NAME);
     let bytes = match files.read(&path) {

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::analyse;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Rules, Span, SpanId, TraceId};
+use plimsoll_schemas::{Rules, Span, SpanId, Tenant, TraceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
+use super::merge::NEAR_NS;
 use super::senders::{Places, Senders};
 use crate::error::StoreError;
 use crate::lake::read_traces;
@@ -47,6 +48,14 @@ struct Work {
     revision: u64,
 }
 
+/// What a pass found out.
+struct Derived {
+    rows: Vec<(Table, RecordBatch)>,
+    senders: Senders,
+    /// Traces of which some spans may be merged already, or will be apart from the others.
+    to_restate: Vec<(Tenant, TraceId)>,
+}
+
 impl Inner {
     /// One pass, on a thread that may block. Answers how many traces it settled.
     ///
@@ -68,10 +77,11 @@ impl Inner {
                 revision: state.tail.seq,
             }
         };
-        let (derived, senders) = self.derive_rows(&work)?;
+        let Derived { rows: derived, senders, to_restate } = self.derive_rows(&work)?;
         let now = Instant::now();
         let mut awaited = self.awaited.lock();
         let mut state = self.state.lock();
+        self.restating.lock().ask(to_restate);
         for (table, batch) in derived {
             state.tail.push_derived(table, batch, now)?;
         }
@@ -93,7 +103,7 @@ impl Inner {
         Ok(work.due.len())
     }
 
-    fn derive_rows(&self, work: &Work) -> Result<(Vec<(Table, RecordBatch)>, Senders), StoreError> {
+    fn derive_rows(&self, work: &Work) -> Result<Derived, StoreError> {
         let (earlier, found) = self.earlier_spans(work)?;
         let batches: Vec<&RecordBatch> = work.chunks.iter().map(|c| &c.batch).chain(&earlier).collect();
         let rules = &self.options.rules;
@@ -107,6 +117,7 @@ impl Inner {
             .map(|(b, touched)| touched.then(|| SpanRows::new(b, rules)).transpose());
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let (mut derived, mut rows_of_tables) = (DerivedRows::default(), Vec::new());
+        let mut to_restate = Vec::new();
         let places = Places { chunks: &work.chunks, files: &work.files };
         let all = located.iter().flatten();
         let senders =
@@ -134,13 +145,16 @@ impl Inner {
                 revision: work.revision,
                 resettled: due.resettled || found.contains(&due.key),
             };
+            if of.resettled || is_wide(&spans) {
+                to_restate.push((due.tenant.clone(), due.key.trace_id));
+            }
             derived.push(of, &spans, &analysis);
             if derived.runs() >= RUNS_PER_BATCH {
                 rows_of_tables.extend(derived.finish()?);
             }
         }
         rows_of_tables.extend(derived.finish()?);
-        Ok((rows_of_tables, senders))
+        Ok(Derived { rows: rows_of_tables, senders, to_restate })
     }
 
     /// Spans of the due traces that were written to files before any of those in memory came,
@@ -174,6 +188,13 @@ impl Inner {
         }
         Ok((batches, found))
     }
+}
+
+/// Whether a merge of some of the spans may not look at the files of the others.
+fn is_wide(spans: &[Span<'_>]) -> bool {
+    let starts = || spans.iter().map(|span| span.start);
+    let (first, last) = (starts().min().unwrap_or_default(), starts().max().unwrap_or_default());
+    last.0.saturating_sub(first.0) > NEAR_NS
 }
 
 /// The rows (batch, row) of each due trace: first those in memory, then those that were read from files.

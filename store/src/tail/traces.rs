@@ -193,6 +193,12 @@ impl Traces {
         }
     }
 
+    pub fn is_unsettled(&self, tenant: &Tenant, trace_id: TraceId) -> bool {
+        let state =
+            self.find_tenant(tenant).and_then(|tenant| self.states.get(&TraceKey { tenant, trace_id }));
+        state.is_some_and(|s| !s.is_settled())
+    }
+
     pub fn any_unsettled(&self, chunk: &Chunk) -> bool {
         self.unsettled_runs(chunk).any(|(_, unsettled)| unsettled)
     }
