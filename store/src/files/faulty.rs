@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::{Appending, Files, Found};
 use disk::{Change, Disk};
@@ -47,6 +47,8 @@ pub struct FaultyFiles {
     disk: Arc<Mutex<Disk>>,
     /// Which of the disk's processes uses it.
     life: Arc<AtomicU64>,
+    /// The folder that does not wait, while others do.
+    stalled: Arc<(Mutex<Option<PathBuf>>, Condvar)>,
 }
 
 /// What the disk was at one moment.
@@ -64,12 +66,30 @@ impl FaultyFiles {
 
     fn of(disk: Disk) -> Self {
         let life = Arc::new(AtomicU64::new(disk.life));
-        Self { disk: Arc::new(Mutex::new(disk)), life }
+        Self { disk: Arc::new(Mutex::new(disk)), life, stalled: Arc::default() }
     }
 
     /// The operation with this number, counted from 0, goes wrong.
     pub fn fail_at(&self, operation: u64, fault: Fault) {
         self.disk.lock().fault = Some((operation, fault));
+    }
+
+    /// Whether the disk is full, until it is said otherwise: room that was reserved is there all the same.
+    pub fn fill(&self, is_full: bool) {
+        self.disk.lock().is_full = is_full;
+    }
+
+    /// Whether the disk answers late: what would make a file or give it a name outside of that folder waits, until it is said otherwise.
+    pub fn stall(&self, but_below: Option<&Path>) {
+        *self.stalled.0.lock() = but_below.map(Path::to_owned);
+        self.stalled.1.notify_all();
+    }
+
+    fn wait_for(&self, path: &Path) {
+        let mut stalled = self.stalled.0.lock();
+        while stalled.as_ref().is_some_and(|quick| !path.starts_with(quick)) {
+            self.stalled.1.wait(&mut stalled);
+        }
     }
 
     /// How many operations there were.
@@ -98,7 +118,7 @@ impl FaultyFiles {
     /// The next process. Whatever of the one before still runs can do nothing any more.
     pub fn next_process(&self, how: Restart) -> Self {
         let life = self.disk.lock().restart(how);
-        Self { disk: self.disk.clone(), life: Arc::new(AtomicU64::new(life)) }
+        Self { disk: self.disk.clone(), life: Arc::new(AtomicU64::new(life)), stalled: Arc::default() }
     }
 
     /// Changes a file's bytes behind everyone's back, durably.
@@ -144,8 +164,8 @@ impl Handle {
 }
 
 impl Appending for Handle {
-    fn reserve(&mut self, _: u64) -> io::Result<()> {
-        self.on_disk(|disk, _| disk.step_that_needs_space())
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        self.on_disk(|disk, inode| disk.reserve(inode, bytes))
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -178,6 +198,7 @@ impl Files for FaultyFiles {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
+        self.wait_for(path);
         self.on_disk(|disk| disk.create(path)).map(|inode| self.handle(inode))
     }
 
@@ -208,10 +229,12 @@ impl Files for FaultyFiles {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.wait_for(to);
         self.on_disk(|disk| disk.link(from, to))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.wait_for(to);
         self.on_disk(|disk| disk.rename(from, to))
     }
 

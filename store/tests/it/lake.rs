@@ -4,6 +4,7 @@ mod columns;
 mod crashes;
 mod faults;
 mod log;
+mod pressure;
 mod read;
 mod vacuum;
 

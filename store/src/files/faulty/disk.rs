@@ -36,6 +36,8 @@ impl Change {
 
 #[derive(Debug, Clone, Default)]
 struct Inode {
+    /// Bytes for which there is room, also when the disk is full.
+    reserved: usize,
     seen: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
@@ -73,6 +75,8 @@ impl Entry {
 pub struct Disk {
     pub operations: u64,
     pub fault: Option<(u64, Fault)>,
+    /// Nothing gets more space, until there is some again.
+    pub is_full: bool,
     /// How often the process started: a file that was opened in an earlier life is closed.
     pub life: u64,
     dead: bool,
@@ -111,8 +115,15 @@ impl Disk {
     pub fn step_that_needs_space(&mut self) -> io::Result<()> {
         match self.step()? {
             Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            _ if self.is_full => Err(io::ErrorKind::StorageFull.into()),
             _ => Ok(()),
         }
+    }
+
+    pub fn reserve(&mut self, inode: usize, bytes: u64) -> io::Result<()> {
+        self.step_that_needs_space()?;
+        self.inodes[inode].reserved = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(())
     }
 
     /// Before a change.
@@ -138,6 +149,9 @@ impl Disk {
         let (part, done) = match self.step()? {
             Some(Fault::ShortWrite) => (self.below(bytes.len()), Err(io::Error::other("input/output error"))),
             Some(Fault::Full) => (self.below(bytes.len()), Err(io::ErrorKind::StorageFull.into())),
+            _ if self.is_full && at + bytes.len() > self.inodes[inode].reserved => {
+                (self.below(bytes.len()), Err(io::ErrorKind::StorageFull.into()))
+            }
             _ => (bytes.len(), Ok(())),
         };
         self.change(inode, Change::Write { at, bytes: bytes[..part].to_vec() });
