@@ -167,6 +167,11 @@ impl Home {
         }
     }
 
+    /// Asks whether it can be read at all: one error, and not one of each table.
+    pub async fn is_there(&self) -> Result<(), StoreError> {
+        self.objects.list_with_delimiter(None).await.map(drop).map_err(self.error(""))
+    }
+
     /// What is below a prefix, at any depth.
     pub async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         let listed = async { self.objects.list(Some(&path(prefix)?)).try_collect().await };
