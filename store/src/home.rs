@@ -112,8 +112,8 @@ impl Home {
         let Some((root, files)) = self.folder() else { return Ok(()) };
         let folder = root.join(prefix);
         files.create_dir_all(&folder).map_err(StoreError::io(&folder))?;
-        let above = folder.ancestors().take_while(|f| f.starts_with(root));
-        above.map(|f| files.sync_dir(f).map_err(StoreError::io(f))).collect()
+        let mut above = folder.ancestors().take_while(|f| f.starts_with(root));
+        above.try_for_each(|f| files.sync_dir(f).map_err(StoreError::io(f)))
     }
 
     /// Removes what writes left behind that a crash cut off. Nobody else may write meanwhile.

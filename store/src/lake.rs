@@ -19,6 +19,7 @@ mod follow;
 mod footers;
 mod gather;
 mod group;
+mod log;
 mod object;
 mod properties;
 mod read;
