@@ -109,20 +109,21 @@ async fn random_faults_in_long_lives_lose_nothing_and_repeat_nothing() {
             let at = files.operations() + random.random_range(0..1_500);
             files.fail_at(at, fault);
             let when = format!("with seed {seed} in life {life} ({fault:?} at operation {at})");
-            if let Ok(store) = open(&files).await {
-                let _ = look(&store, &acknowledged, &when);
+            let opened = open(&files).await;
+            if let Ok(store) = &opened {
+                let _ = look(store, &acknowledged, &when);
                 for _ in 0..random.random_range(1..12) {
                     // What fails, fails; what it left behind is what counts.
                     match random.random_range(0..10) {
                         0..=5 => {
-                            if send(&store, next).await {
+                            if send(store, next).await {
                                 acknowledged.insert(next);
                             }
                             next += 1;
                         }
                         6..=7 => drop(store.settle_all().await),
                         8 => drop(store.retain(UnixNanos(0)).await),
-                        _ => drop(look(&store, &acknowledged, &when)),
+                        _ => drop(look(store, &acknowledged, &when)),
                     }
                 }
                 if random.random_bool(0.3) {
@@ -131,6 +132,10 @@ async fn random_faults_in_long_lives_lose_nothing_and_repeat_nothing() {
             }
             let how = if random.random_bool(0.5) { Restart::PowerLost } else { Restart::Killed };
             files = files.next_process(how);
+            // What still runs of it can do nothing any more, and ends.
+            if let Ok(store) = opened {
+                let _ = store.close(HOUR).await;
+            }
         }
         recovers(&files, &acknowledged, &format!("with seed {seed} in the end")).await;
     }
