@@ -4,6 +4,7 @@
 //! An object is written under another name, in `drafts`, and fsynced; then it gets its name, and the folders up to the
 //! store's are fsynced. An upload in parts is written under its own name: whoever sends one tells nobody of it before it is whole.
 
+use std::collections::HashSet;
 use std::fmt::{Display, Formatter};
 use std::io;
 use std::ops::Range;
@@ -35,6 +36,8 @@ const ATTEMPTS_MAX: usize = 3;
 pub struct Disk {
     files: Arc<dyn Files>,
     root: Arc<Path>,
+    /// Folders whose own names, and of all above them, are durable.
+    synced: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 /// Removes what a crash left of unfinished writes.
@@ -53,7 +56,7 @@ impl Display for Disk {
 
 impl Disk {
     pub fn new(files: Arc<dyn Files>, root: &Path) -> Self {
-        Self { files, root: root.into() }
+        Self { files, root: root.into(), synced: Arc::default() }
     }
 
     fn absolute(&self, object: &ObjectPath) -> PathBuf {
@@ -97,13 +100,19 @@ impl Disk {
         self.in_folder(path, || self.files.create(path))
     }
 
-    /// Makes the entries of the folders above a file durable: also of those that existed before, since whoever made them may not
-    /// have come so far.
+    /// Makes a file's name durable, and those of the folders above it: once of those that existed before, since whoever made them
+    /// may not have come so far. What is made here is durable at once.
     fn sync_folders(&self, path: &Path) -> io::Result<()> {
-        path.ancestors()
-            .skip(1)
-            .take_while(|f| f.starts_with(&self.root))
-            .try_for_each(|f| self.files.sync_dir(f))
+        let mut first = Vec::new();
+        for folder in path.ancestors().skip(1).take_while(|f| f.starts_with(&self.root)) {
+            self.files.sync_dir(folder)?;
+            if self.synced.lock().contains(folder) {
+                break;
+            }
+            first.push(folder.to_owned());
+        }
+        self.synced.lock().extend(first);
+        Ok(())
     }
 
     fn put(&self, path: &Path, payload: &PutPayload, mode: &PutMode) -> io::Result<()> {
@@ -158,7 +167,12 @@ impl Disk {
         self.files.remove(path)?;
         // Folders that are empty go: a writer that is about to use one makes it again.
         let above = path.ancestors().skip(1).take_while(|f| f.starts_with(&self.root) && **f != *self.root);
-        let _ = above.map(|folder| self.files.remove_folder(folder)).take_while(io::Result::is_ok).count();
+        for folder in above {
+            self.synced.lock().remove(folder);
+            if self.files.remove_folder(folder).is_err() {
+                break;
+            }
+        }
         Ok(())
     }
 }
