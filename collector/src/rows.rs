@@ -23,6 +23,9 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
+use prost::Message;
+
+use crate::wire::WireError;
 
 /// Understands what the doors and the verdicts endpoint put into the log.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,6 +39,21 @@ impl Decode for OtlpDecoder {
             RecordKind::Verdicts => verdicts::decode(meta, payload),
         }
     }
+}
+
+/// Walks a request. What no encoder writes and the walker does not put together (see [`WireError::Twice`]) is first written
+/// plainly by prost.
+fn plainly<M: Message + Default>(
+    what: &str,
+    payload: &[u8],
+    walk: impl Fn(&[u8]) -> Result<Result<Decoded, DecodeError>, WireError>,
+) -> Result<Decoded, DecodeError> {
+    let refused = |e: &dyn std::fmt::Display| DecodeError(format!("not an OTLP {what} request: {e}"));
+    let decoded = match walk(payload) {
+        Err(WireError::Twice) => walk(&M::decode(payload).map_err(|e| refused(&e))?.encode_to_vec()),
+        decoded => decoded,
+    };
+    decoded.map_err(|e| refused(&e))?
 }
 
 /// A batch with the table's file schema but for its last column, `wal_seq`.

@@ -1,4 +1,5 @@
-//! One span as it stands in the request: where its fields lie, and nothing of what they mean.
+//! One span as it stands in the request: where its fields lie, and nothing of what they mean. And what a request may say that
+//! has no place in a row.
 
 use crate::wire::{Field, Reader, WireError};
 
@@ -35,23 +36,23 @@ impl<'a> SpanFields<'a> {
         *self = Self { attributes, events, links, ..Self::default() };
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
-            match (number, field) {
-                (1, Field::Bytes(id)) => self.trace_id = id,
-                (2, Field::Bytes(id)) => self.span_id = id,
-                (3, Field::Bytes(state)) => self.trace_state = state,
-                (4, Field::Bytes(id)) => self.parent = id,
-                (5, Field::Bytes(name)) => self.name = name,
-                (6, Field::Varint(kind)) => self.kind = kind as i32,
-                (7, Field::Fixed64(start)) => self.start = start,
-                (8, Field::Fixed64(end)) => self.end = end,
-                (9, Field::Bytes(attribute)) => self.attributes.push(attribute),
-                (10, Field::Varint(n)) => self.dropped[0] = n as u32,
-                (11, Field::Bytes(event)) => self.events.push(event),
-                (12, Field::Varint(n)) => self.dropped[1] = n as u32,
-                (13, Field::Bytes(link)) => self.links.push(link),
-                (14, Field::Varint(n)) => self.dropped[2] = n as u32,
-                (15, Field::Bytes(status)) => self.status(status)?,
-                (16, Field::Fixed32(flags)) => self.flags = flags,
+            match number {
+                1 => self.trace_id = field.bytes()?,
+                2 => self.span_id = field.bytes()?,
+                3 => self.trace_state = field.bytes()?,
+                4 => self.parent = field.bytes()?,
+                5 => self.name = field.bytes()?,
+                6 => self.kind = field.varint()? as i32,
+                7 => self.start = field.fixed64()?,
+                8 => self.end = field.fixed64()?,
+                9 => self.attributes.push(field.bytes()?),
+                10 => self.dropped[0] = field.varint()? as u32,
+                11 => self.events.push(field.bytes()?),
+                12 => self.dropped[1] = field.varint()? as u32,
+                13 => self.links.push(field.bytes()?),
+                14 => self.dropped[2] = field.varint()? as u32,
+                15 => self.status(field.bytes()?)?,
+                16 => self.flags = field.fixed32()?,
                 _ => {}
             }
         }
@@ -61,12 +62,38 @@ impl<'a> SpanFields<'a> {
     fn status(&mut self, message: &'a [u8]) -> Result<(), WireError> {
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
-            match (number, field) {
-                (2, Field::Bytes(message)) => self.status_message = message,
-                (3, Field::Varint(code)) => self.status_code = code as i32,
+            match number {
+                2 => self.status_message = field.bytes()?,
+                3 => self.status_code = field.varint()? as i32,
                 _ => {}
             }
         }
         Ok(())
+    }
+}
+
+/// Messages that have fields which are not kept.
+#[derive(Debug, Clone, Copy)]
+pub enum Message {
+    Resource,
+    Scope,
+}
+
+/// A field that is not kept has to be what the protocol says all the same, as every reader with generated code demands.
+pub fn not_kept(of: Message, number: u32, field: Field<'_>) -> Result<(), WireError> {
+    match (of, number) {
+        // How many attributes were dropped.
+        (Message::Resource, 2) | (Message::Scope, 4) => field.varint().map(drop),
+        // A reference to an entity: a schema, a type and keys of attributes, all of them text.
+        (Message::Resource, 3) => {
+            let mut reader = Reader::new(field.bytes()?);
+            while let Some((number, field)) = reader.next_field()? {
+                if let 1..=4 = number {
+                    field.bytes()?;
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use super::columns::Remainder;
 use super::notes::Notes;
 use super::value::{Any, key_value, text};
 use crate::limits::{ATTRIBUTES_MAX, EVENTS_MAX, LINKS_MAX};
-use crate::wire::{Field, Reader, WireError};
+use crate::wire::{Reader, WireError};
 
 /// Puts the attributes of an event or link into its map; answers how many were dropped.
 fn item_attributes<'a>(
@@ -95,11 +95,11 @@ impl Events {
             let (mut time, mut name, mut dropped, mut attributes) = (0, &[][..], 0, Vec::new());
             let mut reader = Reader::new(message);
             while let Some((number, field)) = reader.next_field()? {
-                match (number, field) {
-                    (1, Field::Fixed64(t)) => time = t,
-                    (2, Field::Bytes(n)) => name = n,
-                    (3, Field::Bytes(entry)) => attributes.push(entry),
-                    (4, Field::Varint(n)) => dropped = n as u32,
+                match number {
+                    1 => time = field.fixed64()?,
+                    2 => name = field.bytes()?,
+                    3 => attributes.push(field.bytes()?),
+                    4 => dropped = field.varint()? as u32,
                     _ => {}
                 }
             }
@@ -109,7 +109,7 @@ impl Events {
             }
             self.time.push(time.0);
             self.name.append_value(text(name, notes));
-            dropped += item_attributes(&attributes, &mut self.attributes, notes)?;
+            dropped = dropped.saturating_add(item_attributes(&attributes, &mut self.attributes, notes)?);
             self.dropped.push(count(dropped));
         }
         self.lists.end(self.time.len());
@@ -148,13 +148,13 @@ impl Links {
             let mut attributes = Vec::new();
             let mut reader = Reader::new(message);
             while let Some((number, field)) = reader.next_field()? {
-                match (number, field) {
-                    (1, Field::Bytes(id)) => trace = id,
-                    (2, Field::Bytes(id)) => span = id,
-                    (3, Field::Bytes(s)) => state = s,
-                    (4, Field::Bytes(entry)) => attributes.push(entry),
-                    (5, Field::Varint(n)) => dropped = n as u32,
-                    (6, Field::Fixed32(f)) => flags = f,
+                match number {
+                    1 => trace = field.bytes()?,
+                    2 => span = field.bytes()?,
+                    3 => state = field.bytes()?,
+                    4 => attributes.push(field.bytes()?),
+                    5 => dropped = field.varint()? as u32,
+                    6 => flags = field.fixed32()?,
                     _ => {}
                 }
             }
@@ -166,7 +166,7 @@ impl Links {
             self.trace_id.push(&trace.hex());
             self.span_id.push(&span.hex());
             self.trace_state.push((!state.is_empty()).then(|| text(state, notes).into_owned()));
-            dropped += item_attributes(&attributes, &mut self.attributes, notes)?;
+            dropped = dropped.saturating_add(item_attributes(&attributes, &mut self.attributes, notes)?);
             self.flags.push((flags != 0).then_some(flags as i32));
             self.dropped.push(count(dropped));
         }

@@ -4,23 +4,27 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringBuilder, TimestampMicrosecondArray};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
 use plimsoll_store::{DecodeError, Decoded, KeywordBuilder, RecordMeta};
 
 use super::columns::Remainder;
 use super::evaluations::{self, Target};
+use super::fields::{Message, not_kept};
 use super::notes::Notes;
 use super::spans::{TOO_MANY, TOO_MUCH, UNKNOWN_SERVICE};
 use super::value::{Any, key_value, text};
 use super::verdicts::Verdicts;
 use crate::limits::{ATTRIBUTES_MAX, SPANS_MAX};
-use crate::wire::{Field, Reader, WireError};
+use crate::wire::{Reader, WireError};
 
 pub fn decode(meta: &RecordMeta, payload: &[u8]) -> Result<Decoded, DecodeError> {
-    let mut rows = Rows { ingest: meta.ingest, ..Rows::default() };
-    rows.request(payload).map_err(|e| DecodeError(format!("not an OTLP logs request: {e}")))?;
-    rows.finish(meta)
+    super::plainly::<ExportLogsServiceRequest>("logs", payload, |payload| {
+        let mut rows = Rows { ingest: meta.ingest, ..Rows::default() };
+        rows.request(payload)?;
+        Ok(rows.finish(meta))
+    })
 }
 
 type Entry<'a> = (Cow<'a, str>, Any<'a>);
@@ -54,18 +58,23 @@ struct Rows<'a> {
 struct Shared<'a> {
     name: Cow<'a, str>,
     version: Cow<'a, str>,
-    attributes: Vec<Entry<'a>>,
+    /// With each value as text and the character of its type.
+    attributes: Vec<(Cow<'a, str>, Cow<'a, str>, char)>,
+    /// Attributes that cannot be kept.
+    dropped: u32,
 }
 
 #[derive(Default)]
 struct Record<'a> {
     time: u64,
     observed: u64,
-    severity_number: u64,
+    severity_number: i32,
     severity_text: &'a [u8],
     body: Option<Any<'a>>,
     attributes: Vec<Entry<'a>>,
     dropped: u32,
+    /// Attributes that are not in the list.
+    above_bound: u32,
     flags: u32,
     trace_id: &'a [u8],
     span_id: &'a [u8],
@@ -76,8 +85,8 @@ impl<'a> Rows<'a> {
     fn request(&mut self, message: &'a [u8]) -> Result<(), WireError> {
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
-            if let (1, Field::Bytes(resource_logs)) = (number, field) {
-                self.resource_logs(resource_logs)?;
+            if number == 1 {
+                self.resource_logs(field.bytes()?)?;
             }
         }
         Ok(())
@@ -88,24 +97,25 @@ impl<'a> Rows<'a> {
         let mut scopes = Vec::new();
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
-            match (number, field) {
-                (1, Field::Bytes(of)) => {
-                    let mut reader = Reader::new(of);
+            match number {
+                1 => {
+                    let mut reader = Reader::new(field.bytes()?);
                     while let Some((number, field)) = reader.next_field()? {
-                        let (1, Field::Bytes(entry)) = (number, field) else { continue };
-                        let (key, value) = self.entry(entry)?;
+                        if number != 1 {
+                            not_kept(Message::Resource, number, field)?;
+                            continue;
+                        }
+                        let (key, value) = self.entry(field.bytes()?)?;
                         match (key.as_ref(), value) {
                             ("service.name", Any::Str(name)) if !name.is_empty() => {
                                 resource.name = text(name, &mut self.notes);
                             }
-                            _ if resource.attributes.len() < ATTRIBUTES_MAX => {
-                                resource.attributes.push((key, value));
-                            }
-                            _ => self.notes.warn(TOO_MANY),
+                            _ => self.shared_entry((key, value), &mut resource)?,
                         }
                     }
                 }
-                (2, Field::Bytes(scope)) => scopes.push(scope),
+                2 => scopes.push(field.bytes()?),
+                3 => drop(field.bytes()?),
                 _ => {}
             }
         }
@@ -117,27 +127,41 @@ impl<'a> Rows<'a> {
         Ok((text(key, &mut self.notes), value))
     }
 
+    fn shared_entry(&mut self, entry: Entry<'a>, shared: &mut Shared<'a>) -> Result<(), WireError> {
+        let (key, value) = entry;
+        if shared.attributes.len() >= ATTRIBUTES_MAX {
+            self.notes.warn(TOO_MANY);
+            return Ok(());
+        }
+        match value.text(&mut self.notes)? {
+            Some(value_text) => shared.attributes.push((key, value_text, value.type_char())),
+            None => shared.dropped += 1,
+        }
+        Ok(())
+    }
+
     fn scope_logs(&mut self, message: &'a [u8], resource: &Shared<'a>) -> Result<(), WireError> {
         let mut scope = Shared::default();
         let mut records = Vec::new();
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
-            match (number, field) {
-                (1, Field::Bytes(of)) => {
-                    let mut reader = Reader::new(of);
+            match number {
+                1 => {
+                    let mut reader = Reader::new(field.bytes()?);
                     while let Some((number, field)) = reader.next_field()? {
-                        match (number, field) {
-                            (1, Field::Bytes(name)) => scope.name = text(name, &mut self.notes),
-                            (2, Field::Bytes(version)) => scope.version = text(version, &mut self.notes),
-                            (3, Field::Bytes(entry)) if scope.attributes.len() < ATTRIBUTES_MAX => {
-                                scope.attributes.push(self.entry(entry)?);
+                        match number {
+                            1 => scope.name = text(field.bytes()?, &mut self.notes),
+                            2 => scope.version = text(field.bytes()?, &mut self.notes),
+                            3 => {
+                                let entry = self.entry(field.bytes()?)?;
+                                self.shared_entry(entry, &mut scope)?;
                             }
-                            (3, Field::Bytes(_)) => self.notes.warn(TOO_MANY),
-                            _ => {}
+                            _ => not_kept(Message::Scope, number, field)?,
                         }
                     }
                 }
-                (2, Field::Bytes(record)) => records.push(record),
+                2 => records.push(field.bytes()?),
+                3 => drop(field.bytes()?),
                 _ => {}
             }
         }
@@ -152,21 +176,26 @@ impl<'a> Rows<'a> {
         let mut record = Record::default();
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
-            match (number, field) {
-                (1, Field::Fixed64(t)) => record.time = t,
-                (2, Field::Varint(n)) => record.severity_number = n,
-                (3, Field::Bytes(severity)) => record.severity_text = severity,
-                (5, Field::Bytes(body)) => record.body = Some(Any::read(body)?),
-                (6, Field::Bytes(entry)) if record.attributes.len() < ATTRIBUTES_MAX => {
-                    record.attributes.push(self.entry(entry)?);
+            match number {
+                1 => record.time = field.fixed64()?,
+                2 => record.severity_number = field.varint()? as i32,
+                3 => record.severity_text = field.bytes()?,
+                5 if record.body.is_some() => return Err(WireError::Twice),
+                5 => record.body = Some(Any::read(field.bytes()?)?),
+                6 => {
+                    let entry = self.entry(field.bytes()?)?;
+                    if record.attributes.len() < ATTRIBUTES_MAX {
+                        record.attributes.push(entry);
+                    } else {
+                        record.above_bound += 1;
+                    }
                 }
-                (6, Field::Bytes(_)) => record.dropped += 1,
-                (7, Field::Varint(n)) => record.dropped += n as u32,
-                (8, Field::Fixed32(flags)) => record.flags = flags,
-                (9, Field::Bytes(id)) => record.trace_id = id,
-                (10, Field::Bytes(id)) => record.span_id = id,
-                (11, Field::Fixed64(t)) => record.observed = t,
-                (12, Field::Bytes(name)) => record.event_name = name,
+                7 => record.dropped = field.varint()? as u32,
+                8 => record.flags = field.fixed32()?,
+                9 => record.trace_id = field.bytes()?,
+                10 => record.span_id = field.bytes()?,
+                11 => record.observed = field.fixed64()?,
+                12 => record.event_name = field.bytes()?,
                 _ => {}
             }
         }
@@ -213,7 +242,7 @@ impl<'a> Rows<'a> {
         self.observed.push((record.observed != 0).then(|| UnixNanos::from_wire(record.observed).0));
         self.trace_id.append_option(trace_id.map(|id| id.to_string()));
         self.span_id.append_option(span_id.map(|id| id.to_string()));
-        self.severity_number.push(i32::try_from(record.severity_number).ok().filter(|n| *n != 0));
+        self.severity_number.push(Some(record.severity_number).filter(|n| *n > 0));
         self.severity_text.push_some(text(record.severity_text, &mut self.notes));
         self.event_name.push_some(event_name);
         let body = record.body.map(|b| b.text(&mut self.notes)).transpose()?.flatten();
@@ -230,20 +259,20 @@ impl<'a> Rows<'a> {
         self.service.push(Some(resource.name.clone()));
         self.scope.push(Some(scope.name.clone()));
         self.scope_version.push_some(scope.version.clone());
-        let mut dropped = record.dropped;
-        for (entries, into) in [
-            (&record.attributes, &mut self.attributes),
-            (&resource.attributes, &mut self.resource_attributes),
-            (&scope.attributes, &mut self.scope_attributes),
-        ] {
-            for (key, value) in entries {
-                match value.text(&mut self.notes)? {
-                    Some(value_text) => into.entry(key, &value_text, value.type_char()),
-                    None => dropped += 1,
-                }
+        let mut lost = record.above_bound + resource.dropped + scope.dropped;
+        for (key, value) in &record.attributes {
+            match value.text(&mut self.notes)? {
+                Some(value_text) => self.attributes.entry(key, &value_text, value.type_char()),
+                None => lost += 1,
             }
+        }
+        self.attributes.end();
+        for (shared, into) in [(resource, &mut self.resource_attributes), (scope, &mut self.scope_attributes)]
+        {
+            shared.attributes.iter().for_each(|(key, text, type_char)| into.entry(key, text, *type_char));
             into.end();
         }
+        let dropped = record.dropped.saturating_add(lost);
         self.flags.push((record.flags != 0).then_some(record.flags as i32));
         self.dropped.push((dropped != 0).then(|| i32::try_from(dropped).unwrap_or(i32::MAX)));
         Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::notes::Notes;
 use crate::limits::{VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
-use crate::wire::{Field, Reader, WireError};
+use crate::wire::{Reader, WireError};
 
 const TOO_DEEP: &str = "attribute nested deeper than 32: dropped";
 const TOO_LARGE: &str = "list or map above 1 MiB: dropped";
@@ -31,14 +31,21 @@ impl<'a> Any<'a> {
         let mut value = Self::Empty;
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
-            value = match (number, field) {
-                (1, Field::Bytes(text)) => Self::Str(text),
-                (2, Field::Varint(b)) => Self::Bool(b != 0),
-                (3, Field::Varint(n)) => Self::Int(n as i64),
-                (4, Field::Fixed64(bits)) => Self::Double(f64::from_bits(bits)),
-                (5, Field::Bytes(array)) => Self::Array(array),
-                (6, Field::Bytes(map)) => Self::Map(map),
-                (7, Field::Bytes(bytes)) => Self::Bytes(bytes),
+            value = match (number, value) {
+                // Two lists or maps are one, of the items of both.
+                (5, Self::Array(_)) | (6, Self::Map(_)) => return Err(WireError::Twice),
+                (1, _) => Self::Str(field.bytes()?),
+                (2, _) => Self::Bool(field.varint()? != 0),
+                (3, _) => Self::Int(field.varint()? as i64),
+                (4, _) => Self::Double(f64::from_bits(field.fixed64()?)),
+                (5, _) => Self::Array(field.bytes()?),
+                (6, _) => Self::Map(field.bytes()?),
+                (7, _) => Self::Bytes(field.bytes()?),
+                // Of a table that only profiles have.
+                (8, _) => {
+                    field.varint()?;
+                    Self::Empty
+                }
                 _ => value,
             };
         }
@@ -99,8 +106,10 @@ impl<'a> Any<'a> {
                 let mut values = Vec::new();
                 let mut reader = Reader::new(array);
                 while let Some((number, field)) = reader.next_field()? {
-                    if let (1, Field::Bytes(value)) = (number, field) {
-                        let Some(json) = Self::read(value)?.json(depth + 1, notes)? else { return Ok(None) };
+                    if number == 1 {
+                        let Some(json) = Self::read(field.bytes()?)?.json(depth + 1, notes)? else {
+                            return Ok(None);
+                        };
                         values.push(json);
                     }
                 }
@@ -110,8 +119,8 @@ impl<'a> Any<'a> {
                 let mut values = Vec::new();
                 let mut reader = Reader::new(map);
                 while let Some((number, field)) = reader.next_field()? {
-                    if let (1, Field::Bytes(entry)) = (number, field) {
-                        let (key, value) = key_value(entry)?;
+                    if number == 1 {
+                        let (key, value) = key_value(field.bytes()?)?;
                         let Some(json) = value.json(depth + 1, notes)? else { return Ok(None) };
                         values.push(json!({"key": text(key, notes), "value": json}));
                     }
@@ -158,16 +167,19 @@ fn usual_key_value(message: &[u8]) -> Option<(&[u8], Any<'_>)> {
 }
 
 fn any_key_value(message: &[u8]) -> Result<(&[u8], Any<'_>), WireError> {
-    let (mut key, mut value) = (&[][..], Any::Empty);
+    let (mut key, mut value) = (&[][..], None);
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next_field()? {
-        match (number, field) {
-            (1, Field::Bytes(bytes)) => key = bytes,
-            (2, Field::Bytes(any)) => value = Any::read(any)?,
+        match number {
+            1 => key = field.bytes()?,
+            2 if value.is_some() => return Err(WireError::Twice),
+            2 => value = Some(Any::read(field.bytes()?)?),
+            // Of a table that only profiles have.
+            3 => drop(field.varint()?),
             _ => {}
         }
     }
-    Ok((key, value))
+    Ok((key, value.unwrap_or(Any::Empty)))
 }
 
 /// Bytes that should be UTF-8, bounded. What is not is replaced, and said so.
