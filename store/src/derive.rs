@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
-use plimsoll_analysis::{TraceAnalysis, analyse, edges};
+use plimsoll_analysis::{SpanAnalysis, analyse, edges};
 use plimsoll_schemas::table::{SPAN_DERIVED_COLUMNS, Table};
-use plimsoll_schemas::{Rules, SliceKey, Span, SpanId, TraceId};
-use rustc_hash::{FxHashMap, FxHashSet};
+use plimsoll_schemas::{Rules, SliceKey, Span, TraceId};
+use rustc_hash::FxHashMap;
 
 use crate::error::StoreError;
 use crate::lake::first_rows;
 use crate::rows::SpanRows;
 use crate::rows::derived::{DerivedRows, Settled};
 use crate::store::Senders;
+use crate::tail::traces::SpanSet;
 
 /// The spans of complete traces with their derived columns, and where each row belongs.
 #[derive(Debug)]
@@ -43,8 +44,9 @@ pub fn derive(
         senders.tell(tenant, &mut spans);
         let analysis = analyse(&spans, rules);
         let partition = partitions.entry(analysis.slice.slug(tenant)).or_default();
+        let slice = SliceKey::ALL.map(|key| analysis.slice.get(key).map(|v| words.key(v)));
         for (i, (batch, row)) in members.iter().enumerate().filter(|(_, (b, _))| *b < batches.len()) {
-            columns[*batch].fill(*row, &analysis, i, &mut words);
+            columns[*batch].fill(*row, &analysis.spans[i], slice, &mut words);
             partition.push(first[*batch] + *row as u32);
         }
     }
@@ -103,7 +105,7 @@ fn traces<'a>(rows: &[SpanRows<'a>]) -> Vec<(&'a str, TraceId, Members)> {
     }
     traces.sort_unstable_by(|a, b| (a.1, a.0).cmp(&(b.1, b.0)));
     for (_, _, members) in &mut traces {
-        let mut seen: FxHashSet<SpanId> = FxHashSet::default();
+        let mut seen = SpanSet::with_capacity(members.len());
         members.retain(|(b, r)| rows[*b].span_id(*r).is_some_and(|id| seen.insert(id)));
         members.sort_by_key(|(b, r)| rows[*b].start(*r));
     }
@@ -152,11 +154,16 @@ impl Filled {
         }
     }
 
-    fn fill(&mut self, row: usize, analysis: &TraceAnalysis<'_>, span: usize, words: &mut Words) {
-        let of = &analysis.spans[span];
+    fn fill(
+        &mut self,
+        row: usize,
+        of: &SpanAnalysis<'_>,
+        slice: [Option<i32>; SliceKey::ALL.len()],
+        words: &mut Words,
+    ) {
         self.stage[row] = Some(words.key(of.stage));
-        for (column, key) in self.slice.iter_mut().zip(SliceKey::ALL) {
-            column[row] = analysis.slice.get(key).map(|v| words.key(v));
+        for (column, word) in self.slice.iter_mut().zip(slice) {
+            column[row] = word;
         }
         self.outcome[row] = Some(words.key(of.outcome.as_str()));
         if let Some(source) = of.queue_source {
