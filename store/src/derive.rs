@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
-use plimsoll_analysis::{TraceAnalysis, analyse, edges};
+use plimsoll_analysis::{SpanAnalysis, analyse, edges};
 use plimsoll_schemas::table::{SPAN_DERIVED_COLUMNS, Table};
 use plimsoll_schemas::{Rules, SliceKey, Span, TraceId};
 use rustc_hash::FxHashMap;
@@ -43,8 +43,9 @@ pub fn derive(
         senders.tell(tenant, &mut spans);
         let analysis = analyse(&spans, rules);
         let partition = partitions.entry(analysis.slice.slug(tenant)).or_default();
+        let slice = SliceKey::ALL.map(|key| analysis.slice.get(key).map(|v| words.key(v)));
         for (i, (batch, row)) in members.iter().enumerate().filter(|(_, (b, _))| *b < batches.len()) {
-            columns[*batch].fill(*row, &analysis, i, &mut words);
+            columns[*batch].fill(*row, &analysis.spans[i], slice, &mut words);
             partition.push(first[*batch] + *row as u32);
         }
     }
@@ -157,11 +158,16 @@ impl Filled {
         }
     }
 
-    fn fill(&mut self, row: usize, analysis: &TraceAnalysis<'_>, span: usize, words: &mut Words) {
-        let of = &analysis.spans[span];
+    fn fill(
+        &mut self,
+        row: usize,
+        of: &SpanAnalysis<'_>,
+        slice: [Option<i32>; SliceKey::ALL.len()],
+        words: &mut Words,
+    ) {
         self.stage[row] = Some(words.key(of.stage));
-        for (column, key) in self.slice.iter_mut().zip(SliceKey::ALL) {
-            column[row] = analysis.slice.get(key).map(|v| words.key(v));
+        for (column, word) in self.slice.iter_mut().zip(slice) {
+            column[row] = word;
         }
         self.outcome[row] = Some(words.key(of.outcome.as_str()));
         if let Some(source) = of.queue_source {

@@ -1,82 +1,23 @@
 //! Spans as the analyses see them, read out of Arrow batches without copying text.
 
 mod builder;
+mod columns;
 pub mod derived;
 
-use std::sync::LazyLock;
-
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray, MapArray,
-    StringArray,
-};
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{Int32Type, SchemaRef};
+use arrow::array::{Array, AsArray, Int64Array, ListArray, MapArray, StringArray};
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::rules::AttributeRule;
 use plimsoll_schemas::span::{Attributes, Event, Link};
-use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{
     Attr, DurationNs, Rules, Span, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value, sampling,
 };
-use rustc_hash::FxHashMap;
 
 use crate::error::StoreError;
+use columns::AttrColumn;
+pub(crate) use columns::{Columns, Keyword};
 
-/// A dictionary-encoded text column. It is asked for every row, so that what can be known of all of them is.
-#[derive(Debug, Clone, Copy)]
-pub struct Keyword<'a> {
-    keys: &'a [i32],
-    /// `None`: every row has a key.
-    nulls: Option<&'a NullBuffer>,
-    values: &'a StringArray,
-    values_have_nulls: bool,
-}
-
-impl<'a> Keyword<'a> {
-    fn of(array: &'a DictionaryArray<Int32Type>, values: &'a StringArray) -> Self {
-        Self {
-            keys: array.keys().values(),
-            nulls: array.nulls().filter(|nulls| nulls.null_count() > 0),
-            values,
-            values_have_nulls: values.null_count() > 0,
-        }
-    }
-
-    #[inline]
-    pub fn get(&self, row: usize) -> Option<&'a str> {
-        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
-            return None;
-        }
-        let key = usize::try_from(self.keys[row]).ok()?;
-        (!self.values_have_nulls || self.values.is_valid(key)).then(|| self.values.value(key))
-    }
-
-    fn or_empty(&self, row: usize) -> &'a str {
-        self.get(row).unwrap_or("")
-    }
-}
-
-#[derive(Debug)]
-enum AttrColumn<'a> {
-    Keyword(Keyword<'a>),
-    Text(&'a StringArray),
-    Int(&'a Int64Array),
-    Double(&'a Float64Array),
-    Bool(&'a BooleanArray),
-}
-
-impl<'a> AttrColumn<'a> {
-    #[inline]
-    fn get(&self, row: usize) -> Option<Value<'a>> {
-        match self {
-            Self::Keyword(k) => k.get(row).map(Value::Str),
-            Self::Text(a) => a.is_valid(row).then(|| Value::Str(a.value(row))),
-            Self::Int(a) => a.is_valid(row).then(|| Value::Int(a.value(row))),
-            Self::Double(a) => a.is_valid(row).then(|| Value::Double(a.value(row))),
-            Self::Bool(a) => a.is_valid(row).then(|| Value::Bool(a.value(row))),
-        }
-    }
-}
+/// What a span has room for at first: a batch has many columns, a span few of them.
+const ATTRIBUTES: usize = 24;
 
 /// Typed columns of one batch with the file schema of `spans`.
 #[derive(Debug)]
@@ -103,85 +44,6 @@ pub struct SpanRows<'a> {
     trace_state: Option<Keyword<'a>>,
     wal_seq: Option<&'a Int64Array>,
     rows: usize,
-}
-
-static SPAN_COLUMNS: LazyLock<FxHashMap<String, usize>> = LazyLock::new(|| {
-    let schema = Table::Spans.file_schema();
-    schema.fields().iter().enumerate().map(|(index, field)| (field.name().clone(), index)).collect()
-});
-
-/// Finds columns by name and says which one is missing or of another type.
-pub(crate) struct Columns<'a> {
-    schema: SchemaRef,
-    batch: &'a RecordBatch,
-}
-
-impl<'a> Columns<'a> {
-    pub(crate) fn of(batch: &'a RecordBatch) -> Self {
-        Self { schema: batch.schema(), batch }
-    }
-
-    fn column(&self, name: &str) -> Result<&'a ArrayRef, StoreError> {
-        // Nearly every batch has the file schema of spans, of which a look through the names would be long.
-        let usual = SPAN_COLUMNS.get(name).copied();
-        let is_it = |index: &usize| self.schema.fields().get(*index).is_some_and(|f| f.name() == name);
-        let index = match usual.filter(is_it) {
-            Some(index) => index,
-            None => self.schema.index_of(name).map_err(StoreError::arrow(format!("column {name}")))?,
-        };
-        Ok(self.batch.column(index))
-    }
-
-    fn typed<T: 'static>(&self, name: &str) -> Result<&'a T, StoreError> {
-        self.column(name)?.as_any().downcast_ref().ok_or_else(|| StoreError::Arrow {
-            context: format!("column {name}"),
-            source: arrow::error::ArrowError::SchemaError("unexpected type".into()),
-        })
-    }
-
-    pub(crate) fn keyword(&self, name: &str) -> Result<Keyword<'a>, StoreError> {
-        let array: &DictionaryArray<Int32Type> = self.typed(name)?;
-        let values = array.values().as_any().downcast_ref().ok_or_else(|| StoreError::Arrow {
-            context: format!("column {name}"),
-            source: arrow::error::ArrowError::SchemaError("dictionary values are not text".into()),
-        })?;
-        Ok(Keyword::of(array, values))
-    }
-
-    /// `None` where no row has any.
-    fn some_keyword(&self, name: &str) -> Result<Option<Keyword<'a>>, StoreError> {
-        let column = self.column(name)?;
-        (column.null_count() < column.len()).then(|| self.keyword(name)).transpose()
-    }
-
-    pub(crate) fn text(&self, name: &str) -> Result<&'a StringArray, StoreError> {
-        self.typed(name)
-    }
-
-    pub(crate) fn int(&self, name: &str) -> Result<&'a Int64Array, StoreError> {
-        self.typed(name)
-    }
-
-    fn attribute(&self, attr: Attr) -> Result<Option<AttrColumn<'a>>, StoreError> {
-        use plimsoll_schemas::AttrType;
-        let name = attr.info().column;
-        let column = self.column(name)?;
-        if column.null_count() == column.len() || column.logical_null_count() == column.len() {
-            return Ok(None);
-        }
-        Ok(Some(match attr.info().kind {
-            AttrType::Keyword => AttrColumn::Keyword(self.keyword(name)?),
-            AttrType::Text => AttrColumn::Text(self.text(name)?),
-            AttrType::Int => AttrColumn::Int(self.int(name)?),
-            AttrType::Double => AttrColumn::Double(self.typed(name)?),
-            AttrType::Bool => AttrColumn::Bool(self.typed(name)?),
-        }))
-    }
-
-    fn some_list(&self, name: &str) -> Result<Option<&'a ListArray>, StoreError> {
-        let list: &ListArray = self.typed(name)?;
-        Ok((list.null_count() < list.len()).then_some(list))
-    }
 }
 
 impl<'a> SpanRows<'a> {
@@ -267,9 +129,12 @@ impl<'a> SpanRows<'a> {
 
     /// The row as a span; `None` where its id is not one (such rows are not written).
     pub fn span(&self, row: usize) -> Option<Span<'a>> {
-        // A batch has many columns, a span few of them.
-        let mut attributes = Attributes::with_capacity(self.attributes.len().min(16));
-        attributes.extend(self.attributes.iter().filter_map(|(attr, c)| Some((*attr, c.get(row)?))));
+        let mut attributes = Attributes::with_capacity(self.attributes.len().min(ATTRIBUTES));
+        for (attr, column) in &self.attributes {
+            if let Some(value) = column.get(row) {
+                attributes.push(*attr, value);
+            }
+        }
         let other_attributes: Vec<(&str, &str)> =
             self.maps.iter().flat_map(|map| entries(map, row)).collect();
         for rule in &self.renamed {

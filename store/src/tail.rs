@@ -191,12 +191,8 @@ impl Tail {
 
     /// Retained chunks most of whose rows are not waited for any more, each with the rows that are.
     pub fn sparse(&self) -> Vec<(Arc<Chunk>, Vec<bool>)> {
-        let chunks = self.retained.iter().filter_map(|chunk| {
-            let mask = self.traces.unsettled_rows(chunk);
-            let waited_for = mask.iter().filter(|keep| **keep).count();
-            (2 * waited_for < mask.len()).then(|| (chunk.clone(), mask))
-        });
-        chunks.collect()
+        let sparse = |chunk: &Arc<Chunk>| Some((chunk.clone(), self.traces.few_unsettled_rows(chunk)?));
+        self.retained.iter().filter_map(sparse).collect()
     }
 
     /// Keeps others in the place of retained chunks, which it hands over as far as they are still there.

@@ -28,6 +28,17 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// [`Self::insert`] for what comes in order, as columns do: the end is the place.
+    #[inline]
+    pub fn push(&mut self, attr: Attr, value: Value<'a>) {
+        if self.present < bit(attr) {
+            self.list.push((attr, value));
+            self.present |= bit(attr);
+        } else {
+            self.insert(attr, value);
+        }
+    }
+
     /// Inlined as far as the bit, which is most often the answer.
     #[inline]
     pub fn get(&self, attr: Attr) -> Option<Value<'a>> {
@@ -75,13 +86,7 @@ impl<'a> FromIterator<(Attr, Value<'a>)> for Attributes<'a> {
 impl<'a> Extend<(Attr, Value<'a>)> for Attributes<'a> {
     fn extend<I: IntoIterator<Item = (Attr, Value<'a>)>>(&mut self, items: I) {
         for (attr, value) in items {
-            // In order, as columns come: the end is the place.
-            if self.list.last().is_none_or(|(last, _)| *last < attr) {
-                self.list.push((attr, value));
-                self.present |= bit(attr);
-            } else {
-                self.insert(attr, value);
-            }
+            self.push(attr, value);
         }
     }
 }

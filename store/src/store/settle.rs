@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::analyse;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Rules, Span, SpanId, Tenant, TraceId};
+use plimsoll_schemas::{Rules, Span, Tenant, TraceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
@@ -19,7 +19,7 @@ use crate::lake::read_traces;
 use crate::rows::SpanRows;
 use crate::rows::derived::{DerivedRows, Settled};
 use crate::snapshot::DataFile;
-use crate::tail::traces::Due;
+use crate::tail::traces::{Due, SpanSet};
 use crate::tail::{Chunk, TraceKey};
 
 /// Traces a pass: bounds what one pass holds in memory.
@@ -126,7 +126,7 @@ impl Inner {
         let mut located: Vec<_> = work.due.iter().zip(located).collect();
         located.sort_unstable_by_key(|(_, members)| members.first().copied());
         for (due, members) in located {
-            let mut seen: FxHashSet<SpanId> = FxHashSet::default();
+            let mut seen = SpanSet::with_capacity(members.len());
             let mut spans: Vec<Span<'_>> = Vec::with_capacity(members.len());
             for (batch, row) in members {
                 let Some(span) = rows[batch].as_ref().and_then(|rows| rows.span(row)) else { continue };

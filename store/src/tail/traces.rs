@@ -39,7 +39,7 @@ impl TraceState {
 
 /// Most traces have a few dozen spans, for which a scan is faster than a hash set; some have a hundred thousand.
 #[derive(Debug)]
-enum SpanSet {
+pub enum SpanSet {
     Few(Vec<SpanId>),
     Many(FxHashSet<SpanId>),
 }
@@ -47,8 +47,16 @@ enum SpanSet {
 const FEW_SPANS: usize = 64;
 
 impl SpanSet {
+    pub fn with_capacity(spans: usize) -> Self {
+        if spans <= FEW_SPANS {
+            Self::Few(Vec::with_capacity(spans))
+        } else {
+            Self::Many(FxHashSet::with_capacity_and_hasher(spans, Default::default()))
+        }
+    }
+
     /// False if it was there already.
-    fn insert(&mut self, id: SpanId) -> bool {
+    pub fn insert(&mut self, id: SpanId) -> bool {
         match self {
             Self::Few(ids) if ids.contains(&id) => false,
             Self::Few(ids) if ids.len() < FEW_SPANS => {
@@ -118,7 +126,7 @@ impl Traces {
                     settled: None,
                     settled_in: 0,
                     resettled: false,
-                    spans: SpanSet::Few(Vec::with_capacity(run)),
+                    spans: SpanSet::with_capacity(run),
                 });
             let mut any = false;
             for (i, (_, span_id)) in rest[..run].iter().enumerate() {
@@ -149,7 +157,7 @@ impl Traces {
             settled: None,
             settled_in: 0,
             resettled: true,
-            spans: SpanSet::Few(Vec::new()),
+            spans: SpanSet::with_capacity(0),
         });
         state.resettled = true;
         state.settled = None;
@@ -203,10 +211,15 @@ impl Traces {
         self.unsettled_runs(chunk).any(|(_, unsettled)| unsettled)
     }
 
-    /// Of each row of a chunk, whether its trace did not settle.
-    pub fn unsettled_rows(&self, chunk: &Chunk) -> Vec<bool> {
-        let runs = self.unsettled_runs(chunk);
-        runs.flat_map(|(rows, unsettled)| std::iter::repeat_n(unsettled, rows)).collect()
+    /// Of each row of a chunk, whether its trace did not settle; `None` where that is so of half of them or more.
+    pub fn few_unsettled_rows(&self, chunk: &Chunk) -> Option<Vec<bool>> {
+        let runs: Vec<(usize, bool)> = self.unsettled_runs(chunk).collect();
+        let waited_for: usize = runs.iter().filter_map(|(rows, unsettled)| unsettled.then_some(rows)).sum();
+        (2 * waited_for < chunk.keys.len()).then(|| {
+            let mut mask = Vec::with_capacity(chunk.keys.len());
+            runs.iter().for_each(|(rows, unsettled)| mask.resize(mask.len() + rows, *unsettled));
+            mask
+        })
     }
 
     /// Of each run of rows of one trace, how many they are and whether it did not settle.
