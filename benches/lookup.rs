@@ -15,7 +15,7 @@ use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use common::load::Load;
 use common::server::Server;
-use common::{argument, quantile};
+use common::{argument, timed};
 use plimsoll_collector::OtlpDecoder;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
@@ -26,6 +26,7 @@ use plimsoll_store::{DataFile, Decode, Home, RecordKind, RecordMeta};
 
 const DAY_NS: u64 = 86_400_000_000_000;
 const LOOKUPS: usize = 500;
+const SPANS_THEN: usize = 500_000;
 const FILES_PER_COMMIT: usize = 500;
 const SLICES: [&str; 4] = ["default-interactive", "default-batch", "default-research", "default-support"];
 
@@ -60,6 +61,14 @@ fn main() {
         let ask = |_| sql(format!("SELECT {newest} FROM spans ORDER BY start_time DESC LIMIT 20"));
         timed(&format!("newest 20 spans ({})", &newest[..1]), &server, (0..30).map(ask));
     }
+    // Settling asks every file for every trace.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let cpu = server.cpu();
+    let (sent, _) =
+        Load::new(files, now.as_nanos() as u64 - 60_000_000_000, 1_000_000).send(&server, SPANS_THEN);
+    server.wait_until_flushed();
+    let each = (server.cpu() - cpu).as_secs_f64() * 1e6 / sent as f64;
+    println!("CPU µs a span taken in then  {each:.2}");
     println!("peak memory at the end       {:.0} MiB", server.peak_memory() as f64 / (1 << 20) as f64);
 }
 
@@ -142,31 +151,5 @@ fn resident(table: &LakeTable, ids: &[String]) {
         "files opened a lookup        {:.3}, found in {:.0} µs",
         opened as f64 / ids.len() as f64,
         lookup.as_secs_f64() * 1e6
-    );
-}
-
-/// Asks one after the other, and says how long that took.
-fn timed(what: &str, server: &Server, asked: impl Iterator<Item = (String, Option<String>)>) {
-    let mut client = server.client();
-    let cpu = server.cpu();
-    let mut waits: Vec<f64> = asked
-        .map(|(path, body)| {
-            let begun = Instant::now();
-            let answer = match &body {
-                Some(body) => client.post(&path, "application/json", body.as_bytes()),
-                None => client.get(&path),
-            };
-            let answer = answer.expect("answers");
-            assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
-            begun.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    let cpu = (server.cpu() - cpu).as_secs_f64() * 1e3 / waits.len().max(1) as f64;
-    waits.sort_by(f64::total_cmp);
-    let what = format!("{what} p50 / p99");
-    println!(
-        "{what:<34} {:.2} / {:.2} ms, {cpu:.2} ms of CPU",
-        quantile(&waits, 0.5),
-        quantile(&waits, 0.99)
     );
 }

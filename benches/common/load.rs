@@ -1,6 +1,8 @@
 //! Seeded OTLP requests that resemble agent traces: 12–24 spans each over five services, about 430 wire bytes a span,
 //! 12 span and 8 resource attributes; waits and durations are random, as they are in life.
 
+use super::http::Client;
+use super::server::Server;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -63,6 +65,40 @@ impl Load {
             })
             .collect();
         Request { bytes: ExportTraceServiceRequest { resource_spans }.encode_to_vec(), spans, trace_ids }
+    }
+
+    /// Sends at least so many spans over four connections, as fast as they are acknowledged. Answers how many they were, and
+    /// some of their traces.
+    pub fn send(mut self, server: &Server, spans: usize) -> (usize, Vec<String>) {
+        let (made, requests) = std::sync::mpsc::sync_channel(64);
+        let requests = std::sync::Mutex::new(requests);
+        std::thread::scope(|scope| {
+            let maker = scope.spawn(move || {
+                let (mut sent, mut ids) = (0, Vec::new());
+                while sent < spans {
+                    let request = self.request();
+                    sent += request.spans;
+                    ids.extend(request.trace_ids.into_iter().step_by(50));
+                    if made.send(request.bytes).is_err() {
+                        break;
+                    }
+                }
+                (sent, ids)
+            });
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut client = Client::connect(&server.otlp).expect("the server listens");
+                    loop {
+                        let Ok(bytes) = requests.lock().expect("not poisoned").recv() else { return };
+                        let mut post = || client.post("/v1/traces", "application/x-protobuf", &bytes);
+                        while post().expect("answers").status != 200 {
+                            std::thread::sleep(std::time::Duration::from_millis(50));
+                        }
+                    }
+                });
+            }
+            maker.join().expect("makes the load")
+        })
     }
 
     fn trace(&mut self, by_service: &mut [Vec<Span>; SERVICES.len()]) -> ([u8; 16], usize) {

@@ -36,3 +36,29 @@ pub fn rows(server: &server::Server, sql: &str) -> serde_json::Value {
     assert_eq!(answer.status, 200, "{text}");
     serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["rows"].clone()
 }
+
+/// Asks one after the other, and says how long that took.
+pub fn timed(what: &str, server: &server::Server, asked: impl Iterator<Item = (String, Option<String>)>) {
+    let mut client = server.client();
+    let cpu = server.cpu();
+    let mut waits: Vec<f64> = asked
+        .map(|(path, body)| {
+            let begun = std::time::Instant::now();
+            let answer = match &body {
+                Some(body) => client.post(&path, "application/json", body.as_bytes()),
+                None => client.get(&path),
+            };
+            let answer = answer.expect("answers");
+            assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+            begun.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    let cpu = (server.cpu() - cpu).as_secs_f64() * 1e3 / waits.len().max(1) as f64;
+    waits.sort_by(f64::total_cmp);
+    let what = format!("{what} p50 / p99");
+    println!(
+        "{what:<34} {:.2} / {:.2} ms, {cpu:.2} ms of CPU",
+        quantile(&waits, 0.5),
+        quantile(&waits, 0.99)
+    );
+}
