@@ -137,7 +137,10 @@ pub enum Format {
 pub struct Salvage {
     /// The folder that holds everything; no server may be using it
     #[arg(long, value_name = "DIR", default_value = "./plimsoll-data")]
-    pub home: PathBuf,
+    pub home: Location,
+    /// The folder of the log, where it has one of its own
+    #[arg(long, value_name = "DIR")]
+    pub wal: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

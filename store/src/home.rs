@@ -127,8 +127,8 @@ impl Home {
         let Some((root, files)) = self.folder() else { return Ok(()) };
         let folder = root.join(prefix);
         files.create_dir_all(&folder).map_err(StoreError::io(&folder))?;
-        let above = folder.ancestors().take_while(|f| f.starts_with(root));
-        above.map(|f| files.sync_dir(f).map_err(StoreError::io(f))).collect()
+        let mut above = folder.ancestors().take_while(|f| f.starts_with(root));
+        above.try_for_each(|f| files.sync_dir(f).map_err(StoreError::io(f)))
     }
 
     /// Removes what writes left behind that a crash cut off. Nobody else may write meanwhile.
@@ -180,6 +180,11 @@ impl Home {
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::Taken),
             Err(error) => Err(self.error(object)(error)),
         }
+    }
+
+    /// Asks whether it can be read at all: one error, and not one of each table.
+    pub async fn is_there(&self) -> Result<(), StoreError> {
+        self.objects.list_with_delimiter(None).await.map(drop).map_err(self.error(""))
     }
 
     /// What is below a prefix, at any depth.

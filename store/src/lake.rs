@@ -20,6 +20,7 @@ mod follow;
 mod footers;
 mod gather;
 mod group;
+mod log;
 mod object;
 mod properties;
 mod read;

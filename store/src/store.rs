@@ -4,6 +4,7 @@ mod background;
 mod counters;
 mod flush;
 mod follow;
+mod ingest;
 mod levels;
 mod lookup;
 mod merge;
@@ -29,16 +30,16 @@ use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
 use rustc_hash::FxHashMap;
 
 use crate::blocking::blocking;
-use crate::decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
+use crate::decode::{Decode, Decoded, RecordKind};
 use crate::error::{IngestError, StoreError};
 use crate::files::Files;
 use crate::home::Home;
 use crate::jobs::Jobs;
-use crate::lake::{FooterCache, LakeTable, now};
+use crate::lake::{FooterCache, LakeTable};
 use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
 use crate::tail::Traces;
-use crate::wal::{Entry, WalError, WalWriter};
+use crate::wal::WalWriter;
 use counters::Counters;
 pub use counters::Written;
 pub use open::salvage;
@@ -137,12 +138,6 @@ impl std::fmt::Debug for Inner {
         f.debug_struct("Store").field("home", &self.home).finish_non_exhaustive()
     }
 }
-
-/// How long a client should wait when the tail is full: a flush takes about that long.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// A millisecond's worth or so.
-const DECODE_HERE_BYTES_MAX: usize = 512 << 10;
 
 impl Store {
     /// Opens or creates the store at `options.home`, replays its log, and starts flushing, settling and merging.
@@ -340,96 +335,6 @@ impl Store {
 }
 
 impl Inner {
-    /// Large requests are decoded where that keeps no other request waiting.
-    async fn decode(&self, meta: &RecordMeta, payload: &Bytes) -> Result<Decoded, DecodeError> {
-        if payload.len() <= DECODE_HERE_BYTES_MAX {
-            return self.decoder.decode(meta, payload);
-        }
-        let (decoder, meta, payload) = (self.decoder.clone(), meta.clone(), payload.clone());
-        blocking(move || decoder.decode(&meta, &payload)).await
-    }
-
-    async fn ingest(
-        &self,
-        kind: RecordKind,
-        tenant: Tenant,
-        payload: Bytes,
-    ) -> Result<Accepted, IngestError> {
-        if self.closing.load(Ordering::Acquire) {
-            return Err(IngestError::Unavailable("shutting down".into()));
-        }
-        let Some(log) = &self.log else {
-            let why = "this server only reads; send it to the one that writes this home";
-            return Err(IngestError::Unavailable(why.into()));
-        };
-        if let Some(why) = self.poisoned() {
-            return Err(IngestError::Unavailable(format!(
-                "nothing more is acknowledged: {why}; restart after checking the disk"
-            )));
-        }
-        if self.state.lock().tail.bytes() >= self.options.tail_bytes_max {
-            self.flush_wanted.notify_one();
-            return Err(overloaded("the tail is full and waits for the disk"));
-        }
-        let now = now();
-        let meta = RecordMeta { kind, tenant, ingest: now };
-        let decoded = self.decode(&meta, &payload).await?;
-        self.counters.rejected.add(decoded.rejected);
-        let mut accepted = Accepted {
-            rows: decoded.rows(),
-            rejected: decoded.rejected,
-            message: decoded.message.clone(),
-            duplicate: false,
-        };
-        if accepted.rows == 0 {
-            return Ok(accepted);
-        }
-        let digest = crate::wal::digest(&meta, &payload);
-        let counts = decoded.batches.iter().map(|(t, b)| (*t, b.num_rows() as u64)).collect::<Vec<_>>();
-        let entry = Entry { meta, payload, digest, attachment: decoded };
-        match log.writer.submit(entry).await {
-            Ok(submitted) => {
-                accepted.duplicate = submitted.duplicate;
-                if submitted.duplicate {
-                    self.counters.duplicate_requests.add(1);
-                } else {
-                    self.count(&counts);
-                }
-                Ok(accepted)
-            }
-            Err(WalError::Full) => Err(overloaded("the log's queue is full")),
-            Err(error @ WalError::Failed(_)) => Err(overloaded(&error.to_string())),
-            Err(error @ WalError::TooLarge { .. }) => {
-                Err(IngestError::Malformed(crate::decode::DecodeError(error.to_string())))
-            }
-            Err(error) => Err(IngestError::Unavailable(error.to_string())),
-        }
-    }
-
-    /// Why nothing more is acknowledged.
-    fn poisoned(&self) -> Option<String> {
-        self.stopped.lock().clone().or_else(|| self.log.as_ref()?.writer.poisoned())
-    }
-
-    /// Takes note of a failure that no later try can mend.
-    fn note<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(StoreError::Poisoned(why)) = &done {
-            self.stopped.lock().get_or_insert_with(|| why.clone());
-        }
-        done
-    }
-
-    fn count(&self, rows: &[(Table, u64)]) {
-        for (table, n) in rows {
-            match table {
-                Table::Spans => self.counters.spans.add(*n),
-                Table::LogRecords => self.counters.log_records.add(*n),
-                Table::Verdicts => self.counters.verdicts.add(*n),
-                _ => {}
-            }
-        }
-    }
-
     /// Settles until nothing is left that came before the call.
     async fn settle_everything(self: &Arc<Self>) -> Result<(), StoreError> {
         loop {
@@ -445,8 +350,4 @@ impl Inner {
         let old = state.tail.oldest().is_some_and(|t| Instant::now() - t >= self.options.flush_after);
         old || state.tail.unflushed_bytes() >= self.options.flush_bytes
     }
-}
-
-fn overloaded(reason: &str) -> IngestError {
-    IngestError::Overloaded { reason: reason.into(), retry_after: RETRY_AFTER }
 }

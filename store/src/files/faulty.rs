@@ -17,7 +17,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Appending, Files, Found};
-use disk::{Change, Disk};
+use disk::{Change, Disk, Recording};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,14 +99,14 @@ impl FaultyFiles {
 
     /// Keeps what the disk is before each operation that changes it, with the mark as it is then.
     pub fn record(&self, mark: Arc<AtomicU64>) {
-        self.disk.lock().recording = Some((mark, Vec::new()));
+        self.disk.lock().recording = Some(Recording { mark, moments: Vec::new() });
     }
 
     /// What was kept, and the end.
     pub fn moments(&self) -> Vec<Moment> {
         let mut disk = self.disk.lock();
         disk.keep();
-        let moments = disk.recording.take().map(|(_, moments)| moments).unwrap_or_default();
+        let moments = disk.recording.take().unwrap_or_default().moments;
         moments.into_iter().map(|(disk, mark)| Moment { files: Self::of(disk), mark }).collect()
     }
 

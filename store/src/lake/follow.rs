@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::Deserializer;
 
 use super::entries;
-use super::table::{LakeTable, log_of};
+use super::log::log_of;
+use super::table::LakeTable;
 use crate::error::StoreError;
 use crate::snapshot::{DataFile, FileChange};
 

@@ -1,11 +1,15 @@
 //! Parquet footers with their page index, kept in memory: reading one costs more than reading a trace.
 
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
 use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::AsyncFileReader;
 use rustc_hash::FxHashMap;
 
 use super::object::Object;
+use super::read::told;
 use crate::error::StoreError;
 
 /// A bounded cache, shared by all readers; the least recently used go first.
@@ -82,7 +86,8 @@ impl State {
 
 /// The footer, and the page index where there is one.
 pub(super) async fn load(file: &mut Object) -> Result<ArrowReaderMetadata, StoreError> {
+    let context = file.context();
     let footer =
         async { ArrowReaderMetadata::try_new(file.get_metadata(None).await?, ArrowReaderOptions::new()) };
-    footer.await.map_err(StoreError::parquet(file.context()))
+    told(&context, AssertUnwindSafe(footer).catch_unwind().await)?.map_err(StoreError::parquet(context))
 }

@@ -4,6 +4,7 @@
 //! encodings of the same values are cast.
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
@@ -11,7 +12,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
 use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
@@ -48,8 +49,11 @@ impl Iterator for FileReader {
     type Item = Result<RecordBatch, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.home.wait(self.stream.next())?;
-        let batch = batch.map_err(StoreError::parquet(self.context.as_str()));
+        let next = AssertUnwindSafe(self.stream.next()).catch_unwind();
+        let batch = match told(&self.context, self.home.wait(next)) {
+            Ok(batch) => batch?.map_err(StoreError::parquet(self.context.as_str())),
+            Err(damaged) => Err(damaged),
+        };
         Some(batch.and_then(|batch| {
             conform(&batch, &self.schema).map_err(StoreError::arrow(self.context.as_str()))
         }))
@@ -101,6 +105,14 @@ pub fn read_traces(
     FileReader { home: home.clone(), stream, schema: Table::Spans.file_schema(), context }
         .filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0))
         .collect()
+}
+
+/// What was read of a file that may be damaged: the library takes some damage for a defect of its own, and panics.
+pub(super) fn told<T>(context: &str, caught: std::thread::Result<T>) -> Result<T, StoreError> {
+    caught.map_err(|_| {
+        let problem = "damaged: what it says of itself cannot be".to_owned();
+        StoreError::BadFormat { path: context.into(), problem }
+    })
 }
 
 /// Where rows of some traces can be.

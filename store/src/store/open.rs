@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use parking_lot::Mutex;
 use plimsoll_schemas::UnixNanos;
 use plimsoll_schemas::table::Table;
@@ -18,7 +18,7 @@ use crate::blocking::blocking;
 use crate::decode::{Decode, Decoded};
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
-use crate::home::{Home, WAL};
+use crate::home::{Home, Location, WAL};
 use crate::jobs::Jobs;
 use crate::lake::{FooterCache, LakeTable};
 use crate::options::StoreOptions;
@@ -32,9 +32,10 @@ pub(super) async fn open(
     options: StoreOptions,
     decoder: Arc<dyn Decode>,
 ) -> Result<Arc<Inner>, StoreError> {
+    home.is_there().await?;
     let place = place(&home, options.wal.as_deref())?;
     home.remove_drafts()?;
-    let tables = try_join_all(Table::ALL.map(|table| own(&home, table))).await?;
+    let tables = all(Table::ALL.map(|table| own(&home, table))).await?;
     let state = state_of(&tables);
     let floor = tables.iter().flat_map(|t| t.files().iter().map(|f| f.wal_seq_max).max()).max().unwrap_or(0);
     let (files, folder) = (place.files.clone(), place.folder.clone());
@@ -73,6 +74,13 @@ pub(super) async fn open(
     let Place { files, beside, _lock, .. } = place;
     let log = Log { writer, id, files, beside, _lock };
     Ok(inner(home, options, decoder, Some(log), tables, state, counters))
+}
+
+/// Opens tables side by side. One that fails does not cut the others off: what reads them takes that for a defect.
+async fn all(
+    tables: impl IntoIterator<Item = impl Future<Output = Result<LakeTable, StoreError>>>,
+) -> Result<Vec<LakeTable>, StoreError> {
+    join_all(tables).await.into_iter().collect()
 }
 
 /// A table that this process is the only one to write.
@@ -124,7 +132,8 @@ pub(super) async fn open_to_read(
     options: StoreOptions,
     decoder: Arc<dyn Decode>,
 ) -> Result<Arc<Inner>, StoreError> {
-    let tables = try_join_all(Table::ALL.map(|table| LakeTable::open_to_read(&home, table))).await?;
+    home.is_there().await?;
+    let tables = all(Table::ALL.map(|table| LakeTable::open_to_read(&home, table))).await?;
     let state = Arc::new(Mutex::new(state_of(&tables)));
     let counters = Arc::new(Counters::default());
     let inner = inner(home, options, decoder, None, tables, state, counters);
@@ -173,9 +182,18 @@ fn inner(
 }
 
 /// Takes what is whole out of a damaged log (see [`crate::wal::salvage`]) of a home that nobody has open.
-pub fn salvage(home: &Path) -> Result<Vec<Salvaged>, StoreError> {
-    let _lock = lock(&OsFiles, home)?;
-    crate::wal::salvage(&OsFiles, &home.join(WAL))
+/// Of a log on disk: in a folder of its own, or in the home.
+pub fn salvage(home: &Location, apart: Option<&Path>) -> Result<Vec<Salvaged>, StoreError> {
+    let (beside, folder) = match (apart, home.folder()) {
+        (Some(folder), _) => (folder, folder.to_owned()),
+        (None, Some(home)) => (home, home.join(WAL)),
+        (None, None) => {
+            let problem = "its log is of objects, which are whole or not there: there is nothing to salvage";
+            return Err(StoreError::BadFormat { path: home.to_string().into(), problem: problem.into() });
+        }
+    };
+    let _lock = lock(&OsFiles, beside)?;
+    crate::wal::salvage(&OsFiles, &folder)
 }
 
 /// What the log's writer does with rows that became durable, before it answers the doors.

@@ -2,6 +2,7 @@
 
 mod columns;
 mod crashes;
+mod damage;
 mod faults;
 mod log;
 mod pressure;

@@ -70,6 +70,14 @@ impl Entry {
     }
 }
 
+/// What a disk was before each operation that changed it.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    pub mark: Arc<AtomicU64>,
+    /// Each with the mark of then.
+    pub moments: Vec<(Disk, u64)>,
+}
+
 /// See the module's description.
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
@@ -86,8 +94,7 @@ pub struct Disk {
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
     unsynced: Vec<Entry>,
-    /// What it was before each operation that changed it, with the mark of then.
-    pub recording: Option<(Arc<AtomicU64>, Vec<(Disk, u64)>)>,
+    pub recording: Option<Recording>,
 }
 
 impl Disk {
@@ -128,9 +135,9 @@ impl Disk {
 
     /// Before a change.
     pub fn keep(&mut self) {
-        if let Some((mark, mut moments)) = self.recording.take() {
-            moments.push((self.clone(), mark.load(Ordering::Acquire)));
-            self.recording = Some((mark, moments));
+        if let Some(mut recording) = self.recording.take() {
+            recording.moments.push((self.clone(), recording.mark.load(Ordering::Acquire)));
+            self.recording = Some(recording);
         }
     }
 

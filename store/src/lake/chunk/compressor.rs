@@ -32,6 +32,8 @@ impl Compressor {
     fn new(level: i32) -> io::Result<Self> {
         let mut context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
         done(context.set_parameter(CParameter::CompressionLevel(level)))?;
+        // Whoever reads a page notices a bit that is not as it was written.
+        done(context.set_parameter(CParameter::ChecksumFlag(true)))?;
         Ok(Self(context))
     }
 

@@ -142,7 +142,7 @@ async fn a_commit_that_another_process_won_comes_after_it() {
     let home = tempfile::tempdir().expect("a folder");
     let (mut one, mut other) = (open(home.path()).await, open(home.path()).await);
     let (ours, theirs) = (some_rows(2, 2, 1), some_rows(3, 2, 2));
-    other.commit(adding(vec![write(&other.home(), "_recent", &theirs)])).await.expect("commits");
+    other.commit(adding(vec![write(other.home(), "_recent", &theirs)])).await.expect("commits");
     let (version, _) = one.commit(adding(vec![write(one.home(), "_recent", &ours)])).await.expect("commits");
     assert_eq!(version, 2);
     assert_eq!(rows(&one), sorted(&[&ours, &theirs]));
