@@ -19,8 +19,10 @@ use common::{argument, timed};
 use plimsoll_collector::OtlpDecoder;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
-use plimsoll_store::lake::{Commit, Effort, Gather, LakeTable, Part, Partition, write_files};
-use plimsoll_store::{DataFile, Decode, RecordKind, RecordMeta};
+use plimsoll_store::lake::{
+    Commit, Effort, Gather, LakeTable, Part, Partition, Sidecar, TokenBloom, write_files,
+};
+use plimsoll_store::{DataFile, Decode, Home, RecordKind, RecordMeta};
 
 const DAY_NS: u64 = 86_400_000_000_000;
 const LOOKUPS: usize = 500;
@@ -37,7 +39,7 @@ fn main() {
     println!("files / days                 {files} / {days}, made in {:.0} s", begun.elapsed().as_secs_f64());
 
     let begun = Instant::now();
-    let table = runtime.block_on(LakeTable::open(home.path(), Table::Spans)).expect("opens");
+    let table = runtime.block_on(open(home.path()));
     println!("log and sidecars opened      {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
     resident(&table, &ids);
     drop(table);
@@ -70,17 +72,22 @@ fn main() {
     println!("peak memory at the end       {:.0} MiB", server.peak_memory() as f64 / (1 << 20) as f64);
 }
 
+async fn open(folder: &Path) -> LakeTable {
+    let home = Home::open(&folder.into()).expect("opens");
+    LakeTable::open(&home, Table::Spans).await.expect("opens")
+}
+
 /// A lake of spans; answers a trace id of each file.
-async fn make(home: &Path, files: u64, days: u64) -> Vec<String> {
-    let mut table = LakeTable::open(home, Table::Spans).await.expect("opens");
-    let root = table.root();
+async fn make(folder: &Path, files: u64, days: u64) -> Vec<String> {
+    let mut table = open(folder).await;
+    let home = table.home().clone();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let first_day = now.as_nanos() as u64 / DAY_NS - days;
     let write = |number: u64| {
         // Ends well before midnight, so that each file is of one day.
         let (day, within) = (number * days / files, number % files.div_ceil(days));
         let start = (first_day + day) * DAY_NS + within * (DAY_NS / 10 * 9) / files.div_ceil(days);
-        file(&root, number, (first_day + day) as i32, start)
+        file(&home, number, (first_day + day) as i32, start)
     };
     let mut ids = Vec::new();
     let numbers: Vec<u64> = (0..files).collect();
@@ -101,7 +108,7 @@ async fn make(home: &Path, files: u64, days: u64) -> Vec<String> {
 }
 
 /// One file of the spans of one request.
-fn file(root: &Path, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, String) {
+fn file(home: &Home, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, String) {
     let request = Load::new(number, start_unix_nano, 1_000_000_000).request();
     let ingest = UnixNanos(start_unix_nano as i64);
     let meta = RecordMeta { kind: RecordKind::Traces, tenant: Tenant::default(), ingest };
@@ -117,7 +124,7 @@ fn file(root: &Path, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, 
     let partition = Partition { day, slice: Some(SLICES[number as usize % SLICES.len()]) };
     let part = Part { partition, rows: UInt32Array::from(rows) };
     let all = Gather::of(Table::Spans.file_schema(), &batches);
-    let written = write_files(root, Table::Spans, &all, &[part], Effort::Thorough).expect("written");
+    let written = write_files(home, Table::Spans, &all, &[part], Effort::Thorough).expect("written");
     (written.into_iter().next().expect("a file"), request.trace_ids[number as usize % 12].clone())
 }
 
@@ -125,9 +132,11 @@ fn file(root: &Path, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, 
 fn resident(table: &LakeTable, ids: &[String]) {
     let files = table.files();
     let spans: u64 = files.iter().map(|f| f.rows).sum();
-    let sidecars = || files.iter().filter_map(|f| f.sidecar.as_ref());
-    let bytes: usize = sidecars().map(|s| s.traces.memory_bytes()).sum();
-    let tokens: usize = sidecars().filter_map(|s| Some(s.tokens.as_ref()?.memory_bytes())).sum();
+    let each = |question: fn(&Sidecar) -> usize| -> usize {
+        files.iter().filter_map(|f| f.filters.as_ref()?.ask(question)).sum()
+    };
+    let bytes = each(|s| s.traces.memory_bytes());
+    let tokens = each(|s| s.tokens.as_ref().map_or(0, TokenBloom::memory_bytes));
     println!("spans                        {spans}");
     for (what, bytes) in [("blooms of trace ids", bytes), ("blooms of attributes", tokens)] {
         let (all, each) = (bytes as f64 / (1 << 20) as f64, bytes as f64 / spans as f64);

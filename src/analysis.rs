@@ -3,11 +3,11 @@
 //! A table or CSV is what the SQL function of the same name answers; JSON is the whole answer of the HTTP endpoint.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, Error, FromArgMatches, Subcommand};
 use plimsoll_query::{ANALYSES, Definition, SHARED_PARAMETERS};
+use plimsoll_store::Location;
 use serde::Deserialize;
 use url::form_urlencoded;
 
@@ -32,8 +32,8 @@ struct Asking {
     #[arg(long, default_value = "http://127.0.0.1:8317", env = "PLIMSOLL_URL")]
     url: String,
     /// Read this home directly instead; no server may be using it
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
-    home: Option<PathBuf>,
+    #[arg(long, value_name = "DIR|URL", conflicts_with = "url")]
+    home: Option<Location>,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Say what the numbers were made from: the statements, and what was done with their rows

@@ -7,7 +7,10 @@ pub fn run(serving: &Serving) -> crate::Outcome {
     for line in effective.lines() {
         println!("{line}");
     }
-    let folder = effective.settings.objectives_folder();
+    let Some(folder) = effective.settings.objectives_folder() else {
+        println!("\n# no objectives: the home is a bucket, and objectives.folder names none");
+        return Ok(());
+    };
     println!("\n# objectives in {}:", folder.display());
     let mut count = 0;
     for path in crate::serve::objective_files(&folder)? {

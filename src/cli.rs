@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use plimsoll_store::Location;
 use serde_norway::Value;
 
 use crate::analysis::Question;
@@ -70,9 +71,15 @@ pub enum Command {
 /// Flags of everything that serves. They win over the environment, that over the file, that over the defaults.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Serving {
-    /// The folder that holds everything [default: ./plimsoll-data]
+    /// The folder or bucket that holds everything [default: ./plimsoll-data]
+    #[arg(long, value_name = "DIR|URL")]
+    pub home: Option<Location>,
+    /// A folder for the write-ahead log alone [default: in the home]
     #[arg(long, value_name = "DIR")]
-    pub home: Option<PathBuf>,
+    pub wal: Option<PathBuf>,
+    /// Only answer questions: another process writes the home
+    #[arg(long)]
+    pub read_only: bool,
     /// Settings in YAML [default: plimsoll.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -113,8 +120,8 @@ pub struct Sql {
     #[arg(long, default_value = "http://127.0.0.1:8317", env = "PLIMSOLL_URL")]
     pub url: String,
     /// Read this home directly instead; no server may be using it
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
-    pub home: Option<PathBuf>,
+    #[arg(long, value_name = "DIR|URL", conflicts_with = "url")]
+    pub home: Option<Location>,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
@@ -130,7 +137,10 @@ pub enum Format {
 pub struct Salvage {
     /// The folder that holds everything; no server may be using it
     #[arg(long, value_name = "DIR", default_value = "./plimsoll-data")]
-    pub home: PathBuf,
+    pub home: Location,
+    /// The folder of the log, where it has one of its own
+    #[arg(long, value_name = "DIR")]
+    pub wal: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -163,8 +173,8 @@ pub struct Import {
     #[arg(long, default_value = "http://127.0.0.1:4318", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_url: String,
     /// Write into this home directly instead; no server may be using it
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "otlp_url"])]
-    pub home: Option<PathBuf>,
+    #[arg(long, value_name = "DIR|URL", conflicts_with_all = ["url", "otlp_url"])]
+    pub home: Option<Location>,
 }
 
 fn parse_format(name: &str) -> Result<plimsoll_import::Format, String> {
@@ -179,9 +189,12 @@ impl Serving {
     /// All layers, with these flags on top.
     pub fn settings(&self) -> Result<Effective, SettingsError> {
         let listen = |address: &Option<Listen>| address.as_ref().map(|a| Value::String(a.to_string()));
-        let home = self.home.as_ref().map(|home| Value::String(home.display().to_string()));
+        let home = self.home.as_ref().map(|home| Value::String(home.to_string()));
+        let wal = self.wal.as_ref().map(|wal| Value::String(wal.display().to_string()));
         let flags = [
             ("home", "store.home", home),
+            ("wal", "store.wal", wal),
+            ("read-only", "store.read_only", self.read_only.then_some(Value::Bool(true))),
             ("listen-otlp-grpc", "listen.otlp_grpc", listen(&self.listen_otlp_grpc)),
             ("listen-otlp-http", "listen.otlp_http", listen(&self.listen_otlp_http)),
             ("listen-http", "listen.http", listen(&self.listen_http)),

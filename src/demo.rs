@@ -17,7 +17,7 @@ mod telemetry;
 mod tests;
 mod world;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,7 +33,7 @@ use telemetry::Telemetry;
 const HOME: &str = "./plimsoll-data/demo";
 
 pub async fn run(mut demo: Demo) -> crate::Outcome {
-    demo.serving.home.get_or_insert_with(|| PathBuf::from(HOME));
+    demo.serving.home.get_or_insert_with(|| Path::new(HOME).into());
     if demo.once {
         // Nobody else is meant to connect, and a server may be running on the usual ports.
         let free = || Listen::at("127.0.0.1:0");
@@ -43,8 +43,9 @@ pub async fn run(mut demo: Demo) -> crate::Outcome {
     }
     let settings = demo.serving.settings()?.settings;
     crate::serve::log_to_stderr();
-    let folder = settings.objectives_folder();
-    objectives::write(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    if let Some(folder) = settings.objectives_folder() {
+        objectives::write(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
     let server = Server::start(&settings).await?;
     let door = server.addresses().otlp_grpc.ok_or("the demo needs the OTLP/gRPC door; do not turn it off")?;
     let end = clock::now();
@@ -72,7 +73,7 @@ async fn once(server: Server, mut driver: Driver, end: Nanos, settings: &Setting
     server.store().settle_all().await?;
     let traces = server.store().status().settled_traces;
     server.stop().await?;
-    let home = settings.store.home.display();
+    let home = &settings.store.home;
     println!("loaded {traces} traces ({spans} spans, {verdicts} verdicts) into {home}");
     println!("open them with: plimsoll serve --home {home}");
     Ok(())

@@ -3,11 +3,12 @@
 use crate::cli::Salvage;
 
 pub fn run(salvage: &Salvage) -> crate::Outcome {
-    let salvaged = plimsoll_store::salvage(&salvage.home)?;
-    if salvaged.is_empty() {
-        println!("The log in {} is whole: nothing to do.", salvage.home.join("wal").display());
+    let segments = plimsoll_store::salvage(&salvage.home, salvage.wal.as_deref())?;
+    if segments.is_empty() {
+        let of = salvage.wal.as_ref().map_or(salvage.home.to_string(), |wal| wal.display().to_string());
+        println!("The log of {of} is whole: nothing to do.");
     }
-    for segment in salvaged {
+    for segment in segments {
         let ranges: Vec<String> =
             segment.damaged.iter().map(|range| format!("{}–{}", range.start, range.end)).collect();
         println!("{}: damaged at bytes {}", segment.segment.display(), ranges.join(", "));

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_store::Store;
+use plimsoll_store::{Location, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli::Serving;
-use crate::settings::Settings;
+use crate::settings::{Listen, Settings};
 use doors::Bound;
 
 /// What is still at a door when it closes gets this long to finish.
@@ -28,8 +28,9 @@ pub async fn run(serving: &Serving) -> crate::Outcome {
     log_to_stderr();
     let settings = serving.settings()?.settings;
     let server = Server::start(&settings).await?;
+    let stop = stop_signal();
     println!("{}", server.ready_line());
-    stop_signal().await;
+    stop.await;
     server.stop().await
 }
 
@@ -53,10 +54,18 @@ pub struct Server {
 impl Server {
     pub async fn start(settings: &Settings) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         // Bound first: a port that is taken is found before any file is touched.
-        let bound = Bound::bind(&settings.listen).await?;
+        let mut listen = settings.listen.clone();
+        if settings.store.read_only {
+            (listen.otlp_grpc, listen.otlp_http) = (Listen::Off, Listen::Off);
+        }
+        let bound = Bound::bind(&listen).await?;
         let addresses = bound.addresses()?;
         let decoder = Arc::new(plimsoll_collector::OtlpDecoder);
-        let store = Store::open(settings.store_options(), decoder).await?;
+        let options = settings.store_options();
+        let store = match settings.store.read_only {
+            true => Store::open_to_read(options, decoder).await?,
+            false => Store::open(options, decoder).await?,
+        };
         let (closing, closed) = watch::channel(false);
         let doors = bound.open(settings, &store, closed).await?;
         Ok(Self { addresses, store, closing, doors })
@@ -101,10 +110,10 @@ impl Server {
 }
 
 /// Serves a home to this process alone, on free ports of loopback, until `work` is done; then settles and closes it.
-pub async fn alone(home: &Path, work: impl AsyncFnOnce(Addresses) -> crate::Outcome) -> crate::Outcome {
+pub async fn alone(home: &Location, work: impl AsyncFnOnce(Addresses) -> crate::Outcome) -> crate::Outcome {
     let free = || "127.0.0.1:0".parse();
     let serving = Serving {
-        home: Some(home.to_owned()),
+        home: Some(home.clone()),
         listen_http: Some(free()?),
         listen_otlp_grpc: Some("off".parse()?),
         listen_otlp_http: Some(free()?),
@@ -116,18 +125,24 @@ pub async fn alone(home: &Path, work: impl AsyncFnOnce(Addresses) -> crate::Outc
     done
 }
 
-/// Resolves at SIGTERM or ctrl-c.
-pub async fn stop_signal() {
-    let term = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut term) => term.recv().await,
-            // Where it cannot be listened for, it is not waited for.
-            Err(_) => std::future::pending().await,
+/// Resolves at SIGTERM or ctrl-c. Listens from the call on, also before it is awaited.
+pub fn stop_signal() -> impl Future<Output = ()> {
+    let listen = |kind| {
+        let listening = signal(kind);
+        async move {
+            match listening {
+                Ok(mut listening) => listening.recv().await,
+                // Where it cannot be listened for, it is not waited for.
+                Err(_) => std::future::pending().await,
+            }
         }
     };
-    tokio::select! {
-        _ = term => {}
-        Ok(()) = tokio::signal::ctrl_c() => {}
+    let (terminate, interrupt) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+    async move {
+        tokio::select! {
+            _ = terminate => {}
+            _ = interrupt => {}
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use plimsoll_query::QueryOptions;
 use plimsoll_schemas::Rules;
@@ -18,7 +18,7 @@ use plimsoll_store::StoreOptions;
 use serde::{Deserialize, Serialize};
 
 pub use layers::{Effective, SettingsError, load};
-pub use units::{ByteSize, Listen, Period};
+pub use units::{ByteSize, Listen, Period, Place};
 
 /// Every setting, with its value in force.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,12 @@ pub struct ListenSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
-    pub home: PathBuf,
+    /// A folder, or a bucket: `s3://bucket/prefix`, and so for `gs` and `az`. The bucket's keys and address are read from the environment.
+    pub home: Place,
+    /// A folder for the write-ahead log alone; else it is in the home, whatever that is.
+    pub wal: Option<PathBuf>,
+    /// Answers questions of a home that another process writes, and takes nothing in.
+    pub read_only: bool,
     pub flush_after: Period,
     pub flush_bytes: ByteSize,
     pub tail_bytes_max: ByteSize,
@@ -59,7 +64,7 @@ pub struct StoreSettings {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectiveSettings {
-    /// The folder of the OpenSLO documents; `objectives` below the home where it is not given.
+    /// The folder of the OpenSLO documents; `objectives` below the home, if that is a folder, where it is not given.
     pub folder: Option<PathBuf>,
 }
 
@@ -88,9 +93,11 @@ impl Default for ListenSettings {
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        let defaults = StoreOptions::new("./plimsoll-data");
+        let defaults = StoreOptions::new(Path::new("./plimsoll-data"));
         Self {
-            home: defaults.home,
+            home: Place(defaults.home),
+            wal: defaults.wal,
+            read_only: false,
             flush_after: Period(defaults.flush_after),
             flush_bytes: ByteSize(defaults.flush_bytes),
             tail_bytes_max: ByteSize(defaults.tail_bytes_max),
@@ -105,7 +112,8 @@ impl Settings {
     pub fn store_options(&self) -> StoreOptions {
         let store = &self.store;
         StoreOptions {
-            home: store.home.clone(),
+            home: store.home.0.clone(),
+            wal: store.wal.clone(),
             rules: self.rules.clone(),
             flush_after: store.flush_after.0,
             flush_bytes: store.flush_bytes.0,
@@ -122,13 +130,16 @@ impl Settings {
     }
 
     pub fn query_options(&self) -> QueryOptions {
-        let mut options = QueryOptions::new(&self.store.home);
+        let scratch = self.store.wal.clone().or_else(|| self.store.home.0.folder().map(Into::into));
+        let mut options = QueryOptions::new(scratch.unwrap_or_else(std::env::temp_dir));
         options.rules = self.rules.clone();
-        options.objectives_dir = Some(self.objectives_folder());
+        options.objectives_dir = self.objectives_folder();
         options
     }
 
-    pub fn objectives_folder(&self) -> PathBuf {
-        self.objectives.folder.clone().unwrap_or_else(|| self.store.home.join("objectives"))
+    /// None where the home is a bucket and no folder is named.
+    pub fn objectives_folder(&self) -> Option<PathBuf> {
+        let beside = || Some(self.store.home.0.folder()?.join("objectives"));
+        self.objectives.folder.clone().or_else(beside)
     }
 }

@@ -1,7 +1,6 @@
 //! `plimsoll sql`: one question to a running server, or to a home that no server is using.
 
-use std::path::Path;
-
+use plimsoll_store::Location;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -32,13 +31,11 @@ pub async fn run(sql: Sql) -> crate::Outcome {
 }
 
 /// Asks a server of the home's own, which ends with the question.
-pub async fn on_home(home: &Path, ask: impl AsyncFnOnce(&Api) -> crate::Outcome) -> crate::Outcome {
-    if !home.is_dir() {
-        return Err(format!(
-            "{}: no such folder; --home names the folder that a server wrote",
-            home.display()
-        )
-        .into());
+pub async fn on_home(home: &Location, ask: impl AsyncFnOnce(&Api) -> crate::Outcome) -> crate::Outcome {
+    if home.folder().is_some_and(|folder| !folder.is_dir()) {
+        return Err(
+            format!("{home}: no such folder; --home names the folder or bucket that a server wrote").into()
+        );
     }
     crate::serve::alone(home, async |addresses| {
         let address = addresses.http.ok_or("the HTTP door is off")?;

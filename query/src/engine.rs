@@ -19,8 +19,8 @@ use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
-use plimsoll_store::Snapshot;
 use plimsoll_store::jobs::Jobs;
+use plimsoll_store::{Home, Snapshot};
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -85,17 +85,17 @@ impl Drop for Engine {
 }
 
 impl Engine {
-    pub fn new(options: &QueryOptions, jobs: Jobs) -> Result<Self, QueryError> {
+    pub fn new(options: &QueryOptions, home: &Home, jobs: Jobs) -> Result<Self, QueryError> {
         let io = |what: &str, e: std::io::Error| QueryError::Internal(format!("{what}: {e}"));
-        let spill = options.home.join("tmp");
-        std::fs::create_dir_all(&spill).map_err(|e| io(&spill.display().to_string(), e))?;
-        let (store, registry) = objects::confined(&options.home)?;
+        let spill = &options.spill;
+        std::fs::create_dir_all(spill).map_err(|e| io(&spill.display().to_string(), e))?;
+        let (store, registry) = objects::confined(home)?;
         let runtime_env = RuntimeEnvBuilder::new()
             .with_object_store_registry(registry)
             // First come, first served. Fair shares are of all operators that might spill, and a screen's worth of
             // statements has hundreds: none would get more than a few MiB of a pool that is nearly empty.
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory_bytes_max)))
-            .with_temp_file_path(spill)
+            .with_temp_file_path(spill.clone())
             .with_max_temp_directory_size(options.spill_bytes_max)
             .with_metadata_cache_limit(options.metadata_cache_bytes)
             .build_arc()?;

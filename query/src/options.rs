@@ -7,15 +7,15 @@ use plimsoll_schemas::Rules;
 
 #[derive(Debug, Clone)]
 pub struct QueryOptions {
-    /// The folder that holds the tables: nothing outside of it can be read.
-    pub home: PathBuf,
+    /// Where statements that need more memory than they may have put what they work on.
+    pub spill: PathBuf,
     /// The folder with the OpenSLO documents; `None`: built-in objectives only.
     pub objectives_dir: Option<PathBuf>,
     /// Stage rules, so that a trace is analysed as settling does.
     pub rules: Rules,
     /// Bytes that all queries together may hold; above that they spill, then fail.
     pub memory_bytes_max: usize,
-    /// Bytes of spill files under `home`.
+    /// Bytes of spill files.
     pub spill_bytes_max: u64,
     /// Parquet footers kept in memory; a query over a week opens hundreds of files.
     pub metadata_cache_bytes: usize,
@@ -36,9 +36,10 @@ pub struct QueryOptions {
 }
 
 impl QueryOptions {
-    pub fn new(home: impl Into<PathBuf>) -> Self {
+    /// `scratch` is a folder of which nothing has to last.
+    pub fn new(scratch: impl Into<PathBuf>) -> Self {
         Self {
-            home: home.into(),
+            spill: scratch.into().join("tmp"),
             objectives_dir: None,
             rules: Rules::default(),
             memory_bytes_max: 1 << 30,

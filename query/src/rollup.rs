@@ -11,14 +11,13 @@ pub mod minutes;
 pub mod relation;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use plimsoll_schemas::objective::{Objective, built_in};
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{DurationNs, UnixNanos};
-use plimsoll_store::{DataFile, Snapshot};
+use plimsoll_store::{DataFile, Home, Snapshot, StoreError};
 
 use crate::analyses::Analysis;
 use crate::analyses::judged::runs_within_sql;
@@ -47,7 +46,7 @@ const OBJECTIVES_MAX: usize = 64;
 /// What is rolled up, and the right to change it.
 #[derive(Debug)]
 pub struct Rollup {
-    home: PathBuf,
+    home: Home,
     coverage: Mutex<Arc<Coverage>>,
     pass: tokio::sync::Mutex<Pass>,
 }
@@ -63,7 +62,7 @@ struct Pass {
 }
 
 impl Rollup {
-    pub fn new(home: PathBuf) -> Self {
+    pub fn new(home: Home) -> Self {
         Self { home, coverage: Mutex::default(), pass: tokio::sync::Mutex::default() }
     }
 
@@ -81,13 +80,16 @@ impl Rollup {
     /// Rolls up what is due. Answers how many stretches were.
     pub async fn pass(&self, state: &QueryState) -> Result<usize, QueryError> {
         let pass = &mut *self.pass.lock().await;
+        if state.store().is_read_only() {
+            return self.follow(state, pass).await;
+        }
         let mut coverage = self.coverage();
         let view = state.view(None);
         let judges = judges(state);
         if pass.held.is_none() {
             coverage = Arc::new(self.begin(state, &view, pass).await?);
         } else {
-            self.save(state, &view.snapshot, &coverage, pass)?;
+            self.save(state, &view.snapshot, &coverage, pass).await?;
         }
         let changed =
             if coverage.is_empty() { Minutes::default() } else { since(state, &view, &coverage).await? };
@@ -122,6 +124,20 @@ impl Rollup {
         failed.map_or(Ok(stretches), Err)
     }
 
+    /// Where another process rolls up: takes over what it wrote down. The tables are read on in between, so that they hold the cells.
+    async fn follow(&self, state: &QueryState, pass: &mut Pass) -> Result<usize, QueryError> {
+        let written = Coverage::load(&self.home).await;
+        if pass.saved.as_deref() == Some(&written) {
+            return Ok(0);
+        }
+        let failed = |e: StoreError| QueryError::Internal(format!("following: {e}"));
+        state.store().refresh().await.map_err(failed)?;
+        pass.saved = Some(Arc::new(written));
+        let covered = self.begin(state, &state.view(None), pass).await?;
+        self.cover(covered);
+        Ok(0)
+    }
+
     /// The first pass: what the last process left, as far as the tables hold it.
     async fn begin(&self, state: &QueryState, view: &View, pass: &mut Pass) -> Result<Coverage, QueryError> {
         let mut held: BTreeMap<Digest, Rolled> = BTreeMap::new();
@@ -144,13 +160,17 @@ FROM {} GROUP BY 1, 2",
                 *held.entry(digest).or_default().of_mut(table) = hours.into_iter().collect();
             }
         }
-        let coverage = Coverage::load(&self.home).still(&meaning(state), &held);
+        let written = match &pass.saved {
+            Some(written) => (**written).clone(),
+            None => Coverage::load(&self.home).await,
+        };
+        let coverage = written.still(&meaning(state), &held);
         pass.held = Some(held);
         Ok(coverage)
     }
 
     /// Writes down what is covered, once the cells are durable.
-    fn save(
+    async fn save(
         &self,
         state: &QueryState,
         snapshot: &Snapshot,
@@ -162,7 +182,7 @@ FROM {} GROUP BY 1, 2",
             return Ok(());
         }
         if pass.saved.as_ref().is_none_or(|saved| saved != coverage) {
-            coverage.save(&self.home).map_err(|e| QueryError::Internal(format!("rollups: {e}")))?;
+            coverage.save(&self.home).await.map_err(|e| QueryError::Internal(format!("rollups: {e}")))?;
             pass.saved = Some(coverage.clone());
             state.store().rolled_up_through(coverage.through);
         }

@@ -43,7 +43,7 @@ struct Inner {
 
 impl std::fmt::Debug for QueryState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QueryState").field("home", &self.inner.options.home).finish_non_exhaustive()
+        f.debug_struct("QueryState").field("home", self.inner.store.home()).finish_non_exhaustive()
     }
 }
 
@@ -54,9 +54,9 @@ impl QueryState {
         options: QueryOptions,
         doors: impl Fn() -> Value + Send + Sync + 'static,
     ) -> Result<Self, QueryError> {
-        let engine = Engine::new(&options, store.jobs().clone())?;
+        let engine = Engine::new(&options, store.home(), store.jobs().clone())?;
         let objectives = Objectives::new(options.objectives_dir.clone());
-        let rollup = Rollup::new(options.home.clone());
+        let rollup = Rollup::new(store.home().clone());
         let inner = Inner {
             store,
             engine,

@@ -21,7 +21,7 @@ fn the_later_layer_wins_and_each_value_knows_its_origin() {
     let flags = vec![("home", "store.home", Value::String("/from/flag".into()))];
     let effective = lay(file, &environment, flags).expect("valid");
     let settings = &effective.settings;
-    assert_eq!(settings.store.home, Path::new("/from/flag"));
+    assert_eq!(settings.store.home.to_string(), "/from/flag");
     assert_eq!(settings.store.flush_after.to_string(), "7s");
     assert_eq!(settings.store.flush_bytes, ByteSize(65_536));
     assert_eq!(settings.store.settle_after.to_string(), "1m");

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use plimsoll_schemas::objective;
+use plimsoll_store::Location;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Where a door listens.
@@ -22,6 +23,10 @@ pub struct Period(pub Duration);
 /// A number of bytes such as `65536`, `512KiB`, `128MiB`, `2GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteSize(pub usize);
+
+/// Where a home is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place(pub Location);
 
 const BYTE_UNITS: [(&str, usize); 4] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -54,6 +59,20 @@ impl fmt::Display for Listen {
             Self::Off => "off",
             Self::At(address) => address,
         })
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|problem: plimsoll_store::home::BadLocation| problem.to_string())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -118,7 +137,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(Listen Period ByteSize);
+as_text!(Listen Period ByteSize Place);
 
 struct Text;
 

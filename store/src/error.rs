@@ -30,6 +30,8 @@ pub enum StoreError {
         path.display()
     )]
     DamagedWal { path: PathBuf, offset: u64, problem: String },
+    #[error("{}: {source}", object.display())]
+    Object { object: PathBuf, source: Box<object_store::Error> },
     #[error("{}: {problem}", path.display())]
     BadFormat { path: PathBuf, problem: String },
     #[error("{}: in use by another process (lock {})", path.display(), path.join("lock").display())]
@@ -40,8 +42,10 @@ pub enum StoreError {
     Parquet { context: String, source: parquet::errors::ParquetError },
     #[error("{context}: {source}")]
     Arrow { context: String, source: arrow::error::ArrowError },
-    #[error("the log is poisoned after a failed fsync: {0}")]
+    #[error("nothing more is written: {0}")]
     Poisoned(String),
+    #[error("this store only reads: another process writes its home")]
+    ReadOnly,
 }
 
 impl StoreError {

@@ -1,8 +1,8 @@
 //! The open lake: one Delta table per [`Table`] at `<home>/<table>`, of Parquet files that any reader opens.
 //!
 //! Delta's log says which files are the table; everything else is done here: our own writer properties, bloom
-//! filters over trace ids and attributes beside each file of `spans`, our own file list in memory, and fsync of every file and
-//! folder before anyone is told that a commit happened. It is not a query engine (see `query`), and it knows
+//! filters over trace ids and attributes beside each file of `spans`, our own file list in memory, and commits of which nobody is told
+//! before they are durable, with the files that they name (see [`crate::home`]). It is not a query engine (see `query`), and it knows
 //! nothing of the write-ahead log or of what the rows mean.
 //!
 //! ```text
@@ -12,30 +12,35 @@
 //! ```
 
 mod bloom;
+mod chunk;
 mod definition;
-mod durable;
 mod entries;
+mod filters;
+mod follow;
 mod footers;
 mod gather;
 mod group;
-mod keyword_chunk;
+mod log;
+mod object;
 mod properties;
 mod read;
-mod rle;
 mod sidecar;
 mod stats;
 mod table;
 mod tokens;
+mod upload;
 mod vacuum;
 mod writer;
 
 pub use bloom::TraceBloom;
+pub use filters::{FILTER_BYTES_MAX, Filters, Resident};
 pub use footers::FooterCache;
 pub use gather::{Gather, first_rows};
 pub use properties::Effort;
 pub use read::{FileReader, read_file, read_traces};
 pub use sidecar::Sidecar;
 pub use table::{Commit, LakeTable};
+pub(crate) use table::{MAINTENANCE, OWNER};
 pub use tokens::{TokenBloom, Tokenized};
 pub(crate) use writer::now;
 pub use writer::{Part, Partition, write_files};

@@ -6,10 +6,14 @@ use std::time::Duration;
 use plimsoll_schemas::Rules;
 use plimsoll_schemas::retention::Retention;
 
+use crate::home::Location;
+
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// The folder that holds everything.
-    pub home: PathBuf,
+    /// What holds everything.
+    pub home: Location,
+    /// A folder for the log alone; else the log is in the home.
+    pub wal: Option<PathBuf>,
     /// Stage rules that the analyses apply.
     pub rules: Rules,
     /// A tail older than this is flushed: bounds what a restart has to replay.
@@ -29,9 +33,10 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    pub fn new(home: impl Into<PathBuf>) -> Self {
+    pub fn new(home: impl Into<Location>) -> Self {
         Self {
             home: home.into(),
+            wal: None,
             rules: Rules::default(),
             flush_after: Duration::from_secs(30),
             flush_bytes: 64 << 20,

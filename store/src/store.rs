@@ -3,6 +3,8 @@
 mod background;
 mod counters;
 mod flush;
+mod follow;
+mod ingest;
 mod levels;
 mod lookup;
 mod merge;
@@ -15,6 +17,8 @@ mod settle;
 mod state;
 mod superseded;
 
+use std::any::Any;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,15 +30,16 @@ use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
 use rustc_hash::FxHashMap;
 
 use crate::blocking::blocking;
-use crate::decode::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
+use crate::decode::{Decode, Decoded, RecordKind};
 use crate::error::{IngestError, StoreError};
 use crate::files::Files;
+use crate::home::Home;
 use crate::jobs::Jobs;
-use crate::lake::{FooterCache, LakeTable, now};
+use crate::lake::{FooterCache, LakeTable};
 use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
 use crate::tail::Traces;
-use crate::wal::{Entry, WalError, WalWriter};
+use crate::wal::WalWriter;
 use counters::Counters;
 pub use counters::Written;
 pub use open::salvage;
@@ -88,11 +93,13 @@ pub struct Store {
 struct Inner {
     options: StoreOptions,
     decoder: Arc<dyn Decode>,
-    files: Arc<dyn Files>,
+    home: Home,
+    /// `None` of a store that follows what another process writes.
+    log: Option<Log>,
     state: Arc<Mutex<State>>,
-    wal: WalWriter<Decoded>,
-    /// The log's UUID: the application id of its Delta transactions.
-    log_id: String,
+    /// Why nothing more is written to the lake.
+    stopped: Mutex<Option<String>>,
+    following: tokio::sync::Mutex<follow::Following>,
     lake: [tokio::sync::Mutex<LakeTable>; Table::ALL.len()],
     footers: FooterCache,
     counters: Arc<Counters>,
@@ -111,28 +118,62 @@ struct Inner {
     flush_wanted: tokio::sync::Notify,
     closing: AtomicBool,
     background: Mutex<Vec<tokio::task::JoinHandle<()>>>,
-    /// Held for as long as the store is open, so that no second process opens the folder.
-    _lock: std::fs::File,
+}
+
+/// The write-ahead log.
+#[derive(Debug)]
+struct Log {
+    writer: WalWriter<Decoded>,
+    /// Its UUID: the application id of its Delta transactions.
+    id: String,
+    files: Arc<dyn Files>,
+    /// The folder of the small files that go with it.
+    beside: PathBuf,
+    /// Held for as long as the store is open, so that no second process writes here.
+    _lock: Box<dyn Any + Send + Sync>,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("home", &self.options.home).finish_non_exhaustive()
+        f.debug_struct("Store").field("home", &self.home).finish_non_exhaustive()
     }
 }
-
-/// How long a client should wait when the tail is full: a flush takes about that long.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// A millisecond's worth or so.
-const DECODE_HERE_BYTES_MAX: usize = 512 << 10;
 
 impl Store {
     /// Opens or creates the store at `options.home`, replays its log, and starts flushing, settling and merging.
     pub async fn open(options: StoreOptions, decoder: Arc<dyn Decode>) -> Result<Self, StoreError> {
-        let inner = open::open(options, decoder).await?;
+        let home = Home::open(&options.home)?;
+        Self::open_at(home, options, decoder).await
+    }
+
+    /// The same at a home that was opened before, as one of a file system that fails on purpose.
+    pub async fn open_at(
+        home: Home,
+        options: StoreOptions,
+        decoder: Arc<dyn Decode>,
+    ) -> Result<Self, StoreError> {
+        let inner = open::open(home, options, decoder).await?;
         background::start(&inner);
         Ok(Self { inner })
+    }
+
+    /// Opens a store that another process writes, to read it: what is in the lake, as of a moment ago. What is not flushed yet is
+    /// not to be seen, and nothing can be sent here.
+    pub async fn open_to_read(options: StoreOptions, decoder: Arc<dyn Decode>) -> Result<Self, StoreError> {
+        let home = Home::open(&options.home)?;
+        let inner = open::open_to_read(home, options, decoder).await?;
+        background::start(&inner);
+        Ok(Self { inner })
+    }
+
+    /// Whether another process writes it.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.log.is_none()
+    }
+
+    /// Takes in what the process that writes it committed since. Nothing else does, where nothing else writes.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        if self.is_read_only() { self.inner.follow().await } else { Ok(()) }
     }
 
     /// Decodes, logs, waits for the fsync and makes the rows visible. Once it answers, they are durable.
@@ -215,7 +256,7 @@ impl Store {
             flushed_wal_seq: c.flushed_seq.get(),
             tail_rows: state.tail.rows() as u64,
             tail_bytes: state.tail.bytes() as u64,
-            poisoned: self.inner.wal.poisoned(),
+            poisoned: self.inner.poisoned(),
             spans: c.spans.get(),
             log_records: c.log_records.get(),
             verdicts: c.verdicts.get(),
@@ -254,19 +295,22 @@ impl Store {
         for task in inner.background.lock().drain(..) {
             task.abort();
         }
+        if self.is_read_only() {
+            return Ok(());
+        }
         let orderly = async {
             inner.settle_everything().await?;
             inner.flush().await?;
-            let home = inner.options.home.clone();
+            let Some(log) = &inner.log else { return Ok(()) };
             let behind = {
                 let restating = inner.restating.lock();
                 restating.traces().next().map(|_| pending::Pending::of(&Traces::default(), &restating))
             };
             match behind {
-                Some(behind) => behind.write(&*inner.files, &home)?,
-                None => pending::remove(&*inner.files, &home)?,
+                Some(behind) => behind.write(&*log.files, &log.beside)?,
+                None => pending::remove(&*log.files, &log.beside)?,
             }
-            inner.wal.close(true).await.map_err(|e| StoreError::Poisoned(e.to_string()))
+            log.writer.close(true).await.map_err(|e| StoreError::Poisoned(e.to_string()))
         };
         match tokio::time::timeout(within, orderly).await {
             Ok(result) => result,
@@ -280,9 +324,8 @@ impl Store {
         }
     }
 
-    /// The folder of a table.
-    pub fn table_root(&self, table: Table) -> std::path::PathBuf {
-        self.inner.options.home.join(table.as_str())
+    pub fn home(&self) -> &Home {
+        &self.inner.home
     }
 
     /// The stage rules in force.
@@ -292,79 +335,6 @@ impl Store {
 }
 
 impl Inner {
-    /// Large requests are decoded where that keeps no other request waiting.
-    async fn decode(&self, meta: &RecordMeta, payload: &Bytes) -> Result<Decoded, DecodeError> {
-        if payload.len() <= DECODE_HERE_BYTES_MAX {
-            return self.decoder.decode(meta, payload);
-        }
-        let (decoder, meta, payload) = (self.decoder.clone(), meta.clone(), payload.clone());
-        blocking(move || decoder.decode(&meta, &payload)).await
-    }
-
-    async fn ingest(
-        &self,
-        kind: RecordKind,
-        tenant: Tenant,
-        payload: Bytes,
-    ) -> Result<Accepted, IngestError> {
-        if self.closing.load(Ordering::Acquire) {
-            return Err(IngestError::Unavailable("shutting down".into()));
-        }
-        if let Some(why) = self.wal.poisoned() {
-            return Err(IngestError::Unavailable(format!(
-                "the log is poisoned: {why}; restart after checking the disk"
-            )));
-        }
-        if self.state.lock().tail.bytes() >= self.options.tail_bytes_max {
-            self.flush_wanted.notify_one();
-            return Err(overloaded("the tail is full and waits for the disk"));
-        }
-        let now = now();
-        let meta = RecordMeta { kind, tenant, ingest: now };
-        let decoded = self.decode(&meta, &payload).await?;
-        self.counters.rejected.add(decoded.rejected);
-        let mut accepted = Accepted {
-            rows: decoded.rows(),
-            rejected: decoded.rejected,
-            message: decoded.message.clone(),
-            duplicate: false,
-        };
-        if accepted.rows == 0 {
-            return Ok(accepted);
-        }
-        let digest = crate::wal::digest(&meta, &payload);
-        let counts = decoded.batches.iter().map(|(t, b)| (*t, b.num_rows() as u64)).collect::<Vec<_>>();
-        let entry = Entry { meta, payload, digest, attachment: decoded };
-        match self.wal.submit(entry).await {
-            Ok(submitted) => {
-                accepted.duplicate = submitted.duplicate;
-                if submitted.duplicate {
-                    self.counters.duplicate_requests.add(1);
-                } else {
-                    self.count(&counts);
-                }
-                Ok(accepted)
-            }
-            Err(WalError::Full) => Err(overloaded("the log's queue is full")),
-            Err(error @ WalError::Failed(_)) => Err(overloaded(&error.to_string())),
-            Err(error @ WalError::TooLarge { .. }) => {
-                Err(IngestError::Malformed(crate::decode::DecodeError(error.to_string())))
-            }
-            Err(error) => Err(IngestError::Unavailable(error.to_string())),
-        }
-    }
-
-    fn count(&self, rows: &[(Table, u64)]) {
-        for (table, n) in rows {
-            match table {
-                Table::Spans => self.counters.spans.add(*n),
-                Table::LogRecords => self.counters.log_records.add(*n),
-                Table::Verdicts => self.counters.verdicts.add(*n),
-                _ => {}
-            }
-        }
-    }
-
     /// Settles until nothing is left that came before the call.
     async fn settle_everything(self: &Arc<Self>) -> Result<(), StoreError> {
         loop {
@@ -380,8 +350,4 @@ impl Inner {
         let old = state.tail.oldest().is_some_and(|t| Instant::now() - t >= self.options.flush_after);
         old || state.tail.unflushed_bytes() >= self.options.flush_bytes
     }
-}
-
-fn overloaded(reason: &str) -> IngestError {
-    IngestError::Overloaded { reason: reason.into(), retry_after: RETRY_AFTER }
 }

@@ -108,7 +108,10 @@ impl Wal {
         files.create_dir_all(folder).map_err(StoreError::io(folder))?;
         // The process that made the folder may have died before the folder's own entry was durable.
         files.sync_dir(folder_of(folder)).map_err(StoreError::io(folder))?;
-        let found = replay::recover(&*files, folder)?;
+        let mut found = replay::recover(&*files, folder)?;
+        while files.is_shared() && !claim(&*files, folder, &mut found, seq_floor)? {
+            found = replay::recover(&*files, folder)?;
+        }
         let replay = Replay::new(files.clone(), &found.segments);
         let wal = Self {
             files,
@@ -280,7 +283,8 @@ impl Wal {
         let mut spares = Vec::new();
         for _ in 0..n {
             let Segment { path, len, .. } = &self.closed[0];
-            let is_spare = self.spares.len() + spares.len() < SPARES_MAX && 2 * len >= self.segment_bytes_max;
+            let is_kept = self.spares.len() + spares.len() < SPARES_MAX && !self.files.is_shared();
+            let is_spare = is_kept && 2 * len >= self.segment_bytes_max;
             if is_spare {
                 let spare = path.with_extension(SPARE);
                 self.files.rename(path, &spare).map_err(StoreError::io(path))?;
@@ -300,4 +304,36 @@ impl Wal {
         let folder = self.folder.clone();
         self.files.sync_dir(&folder).map_err(|source| self.poison(&folder, source))
     }
+}
+
+/// Begins the segment that another process would go on with which believes the log to be its own, so that it cannot. False where it
+/// went on just now. The segment stays empty, and its number is not used.
+fn claim(
+    files: &dyn Files,
+    folder: &Path,
+    found: &mut replay::Contents,
+    floor: u64,
+) -> Result<bool, StoreError> {
+    let id = *found.id.get_or_insert_with(uuid::Uuid::new_v4);
+    let last_seq = if found.last_seq == 0 { floor } else { found.last_seq };
+    for first_seq in last_seq + 1.. {
+        let path = folder.join(file_name(first_seq));
+        let header = Header { id, first_seq }.encode();
+        let begun = files.create(&path).and_then(|mut file| {
+            file.append(&header)?;
+            file.sync()
+        });
+        match begun {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match files.find(&path) {
+                // Of one that is gone the name is not free yet.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                there => return there.map(|_| false).map_err(StoreError::io(&path)),
+            },
+            begun => begun.map_err(StoreError::io(&path))?,
+        }
+        found.last_seq = first_seq;
+        found.segments.push(Segment { path, last_seq: first_seq, len: header.len() as u64 });
+        break;
+    }
+    Ok(true)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,7 +23,7 @@ const SPANS_PER_REQUEST: u64 = 25;
 
 /// Flushes come often, so that the kill finds the store in every state; and in every file there are rows that retention takes
 /// out, beside others that stay.
-const SETTINGS: &[(&str, &str)] = &[
+pub const SETTINGS: &[(&str, &str)] = &[
     ("PLIMSOLL__RETENTION__RULES", "[{ tenant: trial, keep_days: 1 }]"),
     ("PLIMSOLL__STORE__FLUSH_AFTER", "100ms"),
     ("PLIMSOLL__STORE__SETTLE_AFTER", "100ms"),
@@ -31,7 +32,14 @@ const SETTINGS: &[(&str, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_spans_survive_kill_9_once_each() {
-    let home = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().to_str().expect("UTF-8");
+    let rounds = std::env::var("PLIMSOLL_CRASH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS);
+    survives_kill_9(home, folder.path(), SETTINGS, rounds).await;
+}
+
+/// Clients send all the time, and the server is killed again and again.
+pub async fn survives_kill_9(home: &str, folder: &Path, settings: &[(&str, &str)], rounds: usize) {
     // One address for all rounds, as a client's configuration has it.
     let address =
         TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string();
@@ -41,9 +49,8 @@ async fn acknowledged_spans_survive_kill_9_once_each() {
         .map(|client| tokio::spawn(export_until(client, address.clone(), done.clone(), acknowledged.clone())))
         .collect();
     let mut random = SmallRng::seed_from_u64(20);
-    let rounds = std::env::var("PLIMSOLL_CRASH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS);
     for _ in 0..rounds {
-        let server = Server::start_at(home.path(), SETTINGS, &address);
+        let server = Server::start_on(home, folder, settings, &address);
         // Something must be under way before it is killed, at a moment that nobody chose.
         let before = acknowledged.load(Ordering::Relaxed);
         while acknowledged.load(Ordering::Relaxed) < before + CLIENTS {
@@ -52,7 +59,7 @@ async fn acknowledged_spans_survive_kill_9_once_each() {
         tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
         server.kill();
     }
-    let server = Server::start_at(home.path(), SETTINGS, &address);
+    let server = Server::start_on(home, folder, settings, &address);
     done.store(true, Ordering::Relaxed);
     let mut expected = BTreeSet::new();
     for (client, sent) in clients.into_iter().enumerate() {

@@ -39,12 +39,16 @@ impl Server {
 
     /// As [`Self::start`], with the OTLP/HTTP door at a given address, for clients that outlive the server.
     pub fn start_at(home: &Path, settings: &[(&str, &str)], otlp_http: &str) -> Self {
+        Self::start_on(home.to_str().expect("UTF-8"), home, settings, otlp_http)
+    }
+
+    /// As [`Self::start_at`], with a home that may be a bucket; it runs in `folder`.
+    pub fn start_on(home: &str, folder: &Path, settings: &[(&str, &str)], otlp_http: &str) -> Self {
         let mut process = plimsoll()
             .args(["serve", "--listen-http", "127.0.0.1:0", "--listen-otlp-grpc", "127.0.0.1:0"])
-            .args(["--listen-otlp-http", otlp_http, "--home"])
-            .arg(home)
+            .args(["--listen-otlp-http", otlp_http, "--home", home])
             .envs(settings.iter().copied())
-            .current_dir(home)
+            .current_dir(folder)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
@@ -85,6 +89,13 @@ impl Server {
             assert!(Instant::now() < deadline, "it does not end after SIGTERM");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Stops it where it is (SIGSTOP), or lets it go on (SIGCONT).
+    pub fn signal(&self, signal: &str) {
+        let process = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &process]).status().expect("kill is there");
+        assert!(sent.success());
     }
 
     pub async fn get(&self, path: &str) -> (StatusCode, Value) {

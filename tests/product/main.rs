@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod browser;
+mod bucket;
 mod compare;
 mod crash;
 mod fixture;
@@ -12,6 +13,8 @@ mod harness;
 mod import;
 mod lake;
 mod overload;
+mod readers;
+mod s3;
 mod salvage;
 mod sdk_clients;
 mod shutdown;

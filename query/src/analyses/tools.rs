@@ -60,7 +60,7 @@ fn columns() -> Schema {
 }
 
 async fn answer(state: &QueryState, view: &View, asked: &Analysis) -> Result<Answer, QueryError> {
-    let catalogue = Catalogue::read(&state.options().home);
+    let catalogue = Catalogue::read(state.store().home()).await;
     let filter = filter::sql(&asked.filter, Over::Edges)?;
     let statements = inventory::Statements::of(asked, &filter);
     let calls = state.objects(view, &statements.calls).await?;

@@ -1,12 +1,11 @@
-//! The only files that a query can read: those below the store's home.
+//! The only files that a query can read: those of the store's home.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::common::{DataFusionError, Result as DfResult, plan_err};
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
+use plimsoll_store::Home;
 use url::Url;
 
 use crate::error::QueryError;
@@ -14,11 +13,8 @@ use crate::error::QueryError;
 const LAKE: &str = "plimsoll://lake";
 
 /// The home's object store, and a registry that knows no other.
-pub fn confined(home: &Path) -> Result<(ObjectStoreUrl, Arc<dyn ObjectStoreRegistry>), QueryError> {
-    let store = LocalFileSystem::new_with_prefix(home)
-        .map_err(|e| QueryError::Internal(format!("{}: {e}", home.display())))?;
-    let url = ObjectStoreUrl::parse(LAKE)?;
-    Ok((url, Arc::new(OnlyTheLake { store: Arc::new(store) })))
+pub fn confined(home: &Home) -> Result<(ObjectStoreUrl, Arc<dyn ObjectStoreRegistry>), QueryError> {
+    Ok((ObjectStoreUrl::parse(LAKE)?, Arc::new(OnlyTheLake { store: home.objects() })))
 }
 
 #[derive(Debug)]

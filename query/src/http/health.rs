@@ -46,7 +46,7 @@ pub async fn system(State(state): State<QueryState>) -> Json<Value> {
     let doors = state.doors();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"), "uptime_s": state.uptime_s(),
-        "home": state.options().home.display().to_string(),
+        "home": state.store().home().name("").display().to_string(),
         "wal_seq": status.wal_seq, "flushed_wal_seq": status.flushed_wal_seq,
         "tail": {"rows": status.tail_rows, "bytes": status.tail_bytes}, "tables": tables,
         "ingest": {

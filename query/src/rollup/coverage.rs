@@ -5,12 +5,10 @@
 //! what is not covered is answered from single runs, and rolled up again.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use plimsoll_schemas::objective::Objective;
 use plimsoll_schemas::table::Table;
-use plimsoll_store::StoreError;
-use plimsoll_store::files::{OsFiles, replace};
+use plimsoll_store::{Home, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::minutes::Minutes;
@@ -87,20 +85,18 @@ pub struct Cover {
 
 impl Coverage {
     /// As the last process left it; nothing where it cannot be read.
-    pub fn load(home: &Path) -> Self {
-        let path = home.join(FILE);
-        match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(path = %path.display(), %error, "damaged: everything is rolled up again");
+    pub async fn load(home: &Home) -> Self {
+        match home.get(FILE).await {
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                tracing::warn!(path = %home.name(FILE).display(), %error, "damaged: everything is rolled up again");
                 Self::default()
             }),
-            Err(_) => Self::default(),
+            Ok(None) | Err(_) => Self::default(),
         }
     }
 
-    pub fn save(&self, home: &Path) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        replace(&OsFiles, &home.join(FILE), &bytes)
+    pub async fn save(&self, home: &Home) -> Result<(), StoreError> {
+        home.put(FILE, serde_json::to_vec(self).unwrap_or_default().into()).await
     }
 
     /// Whether nothing is covered.
@@ -252,14 +248,15 @@ mod tests {
         assert_ne!(digest(&objective), judged);
     }
 
-    #[test]
-    fn a_damaged_file_covers_nothing() {
-        let home = tempfile::tempdir().expect("a folder");
+    #[tokio::test]
+    async fn a_damaged_file_covers_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Home::open(&folder.path().into()).expect("opens");
         let mut coverage = Coverage { through: 7, ..Coverage::default() };
         coverage.rolled_mut(ALL_RUNS).minutes = Minutes::of(1, 5);
-        coverage.save(home.path()).expect("written");
-        assert_eq!(Coverage::load(home.path()), coverage);
-        std::fs::write(home.path().join(FILE), "{").expect("written");
-        assert!(Coverage::load(home.path()).is_empty());
+        coverage.save(&home).await.expect("written");
+        assert_eq!(Coverage::load(&home).await, coverage);
+        std::fs::write(folder.path().join(FILE), "{").expect("written");
+        assert!(Coverage::load(&home).await.is_empty());
     }
 }

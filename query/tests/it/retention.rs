@@ -78,7 +78,8 @@ async fn rows_go_when_they_are_older_than_whoever_sent_them_keeps_them() {
     // Files that a question under way may still open are there.
     for table in plimsoll_schemas::table::Table::ALL.map(|t| before.table(t).clone()) {
         for file in table.files.iter() {
-            assert!(file.absolute(&table.root).exists(), "{}", file.path);
+            let path = fleet.store.home().name(table.table.as_str()).join(&file.path);
+            assert!(path.exists(), "{}", file.path);
         }
     }
     // And again: nothing is left to do, and nothing is different after a restart.

@@ -6,14 +6,18 @@
 
 mod disk;
 
+use std::any::Any;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
 
-use super::{Appending, Files};
-use disk::{Change, Disk};
+use super::{Appending, Files, Found};
+use disk::{Change, Disk, Recording};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,37 +41,106 @@ pub enum Restart {
     PowerLost,
 }
 
-/// See the module's description. Clones share one disk.
-#[derive(Debug, Clone, Default)]
-pub struct FaultyFiles(Arc<Mutex<Disk>>);
+/// See the module's description. Clones share one disk, and are of one process.
+#[derive(Debug, Clone)]
+pub struct FaultyFiles {
+    disk: Arc<Mutex<Disk>>,
+    /// Which of the disk's processes uses it.
+    life: Arc<AtomicU64>,
+    /// The folder that does not wait, while others do.
+    stalled: Arc<(Mutex<Option<PathBuf>>, Condvar)>,
+}
+
+/// What the disk was at one moment.
+#[derive(Debug)]
+pub struct Moment {
+    pub files: FaultyFiles,
+    /// Of the mark that was given to [`FaultyFiles::record`].
+    pub mark: u64,
+}
 
 impl FaultyFiles {
     pub fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(Disk::new(seed))))
+        Self::of(Disk::new(seed))
+    }
+
+    fn of(disk: Disk) -> Self {
+        let life = Arc::new(AtomicU64::new(disk.life));
+        Self { disk: Arc::new(Mutex::new(disk)), life, stalled: Arc::default() }
     }
 
     /// The operation with this number, counted from 0, goes wrong.
     pub fn fail_at(&self, operation: u64, fault: Fault) {
-        self.0.lock().fault = Some((operation, fault));
+        self.disk.lock().fault = Some((operation, fault));
+    }
+
+    /// Whether the disk is full, until it is said otherwise: room that was reserved is there all the same.
+    pub fn fill(&self, is_full: bool) {
+        self.disk.lock().is_full = is_full;
+    }
+
+    /// Whether the disk answers late: what would make a file or give it a name outside of that folder waits, until it is said otherwise.
+    pub fn stall(&self, but_below: Option<&Path>) {
+        *self.stalled.0.lock() = but_below.map(Path::to_owned);
+        self.stalled.1.notify_all();
+    }
+
+    fn wait_for(&self, path: &Path) {
+        let mut stalled = self.stalled.0.lock();
+        while stalled.as_ref().is_some_and(|quick| !path.starts_with(quick)) {
+            self.stalled.1.wait(&mut stalled);
+        }
     }
 
     /// How many operations there were.
     pub fn operations(&self) -> u64 {
-        self.0.lock().operations
+        self.disk.lock().operations
+    }
+
+    /// Keeps what the disk is before each operation that changes it, with the mark as it is then.
+    pub fn record(&self, mark: Arc<AtomicU64>) {
+        self.disk.lock().recording = Some(Recording { mark, moments: Vec::new() });
+    }
+
+    /// What was kept, and the end.
+    pub fn moments(&self) -> Vec<Moment> {
+        let mut disk = self.disk.lock();
+        disk.keep();
+        let moments = disk.recording.take().unwrap_or_default().moments;
+        moments.into_iter().map(|(disk, mark)| Moment { files: Self::of(disk), mark }).collect()
     }
 
     /// Ends the process's life, if it has not ended, and begins the next. Files that were open are closed.
     pub fn restart(&self, how: Restart) {
-        let mut disk = self.0.lock();
-        disk.restart();
-        if how == Restart::PowerLost {
-            disk.lose_power();
-        }
+        self.life.store(self.disk.lock().restart(how), Ordering::Release);
+    }
+
+    /// The next process. Whatever of the one before still runs can do nothing any more.
+    pub fn next_process(&self, how: Restart) -> Self {
+        let life = self.disk.lock().restart(how);
+        Self { disk: self.disk.clone(), life: Arc::new(AtomicU64::new(life)), stalled: Arc::default() }
     }
 
     /// Changes a file's bytes behind everyone's back, durably.
     pub fn corrupt(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
-        self.0.lock().corrupt(path, change)
+        self.disk.lock().corrupt(path, change)
+    }
+
+    /// Every file, as the process sees it.
+    pub fn all(&self) -> Vec<PathBuf> {
+        self.disk.lock().all()
+    }
+
+    fn on_disk<T>(&self, act: impl FnOnce(&mut Disk) -> io::Result<T>) -> io::Result<T> {
+        let mut disk = self.disk.lock();
+        if disk.life != self.life.load(Ordering::Acquire) {
+            return Err(io::Error::other("this process has ended"));
+        }
+        act(&mut disk)
+    }
+
+    fn handle(&self, inode: usize) -> Box<dyn Appending> {
+        Box::new(Handle { disk: self.disk.clone(), inode, life: self.life.load(Ordering::Acquire), at: 0 })
     }
 }
 
@@ -91,8 +164,8 @@ impl Handle {
 }
 
 impl Appending for Handle {
-    fn reserve(&mut self, _: u64) -> io::Result<()> {
-        self.on_disk(|disk, _| disk.step_that_needs_space())
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        self.on_disk(|disk, inode| disk.reserve(inode, bytes))
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -115,49 +188,76 @@ impl Appending for Handle {
 }
 
 impl Files for FaultyFiles {
+    /// There is one process.
+    fn lock(&self, _: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        Ok(Box::new(()))
+    }
+
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.0.lock().create_dir_all(path)
+        self.on_disk(|disk| disk.create_dir_all(path))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
-        let mut disk = self.0.lock();
-        let inode = disk.create(path)?;
-        Ok(Box::new(Handle { disk: self.0.clone(), inode, life: disk.life, at: 0 }))
+        self.wait_for(path);
+        self.on_disk(|disk| disk.create(path)).map(|inode| self.handle(inode))
     }
 
     fn reuse(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
-        let mut disk = self.0.lock();
-        let inode = disk.open(path)?;
-        Ok(Box::new(Handle { disk: self.0.clone(), inode, life: disk.life, at: 0 }))
+        self.on_disk(|disk| disk.open(path)).map(|inode| self.handle(inode))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.lock().read(path)
+        self.on_disk(|disk| disk.read(path))
     }
 
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        self.0.lock().list(path)
+    fn read_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+        let bytes = Bytes::from(self.read(path)?);
+        let part = |range: &Range<u64>| {
+            let is_within = range.start <= range.end && range.end <= bytes.len() as u64;
+            is_within.then(|| bytes.slice(range.start as usize..range.end as usize))
+        };
+        let parts = ranges.iter().map(part).collect::<Option<_>>();
+        parts.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn find(&self, path: &Path) -> io::Result<Found> {
+        self.on_disk(|disk| disk.find(path))
+    }
+
+    fn entries(&self, folder: &Path) -> io::Result<Vec<Found>> {
+        self.on_disk(|disk| disk.entries(folder))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.wait_for(to);
+        self.on_disk(|disk| disk.link(from, to))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.lock().rename(from, to)
+        self.wait_for(to);
+        self.on_disk(|disk| disk.rename(from, to))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.lock().remove(path)
+        self.on_disk(|disk| disk.remove(path))
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.on_disk(|disk| disk.remove_folder(path))
     }
 
     fn rewrite_end(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut disk = self.0.lock();
-        let inode = disk.open(path)?;
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        disk.write(inode, offset, bytes)?;
-        disk.step()?;
-        disk.change(inode, Change::Cut(offset + bytes.len()));
-        disk.sync(inode)
+        self.on_disk(|disk| {
+            let inode = disk.open(path)?;
+            disk.write(inode, offset, bytes)?;
+            disk.step()?;
+            disk.change(inode, Change::Cut(offset + bytes.len()));
+            disk.sync(inode)
+        })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.lock().sync_dir(path)
+        self.on_disk(|disk| disk.sync_dir(path))
     }
 }

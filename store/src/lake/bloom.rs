@@ -1,16 +1,16 @@
 //! Which trace ids a file may hold: a split-block bloom filter, kept in memory and in the sidecar of its file (see [`super::sidecar`]).
 
-use std::fs;
-use std::path::Path;
-
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use futures::StreamExt;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::bloom_filter::Sbbf;
 use plimsoll_schemas::TraceId;
 
+use super::footers;
+use super::object::Object;
 use crate::error::StoreError;
 
 /// Settling asks every file for every trace, so even a rare false yes would cost a read each time: about four bytes a trace.
@@ -54,16 +54,16 @@ impl TraceBloom {
     }
 
     /// Of what a data file holds.
-    pub(super) fn of_file(data_file: &Path) -> Result<Self, StoreError> {
-        Self::of(&trace_ids(data_file)?)
+    pub(super) async fn of_file(data_file: Object) -> Result<Self, StoreError> {
+        Self::of(&trace_ids(data_file).await?)
     }
 }
 
 /// Adds the ids of a `trace_id` column, without repeating the last one. What is no id is left out: no lookup by
 /// id can ask for it.
-pub(super) fn collect_ids(column: &dyn Array, ids: &mut Vec<TraceId>) {
+pub(super) fn collect_ids<'a>(texts: impl IntoIterator<Item = &'a str>, ids: &mut Vec<TraceId>) {
     let mut last = None;
-    for text in column.as_string::<i32>().iter().flatten() {
+    for text in texts {
         if last == Some(text) {
             continue;
         }
@@ -77,21 +77,21 @@ pub(super) fn collect_ids(column: &dyn Array, ids: &mut Vec<TraceId>) {
 }
 
 /// Every trace id of a file.
-fn trace_ids(data_file: &Path) -> Result<Vec<TraceId>, StoreError> {
-    let context = || data_file.display().to_string();
-    let file = fs::File::open(data_file).map_err(StoreError::io(data_file))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::parquet(context()))?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), ["trace_id"]);
-    let reader = builder.with_projection(mask).build().map_err(StoreError::parquet(context()))?;
+async fn trace_ids(mut data_file: Object) -> Result<Vec<TraceId>, StoreError> {
+    let context = data_file.context();
+    let footer = footers::load(&mut data_file).await?;
+    let mask = ProjectionMask::columns(footer.parquet_schema(), ["trace_id"]);
+    let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(data_file, footer).with_projection(mask);
+    let mut stream = stream.build().map_err(StoreError::parquet(context.as_str()))?;
     let mut ids = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(StoreError::arrow(context()))?;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(StoreError::parquet(context.as_str()))?;
         let column = batch.column_by_name("trace_id").ok_or_else(|| StoreError::BadFormat {
-            path: data_file.into(),
+            path: context.as_str().into(),
             problem: "has no column trace_id".into(),
         })?;
-        let column = cast(column, &DataType::Utf8).map_err(StoreError::arrow(context()))?;
-        collect_ids(&column, &mut ids);
+        let column = cast(column, &DataType::Utf8).map_err(StoreError::arrow(context.as_str()))?;
+        collect_ids(column.as_string::<i32>().iter().flatten(), &mut ids);
     }
     Ok(ids)
 }

@@ -11,8 +11,8 @@ use deltalake_core::kernel::{
 use plimsoll_schemas::table::Table;
 use serde_json::json;
 
+use super::log::delta;
 use super::stats;
-use super::table::delta;
 use crate::error::StoreError;
 
 /// Long enough for a reader that plans now and reads later; each entry costs every listing of the log.

@@ -1,17 +1,18 @@
 //! Files in the words of the Delta log: our files as its actions, and its actions, whoever wrote them, as our files.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use deltalake_core::kernel::{Add, Remove};
 use plimsoll_schemas::UnixNanos;
 use plimsoll_schemas::table::Table;
 
-use super::sidecar::Sidecar;
+use super::filters::Filters;
+use super::object::Object;
 use super::stats::{self, FileStats};
 use super::{footers, writer};
 use crate::error::StoreError;
+use crate::home::Home;
 use crate::snapshot::DataFile;
 
 const SLICE: &str = "slice";
@@ -47,10 +48,16 @@ fn partition_values(file: &DataFile) -> HashMap<String, Option<String>> {
     [day].into_iter().chain(slice).collect()
 }
 
-/// A file of the log. Reads its bloom sidecar, and its footer where the log's statistics lack what we need.
-pub fn data_file(root: &Path, table: Table, add: Add) -> Result<Arc<DataFile>, StoreError> {
-    let path = root.join(&add.path);
-    let bad = |problem: String| StoreError::BadFormat { path: path.clone(), problem };
+/// The day of a file, as the log spells it: in the order of time.
+pub fn day(add: &Add) -> Option<&str> {
+    add.partition_values.get(DAY)?.as_deref()
+}
+
+/// A file of the log. Reads its bloom sidecar where there is room for it, and its footer where the log's statistics lack what we need.
+pub async fn data_file(home: &Home, table: Table, add: Add) -> Result<Arc<DataFile>, StoreError> {
+    let mut object = Object::new(home, table, &add.path, add.size.unsigned_abs())?;
+    let name = object.name().to_owned();
+    let bad = |problem: String| StoreError::BadFormat { path: home.name(&name), problem };
     if add.deletion_vector.is_some() {
         let problem = "another writer deleted rows of it by a deletion vector, which is not read here; \
                        have that writer rewrite the file (REORG TABLE … APPLY (PURGE))";
@@ -63,15 +70,14 @@ pub fn data_file(root: &Path, table: Table, add: Add) -> Result<Arc<DataFile>, S
     let stats = match logged.and_then(|logged| FileStats::from_delta(table, &logged)) {
         Some(stats) => stats,
         None => {
-            let file = std::fs::File::open(&path).map_err(StoreError::io(&path))?;
-            let footer = footers::load(&path, &file)?;
+            let footer = footers::load(&mut object).await?;
             FileStats::from_delta(table, &stats::delta_json(table, footer.metadata())).ok_or_else(|| {
                 bad(format!("neither the log nor its footer has the range of {}", table.time_column()))
             })?
         }
     };
-    let sidecar = match table {
-        Table::Spans => Some(Sidecar::load_or_rebuild(&path)?),
+    let filters = match table {
+        Table::Spans => Some(Filters::of(object, stats.time_range.1, None).read_where_room().await?),
         _ => None,
     };
     let slice = value(SLICE);
@@ -84,7 +90,7 @@ pub fn data_file(root: &Path, table: Table, add: Add) -> Result<Arc<DataFile>, S
         time_range: stats.time_range,
         wal_seq_max: stats.wal_seq_max,
         supersedes: stats.supersedes,
-        sidecar,
+        filters,
         delta_stats: add.stats,
         path: add.path,
     }))

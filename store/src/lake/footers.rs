@@ -1,13 +1,15 @@
 //! Parquet footers with their page index, kept in memory: reading one costs more than reading a trace.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::panic::AssertUnwindSafe;
 
+use futures::FutureExt;
 use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::arrow::async_reader::AsyncFileReader;
 use rustc_hash::FxHashMap;
 
+use super::object::Object;
+use super::read::told;
 use crate::error::StoreError;
 
 /// A bounded cache, shared by all readers; the least recently used go first.
@@ -19,7 +21,8 @@ pub struct FooterCache {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: FxHashMap<PathBuf, Entry>,
+    /// By the file's name within the home.
+    entries: FxHashMap<String, Entry>,
     bytes: usize,
     /// Counts lookups, to tell what was used last.
     clock: u64,
@@ -37,15 +40,19 @@ impl FooterCache {
         Self { bytes_max, state: Mutex::default() }
     }
 
-    /// The footer of the file at `path`, which is `file`. Data files never change, so it never grows stale.
-    pub(super) fn get(&self, path: &Path, file: &File) -> Result<ArrowReaderMetadata, StoreError> {
-        if let Some(footer) = self.state.lock().touch(path) {
+    /// The footer of a file. Data files never change, so it never grows stale.
+    pub(super) async fn get(&self, file: &mut Object) -> Result<ArrowReaderMetadata, StoreError> {
+        if let Some(footer) = self.state.lock().touch(file.name()) {
             return Ok(footer);
         }
-        let footer = load(path, file)?;
+        let footer = load(file).await?;
         let bytes = footer.metadata().memory_size();
         if bytes <= self.bytes_max {
-            self.state.lock().insert(path, Entry { footer: footer.clone(), bytes, used: 0 }, self.bytes_max);
+            self.state.lock().insert(
+                file.name(),
+                Entry { footer: footer.clone(), bytes, used: 0 },
+                self.bytes_max,
+            );
         }
         Ok(footer)
     }
@@ -56,29 +63,31 @@ impl FooterCache {
 }
 
 impl State {
-    fn touch(&mut self, path: &Path) -> Option<ArrowReaderMetadata> {
+    fn touch(&mut self, name: &str) -> Option<ArrowReaderMetadata> {
         self.clock += 1;
-        let entry = self.entries.get_mut(path)?;
+        let entry = self.entries.get_mut(name)?;
         entry.used = self.clock;
         Some(entry.footer.clone())
     }
 
-    fn insert(&mut self, path: &Path, mut entry: Entry, bytes_max: usize) {
+    fn insert(&mut self, name: &str, mut entry: Entry, bytes_max: usize) {
         entry.used = self.clock;
         self.bytes += entry.bytes;
-        if let Some(replaced) = self.entries.insert(path.into(), entry) {
+        if let Some(replaced) = self.entries.insert(name.into(), entry) {
             self.bytes -= replaced.bytes;
         }
         while self.bytes > bytes_max {
-            let oldest = self.entries.iter().min_by_key(|(_, e)| e.used).map(|(path, _)| path.clone());
-            let Some(evicted) = oldest.and_then(|path| self.entries.remove(&path)) else { break };
+            let oldest = self.entries.iter().min_by_key(|(_, e)| e.used).map(|(name, _)| name.clone());
+            let Some(evicted) = oldest.and_then(|name| self.entries.remove(&name)) else { break };
             self.bytes -= evicted.bytes;
         }
     }
 }
 
 /// The footer, and the page index where there is one.
-pub(super) fn load(path: &Path, file: &File) -> Result<ArrowReaderMetadata, StoreError> {
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-    ArrowReaderMetadata::load(file, options).map_err(StoreError::parquet(path.display().to_string()))
+pub(super) async fn load(file: &mut Object) -> Result<ArrowReaderMetadata, StoreError> {
+    let context = file.context();
+    let footer =
+        async { ArrowReaderMetadata::try_new(file.get_metadata(None).await?, ArrowReaderOptions::new()) };
+    told(&context, AssertUnwindSafe(footer).catch_unwind().await)?.map_err(StoreError::parquet(context))
 }

@@ -1,22 +1,22 @@
 //! The one row group of a file, column after column.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::vec::IntoIter;
 
-use arrow::array::{ArrayRef, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
+use arrow::datatypes::{BinaryType, DataType, Utf8Type};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
-use parquet::file::properties::WriterPropertiesPtr;
+use parquet::errors::Result as ParquetResult;
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::ColumnDescPtr;
 use plimsoll_schemas::TraceId;
 use plimsoll_schemas::table::Table;
 
 use super::bloom::collect_ids;
-use super::gather::{Column, Gather, Keywords};
-use super::keyword_chunk;
-use super::properties::DICTIONARY_BYTES_MAX;
-use super::tokens::Tokens;
+use super::chunk::{Chunk, Compressors, keywords, numbers, texts};
+use super::gather::{Column, Gather};
+use super::tokens::{Tokenized, Tokens};
+use super::upload::Upload;
 use crate::error::StoreError;
 
 /// Rows that are taken and encoded at a time: they stay in the cache from one to the other.
@@ -24,7 +24,7 @@ const ROWS_AT_A_TIME: usize = 16 * 1024;
 
 pub struct GroupWriter<'f> {
     pub table: Table,
-    pub group: SerializedRowGroupWriter<'f, BufWriter<File>>,
+    pub group: SerializedRowGroupWriter<'f, Upload>,
     pub writers: IntoIter<ArrowColumnWriter>,
     /// The columns that are still to come, as Parquet has them.
     pub leaves: IntoIter<ColumnDescPtr>,
@@ -44,18 +44,30 @@ impl GroupWriter<'_> {
         index: usize,
         column: &Column<'_>,
         rows: &UInt32Array,
+        compressors: &mut Compressors,
     ) -> Result<(), StoreError> {
+        let name = all.schema.field(index).name();
         match column {
             Column::Keywords(keywords) => {
                 if let Some(tokens) = &mut self.tokens {
-                    tokens.add_words(all.schema.field(index).name(), || keywords.used(rows.values()));
+                    tokens.add_words(name, || keywords.used(rows.values()));
                 }
-                if self.append_keywords(keywords, rows)? {
+                let leaf = &self.leaves.as_slice()[0];
+                let chunk = keywords::encode(leaf, keywords, rows.values(), &self.properties, compressors);
+                if self.append_chunk(chunk.transpose())? {
                     return Ok(());
                 }
                 self.append_array(all, index, &keywords.to_array(), rows, None)
             }
             Column::Other(array) => {
+                if let Some(texts) = array.as_string_opt() {
+                    self.note(name, texts, rows.values());
+                }
+                let leaf = &self.leaves.as_slice()[0];
+                let chunk = flat(array, leaf, rows.values(), &self.properties, compressors);
+                if self.append_chunk(chunk)? {
+                    return Ok(());
+                }
                 let mut tokens = self.tokens.take();
                 let appended = self.append_array(all, index, array, rows, tokens.as_mut());
                 self.tokens = tokens;
@@ -64,17 +76,26 @@ impl GroupWriter<'_> {
         }
     }
 
-    /// False where the words repeat too little.
-    fn append_keywords(&mut self, keywords: &Keywords<'_>, rows: &UInt32Array) -> Result<bool, StoreError> {
+    /// Appends a chunk that is encoded already; false where there is none.
+    fn append_chunk(&mut self, chunk: Option<ParquetResult<Chunk>>) -> Result<bool, StoreError> {
         let failed = |e| StoreError::parquet(self.context.as_str())(e);
-        let leaf = &self.leaves.as_slice()[0];
-        let chunk =
-            keyword_chunk::encode(leaf, keywords, rows.values(), &self.properties, DICTIONARY_BYTES_MAX);
-        let Some(chunk) = chunk.map_err(failed)? else { return Ok(false) };
+        let Some(chunk) = chunk.transpose().map_err(failed)? else { return Ok(false) };
         self.group.append_column(&chunk.bytes, chunk.close).map_err(failed)?;
         self.writers.next();
         self.leaves.next();
         Ok(true)
+    }
+
+    /// Notes the texts of a column for the file's filters.
+    fn note(&mut self, column: &str, texts: &StringArray, rows: &[u32]) {
+        let values =
+            || rows.iter().filter(|row| texts.is_valid(**row as usize)).map(|row| texts.value(*row as usize));
+        if self.table == Table::Spans && column == "trace_id" {
+            collect_ids(values(), &mut self.trace_ids);
+        }
+        if let Some(tokens) = self.tokens.as_mut().filter(|_| Tokenized::of(column).is_some()) {
+            tokens.add_texts(column, values());
+        }
     }
 
     fn append_array(
@@ -90,9 +111,6 @@ impl GroupWriter<'_> {
         let mut writers: Vec<ArrowColumnWriter> = Vec::new();
         for at in (0..rows.len()).step_by(ROWS_AT_A_TIME) {
             let array = all.rows(index, array, &rows.slice(at, ROWS_AT_A_TIME.min(rows.len() - at)))?;
-            if self.table == Table::Spans && field.name() == "trace_id" {
-                collect_ids(&array, &mut self.trace_ids);
-            }
             if let Some(tokens) = &mut tokens {
                 tokens.add(field.name(), &array);
             }
@@ -116,5 +134,27 @@ impl GroupWriter<'_> {
     pub fn close(self) -> Result<(Vec<TraceId>, Option<Tokens>), StoreError> {
         self.group.close().map_err(StoreError::parquet(self.context))?;
         Ok((self.trace_ids, self.tokens))
+    }
+}
+
+/// The chunk of a column that is not nested; `None` for types that few columns have.
+fn flat(
+    array: &ArrayRef,
+    column: &ColumnDescPtr,
+    rows: &[u32],
+    properties: &WriterProperties,
+    compressors: &mut Compressors,
+) -> Option<ParquetResult<Chunk>> {
+    match array.data_type() {
+        DataType::Utf8 => {
+            Some(texts::encode::<Utf8Type>(column, array.as_string(), rows, properties, compressors))
+        }
+        DataType::Binary => {
+            Some(texts::encode::<BinaryType>(column, array.as_binary(), rows, properties, compressors))
+        }
+        other if numbers::has_type(other) => {
+            Some(numbers::encode(column, array, rows, properties, compressors))
+        }
+        _ => None,
     }
 }

@@ -21,7 +21,7 @@ pub enum Effort {
 }
 
 impl Effort {
-    const fn zstd_level(self) -> i32 {
+    pub const fn zstd_level(self) -> i32 {
         match self {
             Self::Quick => 1,
             // Above it, time for a few percent of bytes.
@@ -33,7 +33,7 @@ impl Effort {
 /// A lookup by trace decodes one page of each column.
 const PAGE_ROWS_MAX: usize = 4 * 1024;
 /// Readers decode the whole dictionary of a column for a single row of it.
-pub const DICTIONARY_BYTES_MAX: usize = 256 * 1024;
+const DICTIONARY_BYTES_MAX: usize = 256 * 1024;
 
 /// The writer properties of a table's files with these columns.
 pub fn writer_properties(
@@ -61,11 +61,10 @@ pub fn writer_properties(
             }
             _ => field.name().as_str().into(),
         };
-        if let Some(encoding) = encoding(field.name(), field.data_type()) {
-            // All spans of a request have them in common, and nearly always all of a trace's.
-            let repeats = matches!(field.name().as_str(), "wal_seq" | "ingest_unix_nano");
-            builder = builder.set_column_dictionary_enabled(column.clone(), repeats);
-            builder = builder.set_column_encoding(column.clone(), encoding);
+        // The lengths of ids apart, so that the digits alone are compressed.
+        if matches!(field.data_type(), DataType::List(items) if *items.data_type() == DataType::Utf8) {
+            builder = builder.set_column_dictionary_enabled(column.clone(), false);
+            builder = builder.set_column_encoding(column.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
         }
         // The range of ids says nothing, and to find it every one is compared.
         let is_id = matches!(field.data_type(), DataType::Utf8 | DataType::List(_));
@@ -76,25 +75,6 @@ pub fn writer_properties(
     let mut properties = builder.build();
     add_encoded_arrow_schema_to_metadata(schema, &mut properties);
     Ok(properties)
-}
-
-/// The encoding of a column whose values do not repeat enough for a dictionary.
-fn encoding(name: &str, data_type: &DataType) -> Option<Encoding> {
-    let is_time = matches!(data_type, DataType::Timestamp(..))
-        || name.ends_with("_unix_nano")
-        || name.ends_with("_ns")
-        || matches!(name, "wal_seq" | "revision");
-    match data_type {
-        // Neighbours share a prefix where rows are sorted by it, and all of it within a trace.
-        DataType::Utf8 if name == "trace_id" => Some(Encoding::DELTA_BYTE_ARRAY),
-        // The lengths apart, so that the digits alone are compressed.
-        DataType::Utf8 | DataType::Binary => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
-        DataType::List(items) if *items.data_type() == DataType::Utf8 => {
-            Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)
-        }
-        _ if is_time => Some(Encoding::DELTA_BINARY_PACKED),
-        _ => None,
-    }
 }
 
 /// Parquet numbers leaves, not fields.

@@ -3,11 +3,8 @@
 //! What is read has the table's file schema, whoever wrote the file: columns that it lacks are null, and other
 //! encodings of the same values are cast.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
@@ -15,21 +12,20 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    RowFilter, RowSelection,
-};
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
+use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId};
 
 use super::footers::{self, FooterCache};
+use super::object::Object;
 use crate::error::StoreError;
+use crate::home::Home;
 use crate::nulls::null_column;
 use crate::snapshot::DataFile;
 
@@ -37,7 +33,8 @@ const BATCH_ROWS: usize = 8 * 1024;
 
 /// The rows of one file, in its order, as batches with the table's file schema.
 pub struct FileReader {
-    reader: ParquetRecordBatchReader,
+    home: Home,
+    stream: ParquetRecordBatchStream<Object>,
     schema: SchemaRef,
     context: String,
 }
@@ -52,34 +49,36 @@ impl Iterator for FileReader {
     type Item = Result<RecordBatch, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.reader.next()?;
-        Some(
-            batch
-                .and_then(|batch| conform(&batch, &self.schema))
-                .map_err(StoreError::arrow(self.context.as_str())),
-        )
+        let next = AssertUnwindSafe(self.stream.next()).catch_unwind();
+        let batch = match told(&self.context, self.home.wait(next)) {
+            Ok(batch) => batch?.map_err(StoreError::parquet(self.context.as_str())),
+            Err(damaged) => Err(damaged),
+        };
+        Some(batch.and_then(|batch| {
+            conform(&batch, &self.schema).map_err(StoreError::arrow(self.context.as_str()))
+        }))
     }
 }
 
 /// Reads all rows of a file.
-pub fn read_file(root: &Path, table: Table, file: &DataFile) -> Result<FileReader, StoreError> {
-    let path = file.absolute(root);
-    let open = File::open(&path).map_err(StoreError::io(&path))?;
-    let footer = footers::load(&path, &open)?;
+pub fn read_file(home: &Home, table: Table, file: &DataFile) -> Result<FileReader, StoreError> {
+    let mut object = Object::new(home, table, &file.path, file.size_bytes)?;
+    let footer = home.wait(footers::load(&mut object))?;
     let groups: Vec<_> = (0..footer.metadata().num_row_groups()).collect();
     let mask = columns_with_values(footer.metadata(), &groups);
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(SharedFile::new(open, &path)?, footer)
+    let context = object.context();
+    let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(object, footer)
         .with_projection(mask)
         .with_batch_size(BATCH_ROWS)
         .build()
-        .map_err(StoreError::parquet(path.display().to_string()))?;
-    Ok(FileReader { reader, schema: table.file_schema(), context: path.display().to_string() })
+        .map_err(StoreError::parquet(context.as_str()))?;
+    Ok(FileReader { home: home.clone(), stream, schema: table.file_schema(), context })
 }
 
 /// Reads the rows of these traces (one tenant's, or every tenant's) from a file of `spans`, touching only the pages
 /// that can hold them and only the columns that hold anything.
 pub fn read_traces(
-    root: &Path,
+    home: &Home,
     file: &DataFile,
     ids: &[TraceId],
     tenant: Option<&Tenant>,
@@ -88,25 +87,32 @@ pub fn read_traces(
     let mut ids: Vec<String> = ids.iter().map(TraceId::to_string).collect();
     ids.sort_unstable();
     ids.dedup();
-    let path = file.absolute(root);
-    let open = File::open(&path).map_err(StoreError::io(&path))?;
-    let footer = footers.get(&path, &open)?;
+    let mut object = Object::new(home, Table::Spans, &file.path, file.size_bytes)?;
+    let footer = home.wait(footers.get(&mut object))?;
     let Some(selection) = TraceRows::find(&footer, &ids) else { return Ok(Vec::new()) };
 
-    let context = || path.display().to_string();
+    let context = object.context();
     let mask = columns_with_values(footer.metadata(), &selection.row_groups);
     let filter = trace_filter(&footer, ids, tenant);
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(SharedFile::new(open, &path)?, footer)
+    let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(object, footer)
         .with_projection(mask)
         .with_row_groups(selection.row_groups)
         .with_row_selection(selection.rows)
         .with_row_filter(RowFilter::new(vec![Box::new(filter)]))
         .with_batch_size(BATCH_ROWS)
         .build()
-        .map_err(StoreError::parquet(context()))?;
-    FileReader { reader, schema: Table::Spans.file_schema(), context: context() }
+        .map_err(StoreError::parquet(context.as_str()))?;
+    FileReader { home: home.clone(), stream, schema: Table::Spans.file_schema(), context }
         .filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0))
         .collect()
+}
+
+/// What was read of a file that may be damaged: the library takes some damage for a defect of its own, and panics.
+pub(super) fn told<T>(context: &str, caught: std::thread::Result<T>) -> Result<T, StoreError> {
+    caught.map_err(|_| {
+        let problem = "damaged: what it says of itself cannot be".to_owned();
+        StoreError::BadFormat { path: context.into(), problem }
+    })
 }
 
 /// Where rows of some traces can be.
@@ -244,52 +250,4 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Arrow
     let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
-}
-
-/// A file that is read at offsets: no seek, no shared cursor, no copy of the descriptor for each page.
-#[derive(Clone)]
-struct SharedFile {
-    file: Arc<File>,
-    bytes: u64,
-}
-
-impl SharedFile {
-    fn new(file: File, path: &Path) -> Result<Self, StoreError> {
-        let bytes = file.metadata().map_err(StoreError::io(path))?.len();
-        Ok(Self { file: Arc::new(file), bytes })
-    }
-}
-
-impl Length for SharedFile {
-    fn len(&self) -> u64 {
-        self.bytes
-    }
-}
-
-impl ChunkReader for SharedFile {
-    type T = BufReader<ReadFrom>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        Ok(BufReader::new(ReadFrom { file: Arc::clone(&self.file), offset: start }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, start)?;
-        Ok(bytes.into())
-    }
-}
-
-/// Reads on from an offset.
-struct ReadFrom {
-    file: Arc<File>,
-    offset: u64,
-}
-
-impl Read for ReadFrom {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read_at(buffer, self.offset)?;
-        self.offset += read as u64;
-        Ok(read)
-    }
 }

@@ -5,15 +5,13 @@
 //! bloom filter, header and bitset. Version 1 has the first filter alone, and no length. The filter over trace ids can always be
 //! built again from its file; without the other one any attribute may be there.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use parquet::bloom_filter::Sbbf;
 
 use super::bloom::TraceBloom;
-use super::durable;
+use super::object::Object;
 use super::tokens::TokenBloom;
 use crate::error::StoreError;
+use crate::home::Home;
 
 const MAGIC: &[u8; 8] = b"PLSBLOOM";
 const VERSION: u32 = 2;
@@ -29,25 +27,39 @@ pub struct Sidecar {
     pub tokens: Option<TokenBloom>,
 }
 
-/// Where it is, of a data file.
-pub fn path(data_file: &Path) -> PathBuf {
-    let name = data_file.file_stem().unwrap_or_default().to_string_lossy();
-    data_file.with_file_name(format!("_{name}.bloom"))
+/// How it is called, of a data file.
+pub fn name(data_file: &str) -> String {
+    let (folder, name) = data_file.rsplit_once('/').unwrap_or(("", data_file));
+    let stem = name.strip_suffix(".parquet").unwrap_or(name);
+    if folder.is_empty() { format!("_{stem}.bloom") } else { format!("{folder}/_{stem}.bloom") }
 }
 
 /// The data file of a sidecar; `None` if it is none.
-pub fn data_file(sidecar: &Path) -> Option<PathBuf> {
-    let name = sidecar.file_name()?.to_str()?.strip_prefix('_')?.strip_suffix(".bloom")?;
-    Some(sidecar.with_file_name(format!("{name}.parquet")))
+pub fn data_file(sidecar: &str) -> Option<String> {
+    let (folder, name) = sidecar.rsplit_once('/').unwrap_or(("", sidecar));
+    let stem = name.strip_prefix('_')?.strip_suffix(".bloom")?;
+    Some(if folder.is_empty() { format!("{stem}.parquet") } else { format!("{folder}/{stem}.parquet") })
 }
 
 impl Sidecar {
-    /// Writes it and its contents durably; the folder is left to the caller.
-    pub fn write(&self, data_file: &Path) -> Result<(), StoreError> {
-        let path = path(data_file);
-        let filter = |filter: &Sbbf, bytes: &mut Vec<u8>| {
-            filter.write(bytes).map_err(StoreError::parquet(path.display().to_string()))
-        };
+    pub fn memory_bytes(&self) -> usize {
+        self.traces.memory_bytes() + self.tokens.as_ref().map_or(0, TokenBloom::memory_bytes)
+    }
+
+    /// False only if no row has that value in a column of text, or under the `key` of a map.
+    pub fn may_hold_value(&self, column: &str, key: &str, value: &str) -> bool {
+        self.tokens.as_ref().is_none_or(|tokens| tokens.may_hold(column, key, value))
+    }
+
+    /// Writes it beside a data file of the home.
+    pub async fn write(&self, home: &Home, data_file: &str) -> Result<(), StoreError> {
+        let name = name(data_file);
+        home.put(&name, self.encode(&name)?.into()).await
+    }
+
+    fn encode(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        let filter =
+            |filter: &Sbbf, bytes: &mut Vec<u8>| filter.write(bytes).map_err(StoreError::parquet(name));
         let mut traces = Vec::with_capacity(self.traces.memory_bytes() + 64);
         filter(self.traces.filter(), &mut traces)?;
         let (version, rest) = match &self.tokens {
@@ -66,27 +78,30 @@ impl Sidecar {
         bytes.extend_from_slice(&version.to_le_bytes());
         bytes.extend_from_slice(&checksum(version, &rest).to_le_bytes());
         bytes.extend_from_slice(&rest);
-        durable::replace(&path, &bytes)
+        Ok(bytes)
     }
 
     /// What is there; where it is missing or damaged, the filter over trace ids from the file itself, and then it is written again.
-    pub fn load_or_rebuild(data_file: &Path) -> Result<Self, StoreError> {
-        let path = path(data_file);
-        let problem = match fs::read(&path) {
-            Ok(bytes) => match Self::parse(&bytes) {
+    pub async fn load_or_rebuild(data_file: &Object) -> Result<Self, StoreError> {
+        let home = data_file.home();
+        let name = name(data_file.name());
+        let problem = match home.get(&name).await? {
+            Some(bytes) => match Self::parse(&bytes) {
                 Ok(sidecar) => return Ok(sidecar),
                 Err(problem) => problem,
             },
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => "missing".to_string(),
-            Err(e) => return Err(StoreError::io(path)(e)),
+            None => "missing".to_string(),
         };
         tracing::warn!(
-            sidecar = %path.display(),
+            sidecar = %home.name(&name).display(),
             problem,
             "rebuilding a bloom sidecar from its data file; searches by attribute read that file until it is merged"
         );
-        let sidecar = Self { traces: TraceBloom::of_file(data_file)?, tokens: None };
-        sidecar.write(data_file)?;
+        let sidecar = Self { traces: TraceBloom::of_file(data_file.clone()).await?, tokens: None };
+        // Who only reads may not be allowed to.
+        if let Err(error) = sidecar.write(home, data_file.name()).await {
+            tracing::warn!(%error, "the sidecar is not kept, and will be built again at the next start");
+        }
         Ok(sidecar)
     }
 
@@ -147,10 +162,8 @@ mod tests {
         #[test]
         fn what_is_written_is_read(ids in proptest::collection::vec(any::<[u8; 16]>(), 0..500), with_tokens: bool) {
             let ids: Vec<_> = ids.into_iter().map(TraceId::from_bytes).collect();
-            let folder = tempfile::tempdir().expect("a folder");
-            let data_file = folder.path().join("f.parquet");
-            some(&ids, with_tokens).write(&data_file).expect("written");
-            let read = Sidecar::load_or_rebuild(&data_file).expect("read");
+            let bytes = some(&ids, with_tokens).encode("f").expect("written");
+            let read = Sidecar::parse(&bytes).expect("read");
             for id in &ids {
                 prop_assert!(read.traces.may_hold(id));
             }
@@ -162,10 +175,7 @@ mod tests {
 
         #[test]
         fn damage_is_noticed(at in 0usize..200, flip in 1u8.., with_tokens: bool) {
-            let folder = tempfile::tempdir().expect("a folder");
-            let data_file = folder.path().join("f.parquet");
-            some(&[TraceId::from_bytes([7; 16])], with_tokens).write(&data_file).expect("written");
-            let mut bytes = fs::read(path(&data_file)).expect("the sidecar");
+            let mut bytes = some(&[TraceId::from_bytes([7; 16])], with_tokens).encode("f").expect("written");
             let at = at % bytes.len();
             bytes[at] ^= flip;
             prop_assert!(Sidecar::parse(&bytes).is_err());
@@ -175,8 +185,11 @@ mod tests {
 
     #[test]
     fn a_sidecar_names_its_file() {
-        let file = Path::new("/a/day=2026-01-01/x.parquet");
-        assert_eq!(path(file), Path::new("/a/day=2026-01-01/_x.bloom"));
-        assert_eq!(data_file(&path(file)).as_deref(), Some(file));
+        for (file, sidecar) in
+            [("a/day=2026-01-01/x.parquet", "a/day=2026-01-01/_x.bloom"), ("x.parquet", "_x.bloom")]
+        {
+            assert_eq!(name(file), sidecar);
+            assert_eq!(data_file(sidecar).as_deref(), Some(file));
+        }
     }
 }

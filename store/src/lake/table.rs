@@ -1,29 +1,31 @@
 //! One Delta table: its files in memory, and commits of our own files to its log.
 //!
-//! A commit is one file created whole (a hard link fails where the name exists), after which the folder is
-//! fsynced. delta-rs reads the log at opening and writes checkpoints; its own commit path is
-//! not used, since it reads the whole file list again each time and never fsyncs.
+//! A commit is one object of a name that must be free. delta-rs reads the log at opening and writes checkpoints; its own
+//! commit path is not used, since it reads the whole file list again each time and never fsyncs.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use deltalake_core::kernel::transaction::CommitData;
-use deltalake_core::kernel::{Action, Add, Transaction};
+use deltalake_core::kernel::{Action, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError};
 use plimsoll_schemas::table::Table;
 
-use super::{definition, durable, entries};
+use super::entries;
+use super::log::{Listed, create_entry, delta, listed, load, log_of, opened};
 use crate::blocking::blocking;
 use crate::error::StoreError;
+use crate::home::{Created, Home};
 use crate::snapshot::DataFile;
 
 /// Versions between checkpoints: what a reader elsewhere has to replay.
 const CHECKPOINT_VERSIONS: u64 = 20;
-/// Threads that read sidecars at opening.
-const READERS: usize = 8;
+/// Whose Delta transactions tell which process a table is of.
+pub const OWNER: &str = "collector";
+/// Whose merges and retention are.
+pub const MAINTENANCE: &str = "maintenance";
 /// Other writers are not expected; one that is there anyway wins some races.
 const COMMIT_ATTEMPTS_MAX: u32 = 10;
 
@@ -42,12 +44,12 @@ pub struct Commit {
 #[derive(Debug)]
 pub struct LakeTable {
     table: Table,
-    root: Arc<Path>,
-    version: u64,
-    files: Arc<Vec<Arc<DataFile>>>,
+    home: Home,
+    pub(super) version: u64,
+    pub(super) files: Arc<Vec<Arc<DataFile>>>,
     /// As of opening; what was committed since stands in `transactions`.
     opened: DeltaTable,
-    transactions: HashMap<String, i64>,
+    pub(super) transactions: HashMap<String, i64>,
     checkpoint: u64,
     /// Why nothing more is committed: whether the last entry is durable is not known, and only opening tells.
     poisoned: Option<String>,
@@ -56,16 +58,29 @@ pub struct LakeTable {
 }
 
 impl LakeTable {
-    /// Opens the table below `home`, or makes it.
-    pub async fn open(home: &Path, table: Table) -> Result<Self, StoreError> {
-        let root = home.join(table.as_str());
-        std::fs::create_dir_all(&root).map_err(StoreError::io(&root))?;
-        let root: Arc<Path> = root.canonicalize().map_err(StoreError::io(&root))?.into();
-        let (opened, version, files) = load(&root, table).await?;
-        durable::remove_temporaries(&root.join("_delta_log"))?;
-        Ok(Self {
+    /// Opens the table of a home, or makes it.
+    pub async fn open(home: &Home, table: Table) -> Result<Self, StoreError> {
+        let (of, log) = (home.clone(), log_of(table));
+        blocking(move || of.sync(&log)).await?;
+        Ok(Self::of(home, table, load(home, table).await?))
+    }
+
+    /// Opens a table that another process makes and writes.
+    pub async fn open_to_read(home: &Home, table: Table) -> Result<Self, StoreError> {
+        let found = opened(home, table).await.map_err(|error| match error {
+            DeltaTableError::NotATable(_) => StoreError::BadFormat {
+                path: home.name(table.as_str()),
+                problem: "no table is there; start the server that writes this home first".into(),
+            },
+            error => delta(table)(error),
+        })?;
+        Ok(Self::of(home, table, listed(home, table, found).await?))
+    }
+
+    fn of(home: &Home, table: Table, (opened, version, files): Listed) -> Self {
+        Self {
             table,
-            root,
+            home: home.clone(),
             version,
             files: Arc::new(files),
             opened,
@@ -74,11 +89,23 @@ impl LakeTable {
             checkpoint: version - version % CHECKPOINT_VERSIONS,
             poisoned: None,
             inactive: HashMap::new(),
-        })
+        }
     }
 
-    pub fn root(&self) -> Arc<Path> {
-        self.root.clone()
+    pub fn table(&self) -> Table {
+        self.table
+    }
+
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Makes it this process's: another one that still commits to it notices, and stops. For homes that know no locks.
+    pub async fn take_over(&mut self) -> Result<(), StoreError> {
+        let epoch = self.transaction_version(OWNER).await?.unwrap_or(0) + 1;
+        let transaction = Some((OWNER.to_owned(), epoch));
+        let commit = Commit { adds: Vec::new(), removes: Vec::new(), transaction, data_change: false };
+        self.commit(commit).await.map(drop)
     }
 
     pub fn version(&self) -> u64 {
@@ -106,21 +133,20 @@ impl LakeTable {
         let bytes = self.actions(&commit)?;
         for _ in 0..COMMIT_ATTEMPTS_MAX {
             let version = self.version + 1;
-            let created = create_entry(&self.root, version, bytes.clone()).await;
+            let created = create_entry(&self.home, self.table, version, bytes.clone()).await;
             if let Err(StoreError::Poisoned(why)) = &created {
                 self.poisoned = Some(why.clone());
             }
-            if created? {
+            if created? == Created::Made {
                 return Ok((version, self.committed(version, commit)));
             }
             self.reload(&commit).await?;
         }
-        Err(StoreError::BadFormat {
-            path: self.root.join("_delta_log"),
-            problem: format!(
-                "another writer won {COMMIT_ATTEMPTS_MAX} commits in a row; is a second process on this lake?"
-            ),
-        })
+        Err(self.bad(format!("another writer won {COMMIT_ATTEMPTS_MAX} commits in a row")))
+    }
+
+    fn bad(&self, problem: String) -> StoreError {
+        StoreError::BadFormat { path: self.home.name(&log_of(self.table)), problem }
     }
 
     fn committed(&mut self, version: u64, commit: Commit) -> Vec<Arc<DataFile>> {
@@ -133,24 +159,34 @@ impl LakeTable {
         added
     }
 
+    /// Reads the table anew, whatever was committed meanwhile.
+    pub(super) async fn read_again(&mut self) -> Result<(), StoreError> {
+        let found = opened(&self.home, self.table).await.map_err(delta(self.table))?;
+        let (opened, version, files) = listed(&self.home, self.table, found).await?;
+        (self.opened, self.version, self.files) = (opened, version, Arc::new(files));
+        Ok(())
+    }
+
     /// After a lost race: what the winner did, unless it makes this commit wrong.
     async fn reload(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        let conflict = |problem: String| StoreError::BadFormat { path: self.root.to_path_buf(), problem };
-        let (opened, version, files) = load(&self.root, self.table).await?;
-        if let Some(gone) = commit.removes.iter().find(|r| !files.iter().any(|f| f.path == r.path)) {
-            return Err(conflict(format!("another writer removed {}, which was being replaced", gone.path)));
-        }
+        let app_id = commit.transaction.as_ref().map_or(OWNER, |(app_id, _)| app_id);
+        let before = (self.transaction_version(OWNER).await?, self.transaction_version(app_id).await?);
+        let (opened, version, files) = load(&self.home, self.table).await?;
         self.transactions.clear();
         (self.opened, self.version, self.files) = (opened, version, Arc::new(files));
-        if let Some((app_id, version)) = &commit.transaction
-            && self.transaction_version(app_id).await?.is_some_and(|v| v >= *version)
-        {
-            return Err(StoreError::BadFormat {
-                path: self.root.to_path_buf(),
-                problem: format!("another process commits as {app_id} too"),
-            });
+        let after = (self.transaction_version(OWNER).await?, self.transaction_version(app_id).await?);
+        if after != before {
+            let place = self.home.name(self.table.as_str());
+            let why = format!("{}: another process took it over; stop one of them", place.display());
+            self.poisoned = Some(why.clone());
+            return Err(StoreError::Poisoned(why));
         }
-        Ok(())
+        match commit.removes.iter().find(|r| !self.files.iter().any(|f| f.path == r.path)) {
+            None => Ok(()),
+            Some(gone) => {
+                Err(self.bad(format!("another writer removed {}, which was being replaced", gone.path)))
+            }
+        }
     }
 
     fn actions(&self, commit: &Commit) -> Result<bytes::Bytes, StoreError> {
@@ -174,122 +210,12 @@ impl LakeTable {
         if self.version < self.checkpoint + CHECKPOINT_VERSIONS {
             return Ok(());
         }
-        let url = url(&self.root)?;
-        deltalake_core::checkpoints::create_checkpoint_from_table_url_and_cleanup(
-            url.clone(),
-            self.version,
-            Some(false),
-            None,
-        )
-        .await
-        .map_err(delta(self.table))?;
-        let (log, version) = (self.root.join("_delta_log"), self.version);
-        blocking(move || durable::sync_matching(&log, |name| is_checkpoint(name, version))).await?;
+        let table = opened(&self.home, self.table).await.map_err(delta(self.table))?;
+        let written = deltalake_core::checkpoints::create_checkpoint(&table, None).await;
+        written.map_err(delta(self.table))?;
         // Only now may the entries go that the checkpoint stands for.
-        let table = deltalake_core::open_table(url).await.map_err(delta(self.table))?;
         deltalake_core::checkpoints::cleanup_metadata(&table, None).await.map_err(delta(self.table))?;
         self.checkpoint = self.version;
         Ok(())
     }
-}
-
-/// Whether a file of the log belongs to the checkpoint of that version.
-fn is_checkpoint(name: &str, version: u64) -> bool {
-    name == "_last_checkpoint" || name.contains(&format!("{version:020}"))
-}
-
-pub(super) fn delta(table: Table) -> impl FnOnce(DeltaTableError) -> StoreError {
-    move |source| StoreError::Delta { table: table.as_str(), source: Box::new(source) }
-}
-
-fn url(root: &Path) -> Result<url::Url, StoreError> {
-    url::Url::from_directory_path(root).map_err(|()| StoreError::BadFormat {
-        path: root.to_path_buf(),
-        problem: "not an absolute path".into(),
-    })
-}
-
-/// The table as its log has it; made first where there is none, and widened where it lacks columns of ours.
-async fn load(root: &Path, table: Table) -> Result<(DeltaTable, u64, Vec<Arc<DataFile>>), StoreError> {
-    let url = url(root)?;
-    let opened = match deltalake_core::open_table(url.clone()).await {
-        Err(DeltaTableError::NotATable(_)) => {
-            let log = root.join("_delta_log");
-            std::fs::create_dir_all(&log).map_err(StoreError::io(&log))?;
-            durable::sync_dir(root)?;
-            append(root, table, 0, &definition::creation(table)?).await?;
-            deltalake_core::open_table(url.clone()).await.map_err(delta(table))?
-        }
-        opened => opened.map_err(delta(table))?,
-    };
-    let opened = match widening(root, table, &opened)? {
-        None => opened,
-        Some((version, actions)) => {
-            append(root, table, version, &actions).await?;
-            deltalake_core::open_table(url).await.map_err(delta(table))?
-        }
-    };
-    let state = opened.snapshot().map_err(delta(table))?;
-    let version = state.version();
-    let listed = state.log_data();
-    let adds = listed.iter().map(|view| Add {
-        path: view.path().into_owned(),
-        partition_values: view.partition_values_map(),
-        size: view.size(),
-        modification_time: view.modification_time(),
-        stats: view.stats(),
-        deletion_vector: view.deletion_vector_descriptor(),
-        ..Add::default()
-    });
-    let (adds, folder): (Vec<Add>, _) = (adds.collect(), root.to_path_buf());
-    let files = blocking(move || data_files(&folder, table, adds)).await?;
-    Ok((opened, version, files))
-}
-
-/// The files of the log's actions. Each has a sidecar to be read, most of which is waiting.
-fn data_files(root: &Path, table: Table, adds: Vec<Add>) -> Result<Vec<Arc<DataFile>>, StoreError> {
-    let share = adds.len().div_ceil(READERS).max(1);
-    let mut adds = adds.into_iter();
-    std::thread::scope(|scope| {
-        let shares = std::iter::from_fn(|| Some(adds.by_ref().take(share).collect::<Vec<_>>()));
-        let readers: Vec<_> = shares
-            .take_while(|share| !share.is_empty())
-            .map(|share| {
-                scope.spawn(move || {
-                    share.into_iter().map(|add| entries::data_file(root, table, add)).collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        readers
-            .into_iter()
-            .flat_map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
-}
-
-/// The version and actions that give a table of an older version of us the columns that it lacks.
-fn widening(
-    root: &Path,
-    table: Table,
-    opened: &DeltaTable,
-) -> Result<Option<(u64, Vec<Action>)>, StoreError> {
-    let state = opened.snapshot().map_err(delta(table))?;
-    let actions = definition::widened(table, root, &state.schema(), state.metadata())?;
-    Ok(actions.map(|actions| (state.version() + 1, actions)))
-}
-
-/// Writes one entry of the log, durably; false if another process wrote that version.
-async fn append(root: &Path, table: Table, version: u64, actions: &[Action]) -> Result<bool, StoreError> {
-    let lines: Vec<String> = actions
-        .iter()
-        .map(serde_json::to_string)
-        .collect::<Result<_, _>>()
-        .map_err(|e| delta(table)(DeltaTableError::Generic(e.to_string())))?;
-    create_entry(root, version, (lines.join("\n") + "\n").into()).await
-}
-
-/// The disk may take its time, which is not the async threads'.
-async fn create_entry(root: &Path, version: u64, bytes: bytes::Bytes) -> Result<bool, StoreError> {
-    let path = root.join("_delta_log").join(format!("{version:020}.json"));
-    blocking(move || durable::create_new(&path, &bytes)).await
 }

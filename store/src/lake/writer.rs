@@ -3,9 +3,6 @@
 //! A file is durable when its writer has finished, but it is part of the table only once it is committed
 //! (see [`super::LakeTable::commit`]); what a crash leaves in between is removed by vacuum.
 
-use std::fs::{self, File};
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,19 +17,19 @@ use plimsoll_schemas::{TraceId, UnixNanos};
 use uuid::Uuid;
 
 use super::bloom::TraceBloom;
-use super::durable;
+use super::chunk::Compressors;
+use super::filters::Filters;
 use super::gather::Gather;
 use super::group::GroupWriter;
+use super::object::Object;
 use super::properties::{Effort, writer_properties};
-use super::sidecar::{self, Sidecar};
+use super::sidecar::Sidecar;
 use super::stats::{self, FileStats};
 use super::tokens::Tokens;
+use super::upload::Upload;
 use crate::error::StoreError;
+use crate::home::Home;
 use crate::snapshot::DataFile;
-
-/// Vacuum may remove an empty folder between its creation and the file's.
-const CREATE_ATTEMPTS_MAX: usize = 3;
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// In which folder of its table a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,7 +70,7 @@ pub struct Part<'a> {
 
 /// Writes the parts as a file each, column by column. Columns that are null throughout are left out: readers fill them in.
 pub fn write_files(
-    root: &Path,
+    home: &Home,
     table: Table,
     rows: &Gather<'_>,
     parts: &[Part<'_>],
@@ -90,16 +87,18 @@ pub fn write_files(
     let schema = Arc::new(Schema::new(fields));
     let mut files = Vec::with_capacity(parts.len());
     for part in parts {
-        files.push(FileWriter::create(root, table, part.partition, schema.clone(), effort)?);
+        files.push(FileWriter::create(home, table, part.partition, schema.clone(), effort)?);
     }
     let mut groups = Vec::with_capacity(parts.len());
     for file in &mut files {
         groups.push(file.row_group()?);
     }
+    let mut compressors =
+        Compressors::new(effort.zstd_level()).map_err(StoreError::io(home.name(table.as_str())))?;
     for index in columns {
         let column = rows.column(index)?;
         for (group, part) in groups.iter_mut().zip(parts) {
-            group.append(rows, index, &column, &part.rows)?;
+            group.append(rows, index, &column, &part.rows, &mut compressors)?;
         }
     }
     let mut known = Vec::with_capacity(parts.len());
@@ -109,47 +108,43 @@ pub fn write_files(
     files.into_iter().zip(known).map(|(file, (ids, tokens))| file.finish(&ids, tokens)).collect()
 }
 
-/// A file that is being written. Dropped before [`Self::finish`], it leaves nothing behind.
+/// A file that is being written.
 struct FileWriter {
-    root: PathBuf,
+    home: Home,
     table: Table,
     day: i32,
     slice: Option<String>,
-    /// Relative to `root`.
+    /// Relative to the table's folder.
     path: String,
     schema: SchemaRef,
     effort: Effort,
-    writer: SerializedFileWriter<BufWriter<File>>,
-    finished: bool,
+    writer: SerializedFileWriter<Upload>,
 }
 
 impl FileWriter {
-    /// Creates the file, and the folders above it where they are missing.
     fn create(
-        root: &Path,
+        home: &Home,
         table: Table,
         partition: Partition<'_>,
         schema: SchemaRef,
         effort: Effort,
     ) -> Result<Self, StoreError> {
         let path = format!("{}{}.parquet", partition.folder(), Uuid::new_v4());
-        let absolute = root.join(&path);
-        let context = || absolute.display().to_string();
-        let file = create_with_folders(&absolute)?;
-        let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(StoreError::parquet(context()))?;
+        let upload = Upload::new(home, format!("{}/{path}", table.as_str()));
+        let context = upload.context();
+        let parquet =
+            ArrowSchemaConverter::new().convert(&schema).map_err(StoreError::parquet(context.as_str()))?;
         let properties = writer_properties(table, effort, &schema, &parquet)?;
-        let file = BufWriter::with_capacity(BUFFER_BYTES, file);
-        let writer = SerializedFileWriter::new(file, parquet.root_schema_ptr(), Arc::new(properties));
+        let writer = SerializedFileWriter::new(upload, parquet.root_schema_ptr(), Arc::new(properties));
         Ok(Self {
-            root: root.into(),
+            home: home.clone(),
             table,
             day: partition.day,
             slice: partition.slice.map(Into::into),
-            writer: writer.map_err(StoreError::parquet(context()))?,
+            writer: writer.map_err(StoreError::parquet(context))?,
             path,
             schema,
             effort,
-            finished: false,
         })
     }
 
@@ -173,72 +168,48 @@ impl FileWriter {
         })
     }
 
-    /// Makes the file, its sidecar and the folders durable. A file without rows is refused.
+    /// Makes the file and its sidecar durable. A file without rows is refused.
     fn finish(mut self, trace_ids: &[TraceId], tokens: Option<Tokens>) -> Result<DataFile, StoreError> {
-        let absolute = self.root.join(&self.path);
-        let footer = self.writer.finish().map_err(StoreError::parquet(self.context()))?;
-        let file = self.writer.inner().get_ref();
-        file.sync_all().map_err(StoreError::io(&absolute))?;
-        let size_bytes = file.metadata().map_err(StoreError::io(&absolute))?.len();
+        let context = self.context();
+        let footer = self.writer.finish().map_err(StoreError::parquet(context.as_str()))?;
+        let upload = self.writer.inner_mut();
+        let size_bytes = upload.finish()?;
+        let name = upload.name().to_owned();
 
         let delta_stats = stats::delta_json(self.table, &footer);
         let Some(stats) = FileStats::from_delta(self.table, &delta_stats).filter(|s| s.rows > 0) else {
-            return Err(StoreError::BadFormat { path: absolute, problem: "a file without rows".into() });
+            return Err(StoreError::BadFormat {
+                path: context.into(),
+                problem: "a file without rows".into(),
+            });
         };
-        let sidecar = match self.table {
+        let filters = match self.table {
             Table::Spans => {
                 let tokens = tokens.map(Tokens::finish).transpose()?;
                 let sidecar = Sidecar { traces: TraceBloom::of(trace_ids)?, tokens };
-                sidecar.write(&absolute)?;
-                Some(sidecar)
+                self.home.wait(sidecar.write(&self.home, &name))?;
+                let object = Object::new(&self.home, self.table, &self.path, size_bytes)?;
+                Some(Filters::of(object, stats.time_range.1, Some(sidecar)))
             }
             _ => None,
         };
-        durable::sync_dirs_up_to(&self.root, absolute.parent().unwrap_or(&self.root))?;
-        self.finished = true;
         Ok(DataFile {
-            path: std::mem::take(&mut self.path),
+            path: self.path,
             size_bytes,
             rows: stats.rows,
             modified: now(),
             day: self.day,
-            slice: self.slice.take(),
+            slice: self.slice,
             time_range: stats.time_range,
             wal_seq_max: stats.wal_seq_max,
             supersedes: stats.supersedes,
-            sidecar,
+            filters,
             delta_stats: Some(delta_stats.to_string()),
         })
     }
 
     fn context(&self) -> String {
-        self.root.join(&self.path).display().to_string()
-    }
-}
-
-impl Drop for FileWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            let path = self.root.join(&self.path);
-            let _ = fs::remove_file(sidecar::path(&path));
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::debug!(path = %path.display(), %error, "an unfinished file stays until vacuum");
-            }
-        }
-    }
-}
-
-fn create_with_folders(path: &Path) -> Result<File, StoreError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut attempt = 1;
-    loop {
-        fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
-        match File::create_new(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && attempt < CREATE_ATTEMPTS_MAX => {
-                attempt += 1
-            }
-            result => return result.map_err(StoreError::io(path)),
-        }
+        self.writer.inner().context()
     }
 }
 

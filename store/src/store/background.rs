@@ -14,7 +14,14 @@ use crate::lake::now;
 /// How often idle traces are looked for, and whether a flush is due.
 const TURN: Duration = Duration::from_millis(500);
 
+/// How often what another process committed is looked for: a request per table.
+const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+
 pub(super) fn start(inner: &Arc<Inner>) {
+    if inner.log.is_none() {
+        inner.background.lock().push(tokio::spawn(follow(inner.clone())));
+        return;
+    }
     let keeper = tokio::spawn(keep(inner.clone()));
     let merger = tokio::spawn(merge(inner.clone()));
     inner.background.lock().extend([keeper, merger]);
@@ -40,6 +47,15 @@ async fn keep(inner: Arc<Inner>) {
                 break;
             }
         }
+    }
+}
+
+async fn follow(inner: Arc<Inner>) {
+    let mut turn = tokio::time::interval(FOLLOW_EVERY);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        turn.tick().await;
+        report("following", inner.follow().await);
     }
 }
 

@@ -13,12 +13,11 @@ use plimsoll_schemas::table::Table;
 
 use super::Inner;
 use super::pending;
-use super::state::FileChange;
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::lake::{Commit, Effort, Gather, Part, Partition, first_rows, now, write_files};
 use crate::rows::Columns;
-use crate::snapshot::DataFile;
+use crate::snapshot::{DataFile, FileChange};
 use crate::tail::Chunk;
 
 /// The order in which tables are committed; spans last, since their transaction lets the log go.
@@ -65,7 +64,8 @@ impl Inner {
         };
         let inner = self.clone();
         let (sealed, written) = blocking(move || {
-            pending.write(&*inner.files, &inner.options.home)?;
+            let log = inner.log.as_ref().ok_or(StoreError::ReadOnly)?;
+            pending.write(&*log.files, &log.beside)?;
             let written = inner.write_files(&sealed)?;
             Ok::<_, StoreError>((sealed, written))
         })
@@ -84,7 +84,8 @@ impl Inner {
         self.shrink_retained()?;
         self.counters.flushed_seq.set(seq);
         self.counters.flushes.add(1);
-        self.wal.delete_through(seq).await.map_err(|e| StoreError::Poisoned(e.to_string()))?;
+        let log = self.log.as_ref().ok_or(StoreError::ReadOnly)?;
+        log.writer.delete_through(seq).await.map_err(|e| StoreError::Poisoned(e.to_string()))?;
         Ok(true)
     }
 
@@ -113,9 +114,11 @@ impl Inner {
             if adds.is_empty() && table != Table::Spans {
                 continue;
             }
-            let transaction = (!table.is_derived()).then(|| (self.log_id.clone(), seq as i64));
+            // Of derived tables too, by which whoever follows tells how far they are.
+            let transaction = self.log.as_ref().map(|log| (log.id.clone(), seq as i64));
             let commit = Commit { adds, removes: Vec::new(), transaction, data_change: true };
-            match self.lake[table as usize].lock().await.commit(commit).await {
+            let committed = self.lake[table as usize].lock().await.commit(commit).await;
+            match self.note(committed) {
                 Ok((version, added)) => {
                     self.counters.wrote(table, &added);
                     changes.push(FileChange { table, version, added, removed: Vec::new() });
@@ -136,14 +139,13 @@ impl Inner {
     fn write_table(&self, table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<DataFile>, StoreError> {
         let rows = sorted_rows(table, chunks)?;
         let batches: Vec<_> = chunks.iter().map(|c| c.batch.clone()).collect();
-        let root = self.options.home.join(table.as_str());
         let slice = (table == Table::Spans).then_some(SLUG_RECENT);
         let days = rows.chunk_by(|a, b| a.day == b.day).map(|day| Part {
             partition: Partition { day: day[0].day, slice },
             rows: day.iter().map(|place| place.row).collect(),
         });
         let rows = Gather::of(table.file_schema(), &batches);
-        write_files(&root, table, &rows, &days.collect::<Vec<_>>(), Effort::Quick)
+        write_files(&self.home, table, &rows, &days.collect::<Vec<_>>(), Effort::Quick)
     }
 }
 

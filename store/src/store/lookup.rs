@@ -21,11 +21,11 @@ impl Inner {
         tenant: Option<Tenant>,
         trace_id: TraceId,
     ) -> Result<Vec<RecordBatch>, StoreError> {
-        let (chunks, files, root) = {
+        let (chunks, files) = {
             let state = self.state.lock();
             let spans = &state.tables[Table::Spans as usize];
             let chunks = state.tail.chunks(Table::Spans).to_vec();
-            (chunks, spans.files.clone(), spans.root.clone())
+            (chunks, spans.files.clone())
         };
         let inner = self.clone();
         blocking(move || {
@@ -39,8 +39,11 @@ impl Inner {
                     filter_record_batch(&chunk.batch, &mask).map_err(StoreError::arrow("trace in tail"))?,
                 );
             }
-            for file in files.iter().filter(|f| f.may_hold(&trace_id)) {
-                found.extend(read_traces(&root, file, &[trace_id], tenant.as_ref(), &inner.footers)?);
+            for file in files.iter() {
+                if file.held([&trace_id].into_iter())?.is_empty() {
+                    continue;
+                }
+                found.extend(read_traces(&inner.home, file, &[trace_id], tenant.as_ref(), &inner.footers)?);
             }
             inner.once_each(found)
         })

@@ -5,7 +5,6 @@
 //! one or the other.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -19,17 +18,18 @@ use rustc_hash::FxHashSet;
 use super::Inner;
 use super::levels::{ROWS_PER_MERGE, Sized, to_join};
 use super::restate::{Pass, filtered};
-use super::state::FileChange;
 use super::superseded;
 use crate::blocking::blocking;
 use crate::derive::derive;
 use crate::error::StoreError;
+use crate::home::Home;
 use crate::jobs::{JobKind, JobUnit, Running};
 use crate::lake::{
-    Commit, Effort, Gather, Part, Partition, first_rows, now, read_file, read_traces, write_files,
+    Commit, Effort, Gather, MAINTENANCE, Part, Partition, first_rows, now, read_file, read_traces,
+    write_files,
 };
 use crate::rows::{Columns, SpanRows};
-use crate::snapshot::DataFile;
+use crate::snapshot::{DataFile, FileChange};
 use crate::tail::Chunk;
 
 /// A day that is past is over once nothing came for so long: late spans come for hours, and imports are of the past.
@@ -38,9 +38,6 @@ pub(super) const QUIET: Duration = Duration::from_secs(3_600);
 const GRACE: Duration = Duration::from_secs(600);
 /// How far from a merge's spans others of their traces are looked for, but for traces that are known to reach further.
 pub(super) const NEAR_NS: i64 = 3_600_000_000_000;
-/// Whose Delta transactions merges are.
-const ACTOR: &str = "maintenance";
-
 impl Inner {
     /// Merges everything that is due. Answers how many merges were committed.
     pub(super) async fn merge(self: &Arc<Self>) -> Result<usize, StoreError> {
@@ -117,14 +114,14 @@ impl Inner {
         data_change: bool,
     ) -> Result<(), StoreError> {
         let mut lake = self.lake[table as usize].lock().await;
-        let transaction = lake.transaction_version(ACTOR).await?.unwrap_or(0) + 1;
+        let transaction = lake.transaction_version(MAINTENANCE).await?.unwrap_or(0) + 1;
         let commit = Commit {
             adds,
             removes: removes.clone(),
-            transaction: Some((ACTOR.to_owned(), transaction)),
+            transaction: Some((MAINTENANCE.to_owned(), transaction)),
             data_change,
         };
-        let (version, added) = lake.commit(commit).await?;
+        let (version, added) = self.note(lake.commit(commit).await)?;
         drop(lake);
         self.counters.wrote(table, &added);
         self.replaced.lock().extend(removes.iter().map(|f| (table, f.path.clone(), Arc::downgrade(f))));
@@ -174,7 +171,7 @@ impl Inner {
     /// Files of `_recent` → one file per slice.
     fn split_by_slice(&self, merging: &Merging<'_>) -> Result<Vec<DataFile>, StoreError> {
         let places = self.places_besides(merging.inputs);
-        let batches = merging.read(&places.root)?;
+        let batches = merging.read(&self.home)?;
         let asked = self.restating.lock().asked();
         let first =
             merging.inputs.iter().map(|f| f.time_range.0.0).min().unwrap_or(0).saturating_sub(NEAR_NS);
@@ -189,7 +186,7 @@ impl Inner {
         let senders = self.senders_of(&batches)?;
         let derivation = derive(&batches, &context, &senders, &self.options.rules)?;
         let partitions = places.partitions(merging.inputs[0].day, derivation.partitions);
-        self.write_partitions(merging, &places.root, &derivation.batches, partitions, SLUG_OVERFLOW)
+        self.write_partitions(merging, &derivation.batches, partitions, SLUG_OVERFLOW)
     }
 
     /// Files of one partition → one file, sorted, without the rows that others of them supersede; and spans that say what is derived
@@ -197,8 +194,7 @@ impl Inner {
     fn join(&self, merging: &Merging<'_>) -> Result<Vec<DataFile>, StoreError> {
         let (table, inputs) = (merging.table, merging.inputs);
         let again = self.restating.lock().behind(inputs);
-        let root = self.options.home.join(table.as_str());
-        let batches = merging.read(&root)?;
+        let batches = merging.read(&self.home)?;
         let mut rows: Vec<u32> = (0..batches.iter().map(|b| b.num_rows() as u32).sum()).collect();
         if table == Table::Spans && !again.is_empty() {
             return self.join_restated(merging, batches, &again);
@@ -210,7 +206,7 @@ impl Inner {
         let part = Part { partition, rows: rows.into() };
         let written = |share| merging.written(share);
         let rows = Gather::of(table.file_schema(), &batches).telling(&written);
-        write_files(&root, table, &rows, &[part], Effort::Thorough)
+        write_files(&self.home, table, &rows, &[part], Effort::Thorough)
     }
 
     fn join_restated(
@@ -245,14 +241,13 @@ impl Inner {
             }
         }
         partitions.retain(|(_, rows)| !rows.is_empty());
-        self.write_partitions(merging, &places.root, &batches, partitions, own)
+        self.write_partitions(merging, &batches, partitions, own)
     }
 
     /// `mixed` is the partition whose rows are not in order yet, beside the one for what is too many.
     fn write_partitions(
         &self,
         merging: &Merging<'_>,
-        root: &Path,
         batches: &[RecordBatch],
         mut partitions: Vec<(String, Vec<u32>)>,
         mixed: &str,
@@ -272,7 +267,7 @@ impl Inner {
             .collect();
         let written = |share| merging.written(share);
         let rows = Gather::of(Table::Spans.file_schema(), batches).telling(&written);
-        write_files(root, Table::Spans, &rows, &parts, Effort::Thorough)
+        write_files(&self.home, Table::Spans, &rows, &parts, Effort::Thorough)
     }
 
     /// Spans of these traces that lie in such places: they take part in the analysis.
@@ -290,10 +285,9 @@ impl Inner {
             }
         }
         for file in &places.files {
-            let here = ids.iter().filter(|id| is_asked(file, id) && file.may_hold(id));
-            let here: Vec<TraceId> = here.copied().collect();
+            let here = file.held(ids.iter().filter(|id| is_asked(file, id)))?;
             if !here.is_empty() {
-                found.extend(read_traces(&places.root, file, &here, None, &self.footers)?);
+                found.extend(read_traces(&self.home, file, &here, None, &self.footers)?);
             }
         }
         Ok(found)
@@ -303,11 +297,7 @@ impl Inner {
         let state = self.state.lock();
         let spans = &state.tables[Table::Spans as usize];
         let others = spans.files.iter().filter(|f| !inputs.iter().any(|i| i.path == f.path));
-        Besides {
-            root: spans.root.clone(),
-            files: others.cloned().collect(),
-            chunks: state.tail.chunks(Table::Spans).to_vec(),
-        }
+        Besides { files: others.cloned().collect(), chunks: state.tail.chunks(Table::Spans).to_vec() }
     }
 
     /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.
@@ -336,10 +326,10 @@ struct Merging<'m> {
 }
 
 impl Merging<'_> {
-    fn read(&self, root: &Path) -> Result<Vec<RecordBatch>, StoreError> {
+    fn read(&self, home: &Home) -> Result<Vec<RecordBatch>, StoreError> {
         let (mut batches, mut read) = (Vec::new(), 0);
         for file in self.inputs {
-            for batch in read_file(root, self.table, file)? {
+            for batch in read_file(home, self.table, file)? {
                 batches.push(batch?);
                 read += batches.last().map_or(0, RecordBatch::num_rows);
                 // Half of the work is to write them.
@@ -357,7 +347,6 @@ impl Merging<'_> {
 
 /// Where spans lie that a merge does not take.
 struct Besides {
-    root: Arc<Path>,
     files: Vec<Arc<DataFile>>,
     chunks: Vec<Arc<Chunk>>,
 }

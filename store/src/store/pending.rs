@@ -38,7 +38,8 @@ impl Pending {
     }
 
     pub fn write(&self, files: &dyn Files, home: &Path) -> Result<(), StoreError> {
-        crate::files::replace(files, &home.join(NAME), &self.0)
+        let path = home.join(NAME);
+        files.replace(&path, &self.0).map_err(StoreError::io(path))
     }
 }
 

@@ -152,10 +152,10 @@ impl Inner {
     }
 
     fn rows_of(&self, ids: &FxHashSet<TraceId>) -> Result<Found, StoreError> {
-        let (root, files, chunks) = {
+        let (files, chunks) = {
             let state = self.state.lock();
             let spans = &state.tables[Table::Spans as usize];
-            (spans.root.clone(), spans.files.clone(), state.tail.chunks(Table::Spans).to_vec())
+            (spans.files.clone(), state.tail.chunks(Table::Spans).to_vec())
         };
         let mut found =
             Found { merged: Vec::new(), files: Vec::new(), others: Vec::new(), wait: FxHashSet::default() };
@@ -167,11 +167,11 @@ impl Inner {
             }
         }
         for file in files.iter() {
-            let here: Vec<TraceId> = ids.iter().filter(|id| file.may_hold(id)).copied().collect();
+            let here = file.held(ids.iter())?;
             if here.is_empty() {
                 continue;
             }
-            for batch in read_traces(&root, file, &here, None, &self.footers)? {
+            for batch in read_traces(&self.home, file, &here, None, &self.footers)? {
                 if file.is_recent() {
                     let rows = SpanRows::new(&batch, &self.options.rules)?;
                     found.wait.extend((0..rows.len()).filter_map(|row| rows.trace_id(row)));

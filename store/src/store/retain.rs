@@ -103,8 +103,7 @@ impl Inner {
 
     /// Reads whose rows a file holds, and writes those that stay where not all of them do.
     fn fate(&self, table: Table, file: &DataFile, today: i32) -> Result<Fate, StoreError> {
-        let root = self.options.home.join(table.as_str());
-        let batches = read_file(&root, table, file)?.collect::<Result<Vec<_>, _>>()?;
+        let batches = read_file(&self.home, table, file)?.collect::<Result<Vec<_>, _>>()?;
         let mut kept = Vec::new();
         for (batch, first) in batches.iter().zip(first_rows(&batches)) {
             let is_kept = kept_rows(&self.options.retention, table, batch, age(file, today))?;
@@ -118,7 +117,7 @@ impl Inner {
         }
         let partition = Partition { day: file.day, slice: file.slice.as_deref() };
         let rest = Part { partition, rows: kept.into() };
-        write_files(&root, table, &Gather::of(table.file_schema(), &batches), &[rest], Effort::Thorough)
+        write_files(&self.home, table, &Gather::of(table.file_schema(), &batches), &[rest], Effort::Thorough)
             .map(Fate::Shrinks)
     }
 

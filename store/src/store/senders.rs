@@ -2,7 +2,6 @@
 //! looked up here, since the analysis sees one trace at a time. A consumer whose sender is not here yet is settled again once the sender is.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -96,7 +95,6 @@ impl Senders {
 pub(super) struct Places<'a> {
     pub chunks: &'a [Arc<Chunk>],
     pub files: &'a [Arc<DataFile>],
-    pub root: &'a Path,
 }
 
 impl Inner {
@@ -143,11 +141,11 @@ impl Inner {
         let missing = wanted.iter().filter(|key| !senders.sent.contains_key(*key));
         let missing: FxHashSet<TraceId> = missing.map(|(_, trace, _)| *trace).collect();
         for file in places.files {
-            let ids: Vec<TraceId> = missing.iter().filter(|id| file.may_hold(id)).copied().collect();
+            let ids = file.held(missing.iter())?;
             if ids.is_empty() {
                 continue;
             }
-            for batch in read_traces(places.root, file, &ids, None, &self.footers)? {
+            for batch in read_traces(&self.home, file, &ids, None, &self.footers)? {
                 let rows = SpanRows::new(&batch, rules)?;
                 (0..rows.len()).for_each(|row| senders.note(wanted, &rows, row));
             }
@@ -157,14 +155,14 @@ impl Inner {
 
     /// For the spans of a trace that was looked up.
     pub(super) fn senders_of(&self, batches: &[RecordBatch]) -> Result<Senders, StoreError> {
-        let (chunks, files, root) = {
+        let (chunks, files) = {
             let state = self.state.lock();
             let spans = &state.tables[Table::Spans as usize];
-            (state.tail.chunks(Table::Spans).to_vec(), spans.files.clone(), spans.root.clone())
+            (state.tail.chunks(Table::Spans).to_vec(), spans.files.clone())
         };
         let rules = &self.options.rules;
         let rows = batches.iter().map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
         let all = rows.iter().flat_map(|rows| (0..rows.len()).map(move |row| (rows, row)));
-        self.senders(all, Places { chunks: &chunks, files: &files, root: &root })
+        self.senders(all, Places { chunks: &chunks, files: &files })
     }
 }

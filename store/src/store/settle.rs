@@ -45,7 +45,6 @@ struct Work {
     due: Vec<Due>,
     chunks: Vec<Arc<Chunk>>,
     files: Arc<Vec<Arc<DataFile>>>,
-    root: Arc<std::path::Path>,
     revision: u64,
 }
 
@@ -75,7 +74,6 @@ impl Inner {
                 due,
                 chunks: state.tail.span_chunks(),
                 files: spans.files.clone(),
-                root: spans.root.clone(),
                 revision: state.tail.seq,
             }
         };
@@ -120,7 +118,7 @@ impl Inner {
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let (mut derived, mut rows_of_tables) = (DerivedRows::default(), Vec::new());
         let mut to_restate = Vec::new();
-        let places = Places { chunks: &work.chunks, files: &work.files, root: &work.root };
+        let places = Places { chunks: &work.chunks, files: &work.files };
         let all = located.iter().flatten();
         let senders =
             self.senders(all.filter_map(|(batch, row)| Some((rows[*batch].as_ref()?, *row))), places)?;
@@ -165,16 +163,13 @@ impl Inner {
         let mut batches = Vec::new();
         let mut found = FxHashSet::default();
         for file in work.files.iter() {
-            let here: Vec<&Due> = work
-                .due
-                .iter()
-                .filter(|d| file.wal_seq_max < d.seqs.0 && file.may_hold(&d.key.trace_id))
-                .collect();
-            if here.is_empty() {
+            let may_be_there = || work.due.iter().filter(|d| file.wal_seq_max < d.seqs.0);
+            let ids = file.held(may_be_there().map(|d| &d.key.trace_id))?;
+            if ids.is_empty() {
                 continue;
             }
-            let ids: Vec<TraceId> = here.iter().map(|d| d.key.trace_id).collect();
-            let read = read_traces(&work.root, file, &ids, None, &self.footers)?;
+            let here: Vec<&Due> = may_be_there().filter(|d| ids.contains(&d.key.trace_id)).collect();
+            let read = read_traces(&self.home, file, &ids, None, &self.footers)?;
             for batch in &read {
                 let rows = SpanRows::new(batch, &self.options.rules)?;
                 for row in 0..rows.len() {

@@ -1,18 +1,16 @@
 //! What the store knows at one instant: the tail, and the files of each table. One lock guards both,
 //! so that rows move from one to the other in one step.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use plimsoll_schemas::table::Table;
 
-use crate::snapshot::{DataFile, Snapshot, TableSnapshot};
+use crate::snapshot::{DataFile, FileChange, Snapshot, TableSnapshot};
 use crate::tail::{Chunk, Tail};
 
 /// The files of one table at one Delta version.
 #[derive(Debug, Clone)]
 pub struct TableFiles {
-    pub root: Arc<Path>,
     pub version: u64,
     pub files: Arc<Vec<Arc<DataFile>>>,
 }
@@ -25,15 +23,6 @@ pub struct State {
     /// Passes of settling since opening.
     pub settled: u64,
     cached: Option<(u64, Arc<Snapshot>)>,
-}
-
-/// The change of one table's files by one commit.
-#[derive(Debug)]
-pub struct FileChange {
-    pub table: Table,
-    pub version: u64,
-    pub added: Vec<Arc<DataFile>>,
-    pub removed: Vec<Arc<DataFile>>,
 }
 
 impl State {
@@ -51,9 +40,9 @@ impl State {
         let snapshot = Arc::new(Snapshot::new(
             std::array::from_fn(|i| {
                 let table = Table::ALL[i];
-                let TableFiles { root, version, files } = self.tables[i].clone();
+                let TableFiles { version, files } = self.tables[i].clone();
                 let tail = Arc::new(self.tail.chunks(table).iter().map(|c| c.batch.clone()).collect());
-                TableSnapshot { table, root, version, files, tail }
+                TableSnapshot { table, version, files, tail }
             }),
             self.tail.seq,
             self.settled,

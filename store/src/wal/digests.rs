@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::decode::RecordMeta;
 use crate::error::StoreError;
-use crate::files::{Files, replace};
+use crate::files::Files;
 
 const MAGIC: &[u8; 8] = b"PLMDIGS1";
 /// SDKs give up on a request after minutes; at the default batch size this is some thirty million spans.
@@ -96,7 +96,7 @@ impl Digests {
     }
 
     pub fn save(&self, files: &dyn Files, path: &Path) -> Result<(), StoreError> {
-        replace(files, path, &self.encode())
+        files.replace(path, &self.encode()).map_err(StoreError::io(path))
     }
 }
 

@@ -39,6 +39,7 @@ pub fn recover(files: &dyn Files, folder: &Path) -> Result<Contents, StoreError>
     let mut contents = Contents::default();
     let last = paths.last().cloned();
     for path in paths {
+        while !files.seal(&path).map_err(StoreError::io(&path))? {}
         let bytes = Bytes::from(files.read(&path).map_err(StoreError::io(&path))?);
         let is_last = last.as_ref() == Some(&path);
         let header = match Header::decode(&bytes) {
@@ -63,6 +64,8 @@ pub fn recover(files: &dyn Files, folder: &Path) -> Result<Contents, StoreError>
         let segment = Segment { path, last_seq: walk.last_seq, len: walk.end as u64 };
         contents.last_seq = segment.last_seq;
         if segment.is_empty() {
+            // Whoever began it may believe the number to be its own.
+            contents.last_seq = header.first_seq;
             files.remove(&segment.path).map_err(StoreError::io(&segment.path))?;
             continue;
         }

@@ -15,7 +15,7 @@ use super::{PAYLOAD_BYTES_MAX, Wal};
 use crate::blocking::blocking;
 use crate::decode::RecordMeta;
 use crate::error::StoreError;
-use crate::files::{Files, replace};
+use crate::files::Files;
 
 /// Requests that may wait for the writer, and their payloads' bytes; beyond either doors refuse.
 const QUEUE_MAX: usize = 4_096;
@@ -165,7 +165,7 @@ impl<T: Send + 'static> WalWriter<T> {
     pub async fn delete_through(&self, seq: u64) -> Result<(), WalError> {
         let bytes = self.command(Command::Digests).await?;
         let (files, path) = (self.files.clone(), self.digests_path.clone());
-        blocking(move || replace(&*files, &path, &bytes)).await?;
+        blocking(move || files.replace(&path, &bytes).map_err(StoreError::io(path))).await?;
         self.command(|answer| Command::DeleteThrough(seq, answer)).await
     }
 

@@ -2,11 +2,14 @@
 
 mod columns;
 mod crashes;
+mod damage;
+mod faults;
 mod log;
+mod pressure;
 mod read;
 mod vacuum;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -18,8 +21,8 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::slice::SLUG_RECENT;
 use plimsoll_schemas::table::Table;
-use plimsoll_store::DataFile;
 use plimsoll_store::lake::{Commit, Effort, Gather, LakeTable, Part, Partition, read_file, write_files};
+use plimsoll_store::{DataFile, Home};
 
 /// 2025-10-09.
 const DAY: i32 = 20_370;
@@ -83,13 +86,13 @@ fn some_rows(traces: u32, spans_each: i64, seq: i64) -> Vec<Row> {
     (0..traces).flat_map(|trace| starts(trace).map(move |start| Row { trace, start, seq })).collect()
 }
 
-fn write(root: &Path, slice: &str, rows: &[Row]) -> DataFile {
+fn write(home: &Home, slice: &str, rows: &[Row]) -> DataFile {
     let partition = Partition { day: DAY, slice: Some(slice) };
     let batches = [spans(rows)];
     let part = Part { partition, rows: (0..rows.len() as u32).collect() };
     let all = Gather::of(Table::Spans.file_schema(), &batches);
     let effort = if slice == SLUG_RECENT { Effort::Quick } else { Effort::Thorough };
-    let mut files = write_files(root, Table::Spans, &all, &[part], effort).expect("written");
+    let mut files = write_files(home, Table::Spans, &all, &[part], effort).expect("written");
     files.pop().expect("a file")
 }
 
@@ -98,14 +101,22 @@ fn adding(adds: Vec<DataFile>) -> Commit {
 }
 
 async fn open(home: &Path) -> LakeTable {
-    LakeTable::open(home, Table::Spans).await.expect("opens")
+    LakeTable::open(&at(home), Table::Spans).await.expect("opens")
+}
+
+fn at(folder: &Path) -> Home {
+    Home::open(&folder.into()).expect("a folder")
+}
+
+fn root(table: &LakeTable) -> PathBuf {
+    table.home().name(table.table().as_str())
 }
 
 /// Every row of the table.
 fn rows(table: &LakeTable) -> Vec<Row> {
     let mut rows = Vec::new();
     for file in table.files().iter() {
-        for batch in read_file(&table.root(), Table::Spans, file).expect("opens") {
+        for batch in read_file(table.home(), Table::Spans, file).expect("opens") {
             let batch = batch.expect("reads");
             rows.extend(rows_of(Table::Spans, &batch));
         }

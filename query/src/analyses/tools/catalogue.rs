@@ -1,7 +1,6 @@
 //! The catalogue: which tools there should be, and whose they are. A YAML file, `catalogue.yaml`, in the home.
 
-use std::path::Path;
-
+use plimsoll_store::Home;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -36,23 +35,18 @@ pub struct Catalogue {
 
 impl Catalogue {
     /// Read when it is asked for: it is small, and changes count at once. A broken one counts as none, and says why.
-    pub fn read(home: &Path) -> Self {
-        let path = home.join(FILE);
+    pub async fn read(home: &Home) -> Self {
         let problem = |problem: String| Self {
             problem: Some(format!("{FILE}: {problem}")),
             is_there: true,
             ..Self::default()
         };
-        match std::fs::metadata(&path) {
-            Err(_) => return Self::default(),
-            Ok(file) if file.len() > BYTES_MAX => return problem(format!("more than {BYTES_MAX} bytes")),
-            Ok(_) => {}
-        }
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match home.get_at_most(FILE, BYTES_MAX).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Self::default(),
             Err(error) => return problem(error.to_string()),
         };
-        match serde_norway::from_str::<Document>(&text) {
+        match serde_norway::from_slice::<Document>(&bytes) {
             Ok(document) => Self { entries: document.tools, is_there: true, problem: None },
             Err(error) => problem(error.to_string()),
         }
@@ -88,12 +82,13 @@ impl Catalogue {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_broken_catalogue_says_where() {
-        let home = tempfile::tempdir().expect("a folder");
-        assert_eq!(Catalogue::read(home.path()).describe()["found"], false);
-        std::fs::write(home.path().join(FILE), "tools:\n  - tool: a\n  - name: b\n").expect("written");
-        let problem = Catalogue::read(home.path()).problem.expect("a problem");
+    #[tokio::test]
+    async fn a_broken_catalogue_says_where() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Home::open(&folder.path().into()).expect("opens");
+        assert_eq!(Catalogue::read(&home).await.describe()["found"], false);
+        std::fs::write(folder.path().join(FILE), "tools:\n  - tool: a\n  - name: b\n").expect("written");
+        let problem = Catalogue::read(&home).await.problem.expect("a problem");
         assert!(problem.contains("name") && problem.contains("line 3"), "{problem}");
     }
 

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
-use super::Fault;
-use crate::files::folder_of;
+use super::{Fault, Restart};
+use crate::files::{Found, folder_of};
 
 /// Of a write that was not synced, each of these reaches the disk or not by itself.
 const SECTOR_BYTES: usize = 16;
@@ -31,8 +34,10 @@ impl Change {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Inode {
+    /// Bytes for which there is room, also when the disk is full.
+    reserved: usize,
     seen: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
@@ -65,11 +70,21 @@ impl Entry {
     }
 }
 
+/// What a disk was before each operation that changed it.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    pub mark: Arc<AtomicU64>,
+    /// Each with the mark of then.
+    pub moments: Vec<(Disk, u64)>,
+}
+
 /// See the module's description.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Disk {
     pub operations: u64,
     pub fault: Option<(u64, Fault)>,
+    /// Nothing gets more space, until there is some again.
+    pub is_full: bool,
     /// How often the process started: a file that was opened in an earlier life is closed.
     pub life: u64,
     dead: bool,
@@ -79,6 +94,7 @@ pub struct Disk {
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
     unsynced: Vec<Entry>,
+    pub recording: Option<Recording>,
 }
 
 impl Disk {
@@ -106,11 +122,31 @@ impl Disk {
     pub fn step_that_needs_space(&mut self) -> io::Result<()> {
         match self.step()? {
             Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            _ if self.is_full => Err(io::ErrorKind::StorageFull.into()),
             _ => Ok(()),
         }
     }
 
+    pub fn reserve(&mut self, inode: usize, bytes: u64) -> io::Result<()> {
+        self.step_that_needs_space()?;
+        self.inodes[inode].reserved = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(())
+    }
+
+    /// Before a change.
+    pub fn keep(&mut self) {
+        if let Some(mut recording) = self.recording.take() {
+            recording.moments.push((self.clone(), recording.mark.load(Ordering::Acquire)));
+            self.recording = Some(recording);
+        }
+    }
+
+    pub fn all(&self) -> Vec<PathBuf> {
+        self.names.keys().cloned().collect()
+    }
+
     pub fn change(&mut self, inode: usize, change: Change) {
+        self.keep();
         let inode = &mut self.inodes[inode];
         change.apply(&mut inode.seen);
         inode.unsynced.push(change);
@@ -120,6 +156,9 @@ impl Disk {
         let (part, done) = match self.step()? {
             Some(Fault::ShortWrite) => (self.below(bytes.len()), Err(io::Error::other("input/output error"))),
             Some(Fault::Full) => (self.below(bytes.len()), Err(io::ErrorKind::StorageFull.into())),
+            _ if self.is_full && at + bytes.len() > self.inodes[inode].reserved => {
+                (self.below(bytes.len()), Err(io::ErrorKind::StorageFull.into()))
+            }
             _ => (bytes.len(), Ok(())),
         };
         self.change(inode, Change::Write { at, bytes: bytes[..part].to_vec() });
@@ -128,6 +167,7 @@ impl Disk {
 
     pub fn sync(&mut self, inode: usize) -> io::Result<()> {
         let fails = self.step()? == Some(Fault::SyncFails);
+        self.keep();
         let inode = &mut self.inodes[inode];
         let changes = std::mem::take(&mut inode.unsynced);
         if fails {
@@ -167,9 +207,51 @@ impl Disk {
         Ok(self.inodes[inode].seen.clone())
     }
 
-    pub fn list(&mut self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    pub fn find(&mut self, path: &Path) -> io::Result<Found> {
         self.step()?;
-        Ok(self.names.keys().filter(|p| folder_of(p) == folder).cloned().collect())
+        self.found(path).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn found(&self, path: &Path) -> Option<Found> {
+        let inode = self.names.get(path);
+        let is_folder = inode.is_none() && self.folders.contains(path);
+        let bytes = inode.map(|inode| self.inodes[*inode].seen.len() as u64);
+        (is_folder || bytes.is_some()).then(|| Found {
+            path: path.to_owned(),
+            is_folder,
+            bytes: bytes.unwrap_or_default(),
+            // Long ago: whatever asks how old a file is finds it old.
+            modified: SystemTime::UNIX_EPOCH,
+        })
+    }
+
+    pub fn entries(&mut self, folder: &Path) -> io::Result<Vec<Found>> {
+        self.step()?;
+        let names: BTreeSet<&PathBuf> = self.names.keys().chain(&self.folders).collect();
+        let here = names.into_iter().filter(|path| folder_of(path) == folder && *path != folder);
+        Ok(here.filter_map(|path| self.found(path)).collect())
+    }
+
+    pub fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let inode = self.open(from)?;
+        if self.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if !self.folders.contains(folder_of(to)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.relink(Entry::Link(to.to_owned(), inode));
+        Ok(())
+    }
+
+    pub fn remove_folder(&mut self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        let is_used = self.names.keys().chain(&self.folders).any(|p| p != path && folder_of(p) == path);
+        match is_used {
+            true => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            false if self.folders.remove(path) => Ok(()),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     pub fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
@@ -185,6 +267,7 @@ impl Disk {
     }
 
     fn relink(&mut self, entry: Entry) {
+        self.keep();
         entry.clone().apply(&mut self.names);
         self.unsynced.push(entry);
     }
@@ -195,6 +278,7 @@ impl Disk {
             // does: they stay for the next try.
             return Err(io::Error::other("input/output error"));
         }
+        self.keep();
         let (here, elsewhere): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.unsynced).into_iter().partition(|e| e.folder() == folder);
         self.unsynced = elsewhere;
@@ -211,13 +295,18 @@ impl Disk {
         Ok(())
     }
 
-    pub fn restart(&mut self) {
+    /// Ends a process. Answers the number of the next one.
+    pub fn restart(&mut self, how: Restart) -> u64 {
         self.life += 1;
         self.dead = false;
         self.fault = None;
+        if how == Restart::PowerLost {
+            self.lose_power();
+        }
+        self.life
     }
 
-    pub fn lose_power(&mut self) {
+    fn lose_power(&mut self) {
         for entry in std::mem::take(&mut self.unsynced) {
             if self.below(2) == 0 {
                 entry.apply(&mut self.durable_names);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, StringArray, UInt32Array,
+    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray, UInt32Array,
 };
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::DataType;
@@ -20,6 +20,8 @@ use super::{DAY, Row, spans};
 const KEYWORD: &str = "status_message";
 const TEXT: &str = "session_id";
 const NUMBER: &str = "server_port";
+const DOUBLE: &str = "gen_ai_latency_time_in_queue";
+const SMALL: &str = "flags";
 
 /// The rows, with these values in some of their columns. Each batch has a dictionary of its own, in another order and with a
 /// word that no row has.
@@ -34,12 +36,17 @@ fn batch(rows: &[Row], values: &[Option<u32>]) -> RecordBatch {
     let text: ArrayRef =
         Arc::new(values.iter().map(|v| v.map(|v| format!("text {v}"))).collect::<StringArray>());
     let number: ArrayRef = Arc::new(values.iter().map(|v| v.map(i64::from)).collect::<Int64Array>());
+    let double: ArrayRef =
+        Arc::new(values.iter().map(|v| v.map(|v| f64::from(v) / 8.0)).collect::<Float64Array>());
+    let small: ArrayRef = Arc::new(values.iter().map(|v| v.map(|v| v as i32)).collect::<Int32Array>());
     let schema = batch.schema();
     let columns =
         schema.fields().iter().zip(batch.columns()).map(|(field, column)| match field.name().as_str() {
             KEYWORD => keyword.clone(),
             TEXT => text.clone(),
             NUMBER => number.clone(),
+            DOUBLE => double.clone(),
+            SMALL => small.clone(),
             _ => column.clone(),
         });
     RecordBatch::try_new(schema.clone(), columns.collect()).expect("the table's schema")
@@ -82,7 +89,9 @@ proptest! {
         let all: u32 = sizes.iter().sum::<usize>() as u32;
         // Some rows go to one file, in another order than they came in, and the rest to another.
         let (one, other): (Vec<u32>, Vec<u32>) = (0..all).rev().partition(|row| row % 3 == 0);
-        let home = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let home = runtime.block_on(async { super::at(folder.path()) });
         let parts: Vec<Part<'_>> = [("a", one), ("b", other)]
             .into_iter()
             .filter(|(_, rows)| !rows.is_empty())
@@ -93,17 +102,19 @@ proptest! {
             .collect();
         let gather = Gather::of(Table::Spans.file_schema(), &batches);
         let effort = if quick { Effort::Quick } else { Effort::Thorough };
-        let files = write_files(home.path(), Table::Spans, &gather, &parts, effort).expect("written");
+        let files = write_files(&home, Table::Spans, &gather, &parts, effort).expect("written");
         for (file, part) in files.iter().zip(&parts) {
-            let read: Vec<RecordBatch> = read_file(home.path(), Table::Spans, file)
+            let read: Vec<RecordBatch> = read_file(&home, Table::Spans, file)
                 .expect("opens")
                 .collect::<Result<_, _>>()
                 .expect("reads");
-            for name in [KEYWORD, TEXT, NUMBER, "trace_id", "tenant", "start_unix_nano", "trace_state"] {
+            for name in [
+                KEYWORD, TEXT, NUMBER, DOUBLE, SMALL, "trace_id", "tenant", "start_unix_nano", "start_time", "trace_state",
+            ] {
                 let expected = take(&column(&batches, name), &part.rows, None).expect("rows");
                 prop_assert_eq!(&column(&read, name), &expected, "{}", name);
             }
-            let footer = std::fs::File::open(file.absolute(home.path())).expect("there");
+            let footer = std::fs::File::open(home.name("spans").join(&file.path)).expect("there");
             let footer = SerializedFileReader::new(footer).expect("a file");
             let chunk = footer.metadata().row_group(0).columns().iter().find(|c| c.column_path().string() == KEYWORD);
             let expected = take(&column(&batches, KEYWORD), &part.rows, None).expect("rows");

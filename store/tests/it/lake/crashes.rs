@@ -15,20 +15,20 @@ use plimsoll_schemas::Tenant;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::lake::read_file;
 use plimsoll_store::{
-    Decode, DecodeError, Decoded, RecordKind, RecordMeta, Snapshot, Store, StoreError, StoreOptions,
+    Decode, DecodeError, Decoded, Home, RecordKind, RecordMeta, Snapshot, Store, StoreError, StoreOptions,
 };
 
 use super::{Row, batch, rows_of};
 
 /// The tables that a request has rows for, in the order of their commits.
-const FED: [Table; 2] = [Table::Verdicts, Table::Spans];
-const HOUR: Duration = Duration::from_secs(3_600);
+pub const FED: [Table; 2] = [Table::Verdicts, Table::Spans];
+pub const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A request is its number; its rows are two spans and two verdicts of one trace.
 #[derive(Debug)]
-struct Numbered;
+pub struct Numbered;
 
-fn rows(request: u32) -> Vec<Row> {
+pub fn rows(request: u32) -> Vec<Row> {
     let start = i64::from(super::DAY) * super::DAY_NS + i64::from(request) * 1_000;
     [start, start + 1].map(|start| Row { trace: request, start, seq: 0 }).to_vec()
 }
@@ -55,14 +55,12 @@ impl Decode for Numbered {
 }
 
 /// Nothing happens by itself.
+pub fn idle(options: StoreOptions) -> StoreOptions {
+    StoreOptions { flush_after: HOUR, settle_after: HOUR, settle_at_most: HOUR, merge_every: HOUR, ..options }
+}
+
 async fn open(home: &Path) -> Store {
-    let options = StoreOptions {
-        flush_after: HOUR,
-        settle_after: HOUR,
-        settle_at_most: HOUR,
-        merge_every: HOUR,
-        ..StoreOptions::new(home)
-    };
+    let options = idle(StoreOptions::new(home));
     loop {
         match Store::open(options.clone(), Arc::new(Numbered)).await {
             // The last task of the store before still lets go of it.
@@ -84,21 +82,18 @@ async fn send(store: &Store, requests: std::ops::Range<u32>) {
     }
 }
 
-fn found(table: Table, snapshot: &Snapshot) -> Vec<(u32, i64)> {
+pub fn found(table: Table, home: &Home, snapshot: &Snapshot) -> Result<Vec<(u32, i64)>, StoreError> {
     let of = snapshot.table(table);
-    let stored = of.files.iter().flat_map(|file| {
-        read_file(&of.root, table, file)
-            .expect("opens")
-            .map(|batch| batch.expect("reads"))
-            .collect::<Vec<_>>()
-    });
-    let mut found: Vec<_> = stored
-        .chain(of.tail.iter().cloned())
-        .flat_map(|batch| rows_of(table, &batch))
-        .map(|row| (row.trace, row.start))
-        .collect();
+    let mut batches = of.tail.to_vec();
+    for file in of.files.iter() {
+        for batch in read_file(home, table, file)? {
+            batches.push(batch?);
+        }
+    }
+    let rows = batches.iter().flat_map(|batch| rows_of(table, batch));
+    let mut found: Vec<_> = rows.map(|row| (row.trace, row.start)).collect();
     found.sort();
-    found
+    Ok(found)
 }
 
 /// Opens what a crash left, twice: as it is, and after the recovered rows went to the lake themselves.
@@ -107,7 +102,12 @@ async fn check(home: &Path, requests: u32, crash: &str) {
     for life in ["recovered", "flushed again"] {
         let store = open(home).await;
         for table in FED {
-            assert_eq!(found(table, &store.snapshot()), expected, "{} {life} after {crash}", table.as_str());
+            assert_eq!(
+                found(table, store.home(), &store.snapshot()).expect("readable"),
+                expected,
+                "{} {life} after {crash}",
+                table.as_str()
+            );
         }
         close(store).await;
     }
@@ -190,12 +190,19 @@ async fn a_flush_that_fails_between_two_tables_is_finished_and_not_repeated() {
     let log = home.path().join("spans/_delta_log");
     let away = home.path().join("spans/_away");
     fs::rename(&log, &away).expect("renamed");
+    fs::write(&log, "no folder").expect("written");
     store.settle_all().await.expect_err("the spans cannot be committed");
     send(&store, 3..4).await;
     let expected: Vec<_> = (0..4).flat_map(rows).map(|r| (r.trace, r.start)).collect();
     for table in FED {
-        assert_eq!(found(table, &store.snapshot()), expected, "{} in between", table.as_str());
+        assert_eq!(
+            found(table, store.home(), &store.snapshot()).expect("readable"),
+            expected,
+            "{} in between",
+            table.as_str()
+        );
     }
+    fs::remove_file(&log).expect("was there");
     fs::rename(&away, &log).expect("renamed");
     close(store).await;
     check(home.path(), 4, "a failed flush").await;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::array::BooleanArray;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
-use plimsoll_store::DataFile;
 use plimsoll_store::lake::{Effort, Gather, LakeTable, Part, Partition, write_files};
+use plimsoll_store::{DataFile, Home};
 use serde_json::{Value, json};
 
-use super::{adding, open, rows, some_rows, sorted, write};
+use super::{adding, at, open, rows, some_rows, sorted, write};
 
 fn entry(home: &Path, version: u64) -> PathBuf {
     home.join(format!("spans/_delta_log/{version:020}.json"))
@@ -30,12 +30,12 @@ fn rewrite(home: &Path, version: u64, actions: &[Value]) {
 async fn one_commit(home: &Path) -> Vec<super::Row> {
     let all = some_rows(10, 3, 5);
     let mut table = open(home).await;
-    table.commit(adding(vec![write(&table.root(), "_recent", &all)])).await.expect("commits");
+    table.commit(adding(vec![write(table.home(), "_recent", &all)])).await.expect("commits");
     all
 }
 
 async fn refused(home: &Path) -> String {
-    LakeTable::open(home, Table::Spans).await.expect_err("refused").to_string()
+    LakeTable::open(&at(home), Table::Spans).await.expect_err("refused").to_string()
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn behind_a_checkpoint_the_entries_are_not_needed() {
     let mut all = Vec::new();
     for seq in 0..20 {
         let some = some_rows(3, 2, seq);
-        table.commit(adding(vec![write(&table.root(), "_recent", &some)])).await.expect("commits");
+        table.commit(adding(vec![write(table.home(), "_recent", &some)])).await.expect("commits");
         table.maintain().await.expect("maintained");
         all.extend(some);
     }
@@ -133,7 +133,7 @@ async fn behind_a_checkpoint_the_entries_are_not_needed() {
     let mut table = open(home.path()).await;
     assert_eq!((table.version(), rows(&table)), (20, sorted(&[&all])));
     let more = some_rows(1, 1, 21);
-    table.commit(adding(vec![write(&table.root(), "_recent", &more)])).await.expect("commits");
+    table.commit(adding(vec![write(table.home(), "_recent", &more)])).await.expect("commits");
     assert_eq!(rows(&open(home.path()).await), sorted(&[&all, &more]));
 }
 
@@ -142,8 +142,8 @@ async fn a_commit_that_another_process_won_comes_after_it() {
     let home = tempfile::tempdir().expect("a folder");
     let (mut one, mut other) = (open(home.path()).await, open(home.path()).await);
     let (ours, theirs) = (some_rows(2, 2, 1), some_rows(3, 2, 2));
-    other.commit(adding(vec![write(&other.root(), "_recent", &theirs)])).await.expect("commits");
-    let (version, _) = one.commit(adding(vec![write(&one.root(), "_recent", &ours)])).await.expect("commits");
+    other.commit(adding(vec![write(other.home(), "_recent", &theirs)])).await.expect("commits");
+    let (version, _) = one.commit(adding(vec![write(one.home(), "_recent", &ours)])).await.expect("commits");
     assert_eq!(version, 2);
     assert_eq!(rows(&one), sorted(&[&ours, &theirs]));
     // What one removed the other cannot replace.
@@ -159,9 +159,9 @@ async fn a_commit_that_another_process_won_comes_after_it() {
 #[tokio::test]
 async fn whether_rows_supersede_others_is_known_without_opening_their_file() {
     let home = tempfile::tempdir().expect("a folder");
-    let mut table = LakeTable::open(home.path(), Table::Traces).await.expect("opens");
+    let mut table = LakeTable::open(&at(home.path()), Table::Traces).await.expect("opens");
     for resettled in [false, true] {
-        let file = write_traces(&table.root(), resettled);
+        let file = write_traces(table.home(), resettled);
         assert_eq!(file.supersedes, resettled);
         table.commit(adding(vec![file])).await.expect("commits");
     }
@@ -170,7 +170,7 @@ async fn whether_rows_supersede_others_is_known_without_opening_their_file() {
         all.sort_unstable();
         all
     };
-    let open = async || LakeTable::open(home.path(), Table::Traces).await.expect("opens");
+    let open = async || LakeTable::open(&at(home.path()), Table::Traces).await.expect("opens");
     assert_eq!(supersedes(&open().await), [false, true]);
 
     // A checkpoint says so too.
@@ -187,18 +187,18 @@ async fn whether_rows_supersede_others_is_known_without_opening_their_file() {
 #[tokio::test]
 async fn files_that_do_not_say_may_supersede() {
     let home = tempfile::tempdir().expect("a folder");
-    let mut table = LakeTable::open(home.path(), Table::Traces).await.expect("opens");
-    table.commit(adding(vec![write_traces(&table.root(), false)])).await.expect("commits");
+    let mut table = LakeTable::open(&at(home.path()), Table::Traces).await.expect("opens");
+    table.commit(adding(vec![write_traces(table.home(), false)])).await.expect("commits");
     let path = home.path().join(format!("traces/_delta_log/{:020}.json", 1));
     let text = std::fs::read_to_string(&path).expect("an entry");
     let older = text.replace(r#",\"resettled\":false"#, "").replace(r#"\"resettled\":false,"#, "");
     assert_ne!(text, older);
     std::fs::write(&path, older).expect("writable");
-    let table = LakeTable::open(home.path(), Table::Traces).await.expect("opens");
+    let table = LakeTable::open(&at(home.path()), Table::Traces).await.expect("opens");
     assert!(table.files()[0].supersedes);
 }
 
-fn write_traces(root: &Path, resettled: bool) -> DataFile {
+fn write_traces(home: &Home, resettled: bool) -> DataFile {
     let batch = super::batch(Table::Traces, &some_rows(1, 4, 1));
     let index = batch.schema().index_of("resettled").expect("a column");
     let mut columns = batch.columns().to_vec();
@@ -206,5 +206,5 @@ fn write_traces(root: &Path, resettled: bool) -> DataFile {
     let batches = [RecordBatch::try_new(batch.schema(), columns).expect("the table's schema")];
     let part = Part { partition: Partition { day: super::DAY, slice: None }, rows: (0..4).collect() };
     let all = Gather::of(Table::Traces.file_schema(), &batches);
-    write_files(root, Table::Traces, &all, &[part], Effort::Quick).expect("written").pop().expect("a file")
+    write_files(home, Table::Traces, &all, &[part], Effort::Quick).expect("written").pop().expect("a file")
 }

@@ -2,10 +2,11 @@
 
 use plimsoll_schemas::TraceId;
 use plimsoll_schemas::table::Table;
+use plimsoll_store::DataFile;
 use plimsoll_store::lake::{Commit, FooterCache, read_file, read_traces};
 use proptest::prelude::*;
 
-use super::{Row, adding, open, rows, some_rows, sorted, write};
+use super::{Row, adding, open, root, rows, some_rows, sorted, write};
 
 #[tokio::test]
 async fn what_is_committed_is_read_and_survives_reopening() {
@@ -13,7 +14,7 @@ async fn what_is_committed_is_read_and_survives_reopening() {
     let (first, second) = (some_rows(50, 3, 1), some_rows(20, 2, 2));
     let mut table = open(home.path()).await;
     assert_eq!((table.version(), rows(&table).len()), (0, 0));
-    let files = vec![write(&table.root(), "_recent", &first), write(&table.root(), "acme__m_", &second)];
+    let files = vec![write(table.home(), "_recent", &first), write(table.home(), "acme__m_", &second)];
     // Written is not committed.
     assert!(rows(&table).is_empty());
     let commit = Commit { transaction: Some(("log-1".into(), 2)), ..adding(files) };
@@ -38,10 +39,10 @@ async fn a_reader_that_is_behind_keeps_its_files() {
     let home = tempfile::tempdir().expect("a folder");
     let mut table = open(home.path()).await;
     let all = some_rows(10, 3, 1);
-    table.commit(adding(vec![write(&table.root(), "_recent", &all)])).await.expect("commits");
+    table.commit(adding(vec![write(table.home(), "_recent", &all)])).await.expect("commits");
     let seen = table.files();
     let merged = Commit {
-        adds: vec![write(&table.root(), "acme__m_", &all)],
+        adds: vec![write(table.home(), "acme__m_", &all)],
         removes: seen.to_vec(),
         transaction: None,
         data_change: false,
@@ -49,7 +50,7 @@ async fn a_reader_that_is_behind_keeps_its_files() {
     table.commit(merged).await.expect("commits");
     assert_eq!(rows(&table), sorted(&[&all]), "moved, neither lost nor doubled");
     assert_eq!(rows(&open(home.path()).await), sorted(&[&all]));
-    let read: usize = read_file(&table.root(), Table::Spans, &seen[0])
+    let read: usize = read_file(table.home(), Table::Spans, &seen[0])
         .expect("still there")
         .map(|b| b.expect("reads").num_rows())
         .sum();
@@ -62,7 +63,7 @@ async fn a_trace_is_found_wherever_it_lies() {
     let home = tempfile::tempdir().expect("a folder");
     let mut table = open(home.path()).await;
     let (many, few) = (some_rows(4_000, 3, 1), some_rows(7, 5_000, 2));
-    let files = vec![write(&table.root(), "_recent", &many), write(&table.root(), "acme__m_", &few)];
+    let files = vec![write(table.home(), "_recent", &many), write(table.home(), "acme__m_", &few)];
     table.commit(adding(files)).await.expect("commits");
     let footers = FooterCache::new(1 << 20);
     let id = |trace: u32| -> TraceId { Row { trace, start: 0, seq: 0 }.trace_id().parse().expect("an id") };
@@ -73,7 +74,7 @@ async fn a_trace_is_found_wherever_it_lies() {
             let ids: Vec<TraceId> = traces.iter().map(|t| id(*t)).collect();
             for (file, all) in table.files().iter().zip([&many, &few]) {
                 let expected = all.iter().filter(|r| traces.contains(&r.trace)).count();
-                let read = read_traces(&table.root(), file, &ids, None, &footers).expect("reads");
+                let read = read_traces(table.home(), file, &ids, None, &footers).expect("reads");
                 prop_assert_eq!(read.iter().map(|b| b.num_rows()).sum::<usize>(), expected);
                 if expected > 0 {
                     prop_assert!(ids.iter().any(|id| file.may_hold(id)), "the bloom denies what is there");
@@ -86,7 +87,7 @@ async fn a_trace_is_found_wherever_it_lies() {
     assert!(table.files().iter().any(|f| !f.may_hold(&stranger)), "a bloom that says yes to all is none");
     let other = plimsoll_schemas::Tenant::new("other").expect("a tenant");
     let file = &table.files()[0];
-    assert!(read_traces(&table.root(), file, &[id(1)], Some(&other), &footers).expect("reads").is_empty());
+    assert!(read_traces(table.home(), file, &[id(1)], Some(&other), &footers).expect("reads").is_empty());
 }
 
 /// Whatever bit of a sidecar is flipped, nothing that is there is said not to be.
@@ -95,12 +96,15 @@ async fn a_damaged_sidecar_hides_nothing() {
     let home = tempfile::tempdir().expect("a folder");
     let all = some_rows(3, 2, 1);
     let mut table = open(home.path()).await;
-    table.commit(adding(vec![write(&table.root(), "acme__m_", &all)])).await.expect("commits");
+    table.commit(adding(vec![write(table.home(), "acme__m_", &all)])).await.expect("commits");
     let id: TraceId = all[0].trace_id().parse().expect("an id");
+    let holds = |file: &DataFile, column: &str, key: &str, value: &str| {
+        file.may_meet(|sidecar| sidecar.may_hold_value(column, key, value))
+    };
     let file = table.files()[0].clone();
-    assert!(file.may_hold(&id) && file.may_hold_value("name", "", "x"));
-    assert!(!file.may_hold_value("name", "", "y") && !file.may_hold_value("attributes", "k", "v"));
-    let path = file.absolute(&table.root());
+    assert!(file.may_hold(&id) && holds(&file, "name", "", "x"));
+    assert!(!holds(&file, "name", "", "y") && !holds(&file, "attributes", "k", "v"));
+    let path = root(&table).join(&file.path);
     let name = format!("_{}.bloom", path.file_stem().expect("a name").to_string_lossy());
     let sidecar = path.with_file_name(name);
     let bytes = std::fs::read(&sidecar).expect("a sidecar");
@@ -109,7 +113,7 @@ async fn a_damaged_sidecar_hides_nothing() {
         damaged[at] ^= 1 << (at % 8);
         std::fs::write(&sidecar, &damaged).expect("writable");
         let file = open(home.path()).await.files()[0].clone();
-        assert!(file.may_hold(&id) && file.may_hold_value("name", "", "x"), "byte {at}");
-        assert!(file.may_hold_value("name", "", "y"), "byte {at}: not known any more");
+        assert!(file.may_hold(&id) && holds(&file, "name", "", "x"), "byte {at}");
+        assert!(holds(&file, "name", "", "y"), "byte {at}: not known any more");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use plimsoll_store::lake::Commit;
 
-use super::{adding, open, rows, some_rows, sorted, write};
+use super::{adding, open, root, rows, some_rows, sorted, write};
 
 const AT_ONCE: Duration = Duration::ZERO;
 
@@ -34,32 +34,32 @@ async fn files_sidecars_and_folders_that_nobody_needs_are_deleted() {
     let home = tempfile::tempdir().expect("a folder");
     let mut table = open(home.path()).await;
     let all = some_rows(5, 2, 1);
-    table.commit(adding(vec![write(&table.root(), "kept", &all)])).await.expect("commits");
-    let kept = everything(&table.root());
+    table.commit(adding(vec![write(table.home(), "kept", &all)])).await.expect("commits");
+    let kept = everything(&root(&table));
     // Replaced, half-written by a crash, and a sidecar without its file.
-    table.commit(adding(vec![write(&table.root(), "replaced", &some_rows(1, 1, 2))])).await.expect("commits");
+    table.commit(adding(vec![write(table.home(), "replaced", &some_rows(1, 1, 2))])).await.expect("commits");
     let replaced = table.files()[1].clone();
     let removes = vec![replaced.clone()];
     table.commit(Commit { removes, ..adding(Vec::new()) }).await.expect("commits");
-    let crashed = write(&table.root(), "crashed", &some_rows(1, 1, 3));
-    std::fs::remove_file(crashed.absolute(&table.root())).expect("was there");
-    assert!(everything(&table.root()).len() > kept.len());
+    let crashed = write(table.home(), "crashed", &some_rows(1, 1, 3));
+    std::fs::remove_file(root(&table).join(&crashed.path)).expect("was there");
+    assert!(everything(&root(&table)).len() > kept.len());
 
     // Someone still reads it.
     let in_use = replaced.path.clone();
     table.vacuum(AT_ONCE, |path| path == in_use).await.expect("vacuums");
-    assert!(replaced.absolute(&table.root()).exists());
+    assert!(root(&table).join(&replaced.path).exists());
     // Not for long enough.
     table.vacuum(Duration::from_secs(3_600), |_| false).await.expect("vacuums");
-    assert!(replaced.absolute(&table.root()).exists());
+    assert!(root(&table).join(&replaced.path).exists());
     assert_eq!(table.vacuum(AT_ONCE, |_| false).await.expect("vacuums"), 1);
     // The folders are seen to be empty the next time.
     table.vacuum(AT_ONCE, |_| false).await.expect("vacuums");
     table.vacuum(AT_ONCE, |_| false).await.expect("vacuums");
-    assert_eq!(everything(&table.root()), kept);
+    assert_eq!(everything(&root(&table)), kept);
     assert_eq!(rows(&open(home.path()).await), sorted(&[&all]));
     // And they come back when they are needed.
     let again = some_rows(1, 1, 4);
-    table.commit(adding(vec![write(&table.root(), "replaced", &again)])).await.expect("commits");
+    table.commit(adding(vec![write(table.home(), "replaced", &again)])).await.expect("commits");
     assert_eq!(rows(&table), sorted(&[&all, &again]));
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use plimsoll_store::files::{Files, OsFiles, replace};
+use plimsoll_store::files::{Files, OsFiles};
 use plimsoll_store::wal::Wal;
 
 use super::{SEGMENT_BYTES, append, requests};
@@ -111,7 +111,7 @@ fn a_file_is_replaced_as_a_whole() {
     let home = tempfile::tempdir().expect("a folder");
     let path = &home.path().join("small");
     for text in [&b"one"[..], b"another"] {
-        replace(&OsFiles, path, text).expect("space");
+        OsFiles.replace(path, text).expect("space");
         assert_eq!(OsFiles.read(path).expect("there"), text);
     }
     assert_eq!(names(home.path()), ["small"]);

@@ -3,25 +3,32 @@
 //! `run: varint(count << 1), value` in as many bytes as the width takes; `groups: varint(groups of eight << 1 | 1), bits`. The
 //! last group may be filled up with zeros.
 
-/// A shorter run costs more than its bits.
-const RUN_MIN: usize = 8;
+/// What it costs to break off packing for a run: a header and a value for it, and a header for what comes after it.
+const BREAK_BITS: usize = 32;
+
+/// How many bits tell so many words apart.
+pub fn bit_width(words: usize) -> u8 {
+    (usize::BITS - words.saturating_sub(1).leading_zeros()) as u8
+}
 
 /// Appends `values`, each of which fits in `bit_width` bits (at most 32).
 pub fn encode(values: &[u32], bit_width: u8, out: &mut Vec<u8>) {
+    // A shorter run costs more than its bits, and what is packed compresses better when nothing is in between.
+    let run_min = BREAK_BITS.div_ceil(usize::from(bit_width).max(1)).max(8);
     let mut packed_from = 0;
     let mut at = 0;
     while at < values.len() {
         let run = run_length(&values[at..]);
         // Groups are whole: what is packed before a run takes as much of it as fills its last group.
         let filling = (at - packed_from).next_multiple_of(8) - (at - packed_from);
-        if run >= RUN_MIN + filling {
-            pack(&values[packed_from..at + filling], bit_width, out);
+        if run >= run_min + filling {
+            groups(&values[packed_from..at + filling], bit_width, out);
             encode_run(values[at], run - filling, bit_width, out);
             packed_from = at + run;
         }
         at += run;
     }
-    pack(&values[packed_from..], bit_width, out);
+    groups(&values[packed_from..], bit_width, out);
 }
 
 /// Appends `value` so many times.
@@ -35,13 +42,16 @@ fn run_length(values: &[u32]) -> usize {
     values.iter().take_while(|v| **v == values[0]).count()
 }
 
-fn pack(values: &[u32], bit_width: u8, out: &mut Vec<u8>) {
-    if values.is_empty() {
-        return;
+fn groups(values: &[u32], bit_width: u8, out: &mut Vec<u8>) {
+    if !values.is_empty() {
+        varint((values.len().div_ceil(8) as u64) << 1 | 1, out);
+        pack(values, bit_width, out);
     }
-    let groups = values.len().div_ceil(8);
-    varint((groups as u64) << 1 | 1, out);
-    let end = out.len() + groups * usize::from(bit_width);
+}
+
+/// Appends the bits of `values`, filled up to a multiple of eight of them.
+pub fn pack(values: &[u32], bit_width: u8, out: &mut Vec<u8>) {
+    let end = out.len() + values.len().div_ceil(8) * usize::from(bit_width);
     let (mut bits, mut filled) = (0_u64, 0);
     for value in values {
         bits |= u64::from(*value) << filled;
@@ -57,7 +67,7 @@ fn pack(values: &[u32], bit_width: u8, out: &mut Vec<u8>) {
     out.resize(end, 0);
 }
 
-fn varint(mut value: u64, out: &mut Vec<u8>) {
+pub fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

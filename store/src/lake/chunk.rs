@@ -1,0 +1,252 @@
+//! One column chunk of a file, written page by page: values that are there already go from where they lie into a page, and are
+//! compressed by a context that all columns share.
+//!
+//! Parquet's Arrow writer copies a column several times and takes a zstd context for each; it stays in use for nested columns.
+
+mod compressor;
+mod delta;
+pub mod keywords;
+pub mod numbers;
+mod rle;
+pub mod texts;
+
+use arrow::buffer::NullBuffer;
+use bytes::Bytes;
+use parquet::basic::{BoundaryOrder, Compression, Encoding, PageType};
+use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ColumnIndexBuilder, LevelHistogram, OffsetIndexBuilder, PageEncodingStats,
+};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+
+use compressor::Compressor;
+pub use compressor::Compressors;
+
+/// Longer texts tell nothing that a footer should be larger for.
+const STATISTICS_BYTES_MAX: usize = 64;
+
+/// The encoded chunk, and what the file's footer says of it.
+pub struct Chunk {
+    pub bytes: Bytes,
+    pub close: ColumnCloseResult,
+}
+
+/// What is known of the values of a chunk or page.
+#[derive(Debug, Clone, Copy)]
+struct Range<V> {
+    min: V,
+    max: V,
+}
+
+/// A chunk under construction.
+struct ChunkWriter<'a> {
+    column: &'a ColumnDescPtr,
+    compressor: &'a mut Compressor,
+    compression: Compression,
+    out: TrackedWrite<Vec<u8>>,
+    uncompressed_bytes: i64,
+    offsets: OffsetIndexBuilder,
+    /// Of columns that a reader finds pages by.
+    index: Option<PageIndex>,
+    has_dictionary: bool,
+    encoding: Encoding,
+    data_pages: i32,
+    data_page_offset: i64,
+    rows: u64,
+    nulls: u64,
+    /// The page that is put together; used again from one to the next, as are the levels.
+    page: Vec<u8>,
+    /// Where in it the values begin, behind levels and lengths.
+    body: usize,
+    levels: Vec<u32>,
+}
+
+impl<'a> ChunkWriter<'a> {
+    fn begin(
+        column: &'a ColumnDescPtr,
+        encoding: Encoding,
+        compressor: &'a mut Compressor,
+        properties: &WriterProperties,
+    ) -> Self {
+        let is_indexed = properties.statistics_enabled(column.path()) == EnabledStatistics::Page;
+        Self {
+            column,
+            compressor,
+            compression: properties.compression(column.path()),
+            out: TrackedWrite::new(Vec::new()),
+            uncompressed_bytes: 0,
+            offsets: OffsetIndexBuilder::new(),
+            index: is_indexed.then(|| PageIndex::new(column)),
+            has_dictionary: false,
+            encoding,
+            data_pages: 0,
+            data_page_offset: 0,
+            rows: 0,
+            nulls: 0,
+            page: Vec::new(),
+            body: 0,
+            levels: Vec::new(),
+        }
+    }
+
+    /// Ends the dictionary's page, which was put into `page`.
+    fn dictionary(&mut self, words: usize) -> Result<()> {
+        let num_values = words as u32;
+        self.write(|buf| Page::DictionaryPage {
+            buf,
+            num_values,
+            encoding: Encoding::PLAIN,
+            is_sorted: false,
+        })?;
+        self.has_dictionary = true;
+        self.data_page_offset = self.out.bytes_written() as i64;
+        Ok(())
+    }
+
+    /// Begins a data page with the levels of its rows, of which `levels` says for each whether it has a value; `None`: all have.
+    fn begin_page(&mut self, rows: usize, has_nulls: bool) {
+        self.page.clear();
+        let mut values = rows;
+        if self.column.max_def_level() > 0 {
+            self.page.extend_from_slice(&[0; size_of::<u32>()]);
+            if has_nulls {
+                values = self.levels.iter().map(|level| *level as usize).sum();
+                rle::encode(&self.levels, 1, &mut self.page);
+            } else {
+                rle::encode_run(1, rows, 1, &mut self.page);
+            }
+            let bytes = (self.page.len() - size_of::<u32>()) as u32;
+            self.page[..size_of::<u32>()].copy_from_slice(&bytes.to_le_bytes());
+        }
+        self.body = self.page.len();
+        self.rows += rows as u64;
+        self.nulls += (rows - values) as u64;
+    }
+
+    /// Begins a data page of these rows, and calls `put` for each that has a value.
+    fn begin_page_of(&mut self, rows: &[u32], nulls: Option<&NullBuffer>, mut put: impl FnMut(usize)) {
+        self.levels.clear();
+        match nulls {
+            None => rows.iter().for_each(|row| put(*row as usize)),
+            Some(nulls) => self.levels.extend(rows.iter().map(|row| {
+                let is_valid = nulls.is_valid(*row as usize);
+                if is_valid {
+                    put(*row as usize);
+                }
+                u32::from(is_valid)
+            })),
+        }
+        self.begin_page(rows.len(), nulls.is_some());
+    }
+
+    /// Ends the data page; `range` is that of its values as Parquet spells them, for columns whose pages are found by it.
+    fn end_page(&mut self, rows: usize, range: Option<Range<&[u8]>>) -> Result<()> {
+        let (num_values, encoding) = (rows as u32, self.encoding);
+        let (offset, bytes) = self.write(|buf| Page::DataPage {
+            buf,
+            num_values,
+            encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        })?;
+        self.offsets.append_offset_and_size(offset, bytes);
+        self.offsets.append_row_count(rows as i64);
+        self.offsets.append_unencoded_byte_array_data_bytes(None);
+        if let Some(index) = &mut self.index {
+            index.append(range, self.nulls);
+        }
+        self.data_pages += 1;
+        Ok(())
+    }
+
+    /// Writes the page that was put together, and answers where it is and its bytes with its header.
+    fn write(&mut self, page: impl FnOnce(Bytes) -> Page) -> Result<(i64, i32)> {
+        let compressed = self.compressor.compress(&self.page, self.body)?;
+        let page = CompressedPage::new(page(compressed.into()), self.page.len());
+        let written = SerializedPageWriter::new(&mut self.out).write_page(page)?;
+        self.uncompressed_bytes += written.uncompressed_size as i64;
+        Ok((written.offset as i64, written.compressed_size as i32))
+    }
+
+    /// `statistics` of the values, told how many nulls there are.
+    fn finish(self, statistics: impl FnOnce(u64) -> Option<Statistics>) -> Result<Chunk> {
+        let bytes: Bytes = self.out.into_inner()?.into();
+        let mut histogram = LevelHistogram::try_new(self.column.max_def_level());
+        if let Some(histogram) = &mut histogram {
+            histogram.increment_by(0, self.nulls as i64);
+            histogram.increment_by(1, (self.rows - self.nulls) as i64);
+        }
+        let pages = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
+        let mut encodings = vec![Encoding::RLE, self.encoding];
+        let mut page_encodings = vec![pages(PageType::DATA_PAGE, self.encoding, self.data_pages)];
+        if self.has_dictionary {
+            encodings.push(Encoding::PLAIN);
+            page_encodings.push(pages(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1));
+        }
+        let mut metadata = ColumnChunkMetaData::builder(self.column.clone())
+            .set_compression(self.compression)
+            .set_encodings(encodings)
+            .set_page_encoding_stats(page_encodings)
+            .set_total_compressed_size(bytes.len() as i64)
+            .set_total_uncompressed_size(self.uncompressed_bytes)
+            .set_num_values(self.rows as i64)
+            .set_dictionary_page_offset(self.has_dictionary.then_some(0))
+            .set_data_page_offset(self.data_page_offset)
+            .set_definition_level_histogram(histogram);
+        if let Some(statistics) = statistics(self.nulls) {
+            metadata = metadata.set_statistics(statistics);
+        }
+        let column_index = self.index.and_then(PageIndex::finish);
+        let close = ColumnCloseResult {
+            bytes_written: bytes.len() as u64,
+            rows_written: self.rows,
+            metadata: metadata.build()?,
+            bloom_filter: None,
+            column_index: column_index.map(ColumnIndexBuilder::build).transpose()?,
+            offset_index: Some(self.offsets.build()),
+        };
+        Ok(Chunk { bytes, close })
+    }
+}
+
+/// The range of each page of a column by which rows are sorted.
+struct PageIndex {
+    builder: ColumnIndexBuilder,
+    /// Nulls in the pages so far.
+    nulls: u64,
+    /// False once a page has no range.
+    is_complete: bool,
+}
+
+impl PageIndex {
+    fn new(column: &ColumnDescPtr) -> Self {
+        Self { builder: ColumnIndexBuilder::new(column.physical_type()), nulls: 0, is_complete: true }
+    }
+
+    /// `nulls`: in all pages, this one included.
+    fn append(&mut self, range: Option<Range<&[u8]>>, nulls: u64) {
+        match range {
+            Some(Range { min, max }) => {
+                self.builder.append(false, min.to_vec(), max.to_vec(), (nulls - self.nulls) as i64);
+            }
+            None => self.is_complete = false,
+        }
+        self.nulls = nulls;
+    }
+
+    fn finish(mut self) -> Option<ColumnIndexBuilder> {
+        // True of any order, and of what is sorted by two columns all that can be said of the second.
+        self.builder.set_boundary_order(BoundaryOrder::UNORDERED);
+        self.is_complete.then_some(self.builder)
+    }
+}
+
+fn unexpected(column: &ColumnDescPtr, what: impl std::fmt::Display) -> ParquetError {
+    ParquetError::General(format!("column {}: {what}", column.path()))
+}

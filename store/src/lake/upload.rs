@@ -1,0 +1,102 @@
+//! A data file on its way into the home: small ones whole, larger ones in parts, so that no more than a part is in memory.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
+
+use crate::error::StoreError;
+use crate::home::{Home, path};
+
+/// Buckets want parts of at least 5 MiB, and no more than 10,000 of them.
+const PART_BYTES: usize = 8 << 20;
+
+/// See the module's description. Dropped before it is finished, it leaves nothing behind, as far as the home lets it.
+#[derive(Debug)]
+pub struct Upload {
+    home: Home,
+    name: String,
+    /// What is not sent yet.
+    buffer: Vec<u8>,
+    /// Of the parts that were sent, if there are any.
+    parts: Option<Box<dyn MultipartUpload>>,
+    bytes: u64,
+}
+
+impl Upload {
+    /// `name` is within the home, and free.
+    pub fn new(home: &Home, name: String) -> Self {
+        Self { home: home.clone(), name, buffer: Vec::new(), parts: None, bytes: 0 }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How messages name it.
+    pub fn context(&self) -> String {
+        self.home.name(&self.name).display().to_string()
+    }
+
+    /// Makes it durable, and answers how many bytes it has.
+    pub fn finish(&mut self) -> Result<u64, StoreError> {
+        let rest = Bytes::from(std::mem::take(&mut self.buffer));
+        match self.parts.take() {
+            None => self.home.wait(self.home.put(&self.name, rest))?,
+            Some(mut parts) => {
+                let end = async {
+                    if !rest.is_empty() {
+                        parts.put_part(rest.into()).await?;
+                    }
+                    parts.complete().await
+                };
+                let ended = self.home.wait(end);
+                if ended.is_err() {
+                    self.parts = Some(parts);
+                }
+                ended.map_err(self.home.error(&self.name))?;
+            }
+        }
+        Ok(self.bytes)
+    }
+
+    fn send(&mut self) -> Result<(), object_store::Error> {
+        let part = PutPayload::from(std::mem::take(&mut self.buffer));
+        let home = self.home.clone();
+        home.wait(async {
+            let parts = match &mut self.parts {
+                Some(parts) => parts,
+                None => {
+                    let begun = home.objects().put_multipart(&path(&self.name)?).await?;
+                    self.parts.insert(begun)
+                }
+            };
+            parts.put_part(part).await
+        })
+    }
+}
+
+impl Write for Upload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        self.bytes += bytes.len() as u64;
+        if self.buffer.len() >= PART_BYTES {
+            self.send().map_err(io::Error::other)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(mut parts) = self.parts.take()
+            && let Err(error) = self.home.wait(parts.abort())
+        {
+            tracing::debug!(file = self.context(), %error, "an unfinished file stays until vacuum");
+        }
+    }
+}
