@@ -19,7 +19,9 @@ use common::{argument, timed};
 use plimsoll_collector::OtlpDecoder;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
-use plimsoll_store::lake::{Commit, Effort, Gather, LakeTable, Part, Partition, write_files};
+use plimsoll_store::lake::{
+    Commit, Effort, Gather, LakeTable, Part, Partition, Sidecar, TokenBloom, write_files,
+};
 use plimsoll_store::{DataFile, Decode, Home, RecordKind, RecordMeta};
 
 const DAY_NS: u64 = 86_400_000_000_000;
@@ -130,9 +132,11 @@ fn file(home: &Home, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, 
 fn resident(table: &LakeTable, ids: &[String]) {
     let files = table.files();
     let spans: u64 = files.iter().map(|f| f.rows).sum();
-    let sidecars = || files.iter().filter_map(|f| f.sidecar.as_ref());
-    let bytes: usize = sidecars().map(|s| s.traces.memory_bytes()).sum();
-    let tokens: usize = sidecars().filter_map(|s| Some(s.tokens.as_ref()?.memory_bytes())).sum();
+    let each = |question: fn(&Sidecar) -> usize| -> usize {
+        files.iter().filter_map(|f| f.filters.as_ref()?.ask(question)).sum()
+    };
+    let bytes = each(|s| s.traces.memory_bytes());
+    let tokens = each(|s| s.tokens.as_ref().map_or(0, TokenBloom::memory_bytes));
     println!("spans                        {spans}");
     for (what, bytes) in [("blooms of trace ids", bytes), ("blooms of attributes", tokens)] {
         let (all, each) = (bytes as f64 / (1 << 20) as f64, bytes as f64 / spans as f64);

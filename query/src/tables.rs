@@ -3,6 +3,7 @@
 //! [`LakeTable`] is one table's files and tail; [`catalog::LakeSchema`] gives them their names, with views that
 //! hide superseded revisions; [`system`] tells of the server itself. A tenant's confinement is imposed here, below SQL.
 
+mod asks;
 mod attributes;
 pub mod catalog;
 mod files;

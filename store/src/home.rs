@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use crate::blocking::wait;
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
+use crate::lake::{FILTER_BYTES_MAX, Resident};
 use bucket_log::BucketLog;
 use disk::Disk;
 pub use location::{BadLocation, Location};
@@ -34,6 +35,7 @@ pub struct Home {
     /// How messages name it: a folder, or a URL without its last slash.
     name: Arc<Path>,
     files: Option<Arc<dyn Files>>,
+    filters: Arc<Resident>,
     runtime: Handle,
 }
 
@@ -63,6 +65,7 @@ impl Home {
                     objects: Arc::new(PrefixStore::new(store, prefix)),
                     name: PathBuf::from(url.as_str().trim_end_matches('/')).into(),
                     files: None,
+                    filters: Resident::new(FILTER_BYTES_MAX),
                     runtime: Handle::current(),
                 })
             }
@@ -76,8 +79,20 @@ impl Home {
             objects: Arc::new(Disk::new(files.clone(), folder)),
             name: folder.into(),
             files: Some(files),
+            filters: Resident::new(FILTER_BYTES_MAX),
             runtime: Handle::current(),
         })
+    }
+
+    /// The same with room for so many bytes of files' filters.
+    pub fn with_filter_bytes(mut self, bytes_max: usize) -> Self {
+        self.filters = Resident::new(bytes_max);
+        self
+    }
+
+    /// The filters of its files that are in memory.
+    pub fn filters(&self) -> &Arc<Resident> {
+        &self.filters
     }
 
     /// For those who read by themselves; paths begin with a table's name.

@@ -15,6 +15,7 @@ mod bloom;
 mod chunk;
 mod definition;
 mod entries;
+mod filters;
 mod follow;
 mod footers;
 mod gather;
@@ -32,6 +33,7 @@ mod vacuum;
 mod writer;
 
 pub use bloom::TraceBloom;
+pub use filters::{FILTER_BYTES_MAX, Filters, Resident};
 pub use footers::FooterCache;
 pub use gather::{Gather, first_rows};
 pub use properties::Effort;

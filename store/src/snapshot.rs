@@ -9,7 +9,8 @@ use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{TraceId, UnixNanos};
 
-use crate::lake::Sidecar;
+use crate::error::StoreError;
+use crate::lake::{Filters, Sidecar};
 
 /// One instant of the whole store.
 #[derive(Debug, Clone)]
@@ -74,7 +75,7 @@ pub struct DataFile {
     /// False only if none of its rows may supersede another (see [`Table::superseding_column`]).
     pub supersedes: bool,
     /// Which trace ids and attributes it may hold, for `spans`.
-    pub sidecar: Option<Sidecar>,
+    pub filters: Option<Filters>,
     /// Delta's statistics, as its commit states them.
     pub delta_stats: Option<String>,
 }
@@ -94,14 +95,21 @@ impl DataFile {
         self.slice.as_deref() == Some(plimsoll_schemas::slice::SLUG_RECENT)
     }
 
-    /// False only if no row of that trace is in the file.
+    /// False only if no row of that trace is in the file, as far as is known without reading anything.
     pub fn may_hold(&self, trace_id: &TraceId) -> bool {
-        self.sidecar.as_ref().is_none_or(|s| s.traces.may_hold(trace_id))
+        self.may_meet(|sidecar| sidecar.traces.may_hold(trace_id))
     }
 
-    /// False only if no row has that value in a column of text, or under the `key` of a map.
-    pub fn may_hold_value(&self, column: &str, key: &str, value: &str) -> bool {
-        let tokens = self.sidecar.as_ref().and_then(|s| s.tokens.as_ref());
-        tokens.is_none_or(|tokens| tokens.may_hold(column, key, value))
+    /// False only if the file's filters are in memory and say so.
+    pub fn may_meet(&self, condition: impl FnOnce(&Sidecar) -> bool) -> bool {
+        self.filters.as_ref().and_then(|filters| filters.ask(condition)).unwrap_or(true)
+    }
+
+    /// Those of these traces of which rows may be in the file. Reads its filters where they are not in memory: blocks.
+    pub fn held<'t>(&self, traces: impl Iterator<Item = &'t TraceId>) -> Result<Vec<TraceId>, StoreError> {
+        match &self.filters {
+            Some(filters) => filters.held(traces),
+            None => Ok(traces.copied().collect()),
+        }
     }
 }

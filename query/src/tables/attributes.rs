@@ -5,31 +5,30 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, Operator};
-use plimsoll_store::DataFile;
-use plimsoll_store::lake::Tokenized;
+use plimsoll_store::lake::{Sidecar, Tokenized};
 
 /// One of these values is there.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Condition<'e> {
-    column: &'e str,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    column: String,
     /// Of a map; empty elsewhere.
-    key: &'e str,
-    values: Vec<&'e str>,
+    key: String,
+    values: Vec<String>,
 }
 
-impl Condition<'_> {
+impl Condition {
     /// False only if no row of the file meets it.
-    pub fn may_hold(&self, file: &DataFile) -> bool {
-        self.values.iter().any(|value| file.may_hold_value(self.column, self.key, value))
+    pub fn may_hold(&self, sidecar: &Sidecar) -> bool {
+        self.values.iter().any(|value| sidecar.may_hold_value(&self.column, &self.key, value))
     }
 }
 
 /// What all of the filters together ask of attributes, as far as tokens tell.
-pub fn conditions(filters: &[Expr]) -> Vec<Condition<'_>> {
+pub fn conditions(filters: &[Expr]) -> Vec<Condition> {
     filters.iter().flat_map(split_conjunction).filter_map(condition).collect()
 }
 
-fn condition(expr: &Expr) -> Option<Condition<'_>> {
+fn condition(expr: &Expr) -> Option<Condition> {
     let (place, values) = match expr {
         Expr::BinaryExpr(binary) if binary.op == Operator::Eq => match text(&binary.right) {
             Some(value) => (place(&binary.left), vec![value]),
@@ -41,7 +40,8 @@ fn condition(expr: &Expr) -> Option<Condition<'_>> {
         _ => return None,
     };
     let (column, key) = place?;
-    Some(Condition { column, key, values })
+    let values = values.into_iter().map(str::to_owned).collect();
+    Some(Condition { column: column.to_owned(), key: key.to_owned(), values })
 }
 
 /// A column of text, or an entry of a map.

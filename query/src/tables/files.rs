@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::DataFile;
 
+use super::asks::Asks;
 use described::Described;
 use source::FileSource;
 
@@ -32,6 +33,7 @@ pub struct FileScan<'a> {
     pub partitions: usize,
     /// Whether the filters' columns are read first, and the others for matching rows only.
     pub late: bool,
+    pub asks: Asks,
 }
 
 impl FileScan<'_> {
@@ -64,7 +66,7 @@ impl FileScan<'_> {
             .with_statistics(statistics)
             .with_projection_indices(Some(projection))?
             .build();
-        Ok(DataSourceExec::from_data_source(FileSource::new(config, described, parts)))
+        Ok(DataSourceExec::from_data_source(FileSource::new(config, described, self.asks.clone(), parts)))
     }
 
     /// The columns of the files that are read, those of time first, and where each of the projection is among them and the

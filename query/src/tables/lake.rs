@@ -16,10 +16,11 @@ use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::union::UnionExec;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
-use plimsoll_store::{DataFile, Snapshot};
+use plimsoll_store::Snapshot;
 
+use super::asks::Asks;
 use super::files::FileScan;
-use super::{attributes, prune, recent, tail};
+use super::{prune, recent, tail};
 
 /// Files and tail of one table.
 #[derive(Debug, Clone)]
@@ -43,8 +44,14 @@ impl LakeTable {
         Self { snapshot, table, tenant, rules, store }
     }
 
-    fn scan_of<'a>(&'a self, projection: &'a [usize], partitions: usize, late: bool) -> FileScan<'a> {
-        FileScan { table: self.table, store: &self.store, projection, partitions, late }
+    fn scan_of<'a>(
+        &'a self,
+        projection: &'a [usize],
+        partitions: usize,
+        late: bool,
+        asks: Asks,
+    ) -> FileScan<'a> {
+        FileScan { table: self.table, store: &self.store, projection, partitions, late, asks }
     }
 
     /// Whether a filter asks for single traces, for which reading filter columns first pays off.
@@ -65,15 +72,15 @@ impl LakeTable {
         let kept = prune::keep(self.table, &mine.files, predicate.as_ref())?;
         let schema = Arc::new(self.table.sql_schema().project(projection)?);
         let derive = self.table == Table::Spans && recent::wants_derived(&schema, filters);
-        let attributes = attributes::conditions(filters);
-        let may_hold = |file: &DataFile| attributes.iter().all(|condition| condition.may_hold(file));
+        let asks = Asks::of(predicate.as_ref(), filters);
         let settled: Vec<_> =
-            kept.into_iter().filter(|f| !(derive && f.is_recent()) && may_hold(f)).collect();
+            kept.into_iter().filter(|f| !(derive && f.is_recent()) && asks.may_be_in(f)).collect();
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !settled.is_empty() {
             let partitions = state.config().target_partitions();
-            inputs
-                .push(self.scan_of(projection, partitions, Self::is_lookup(filters)).plan(state, &settled)?);
+            inputs.push(
+                self.scan_of(projection, partitions, Self::is_lookup(filters), asks).plan(state, &settled)?,
+            );
         }
         if derive {
             // Its parents and siblings decide what a span's derived columns say, so nothing may prune the recent files
@@ -90,7 +97,8 @@ impl LakeTable {
             let mut files = prune::keep(self.table, &mine.files, predicate.as_ref())?;
             files.retain(|f| f.is_recent());
             let all: Vec<usize> = (0..self.table.sql_schema().fields().len()).collect();
-            let read = (!files.is_empty()).then(|| self.scan_of(&all, 1, true).plan(state, &files));
+            let read = (!files.is_empty())
+                .then(|| self.scan_of(&all, 1, true, Asks::of(predicate.as_ref(), &[])).plan(state, &files));
             let read = read.transpose()?;
             if read.is_some() || !mine.tail.is_empty() {
                 inputs.push(recent::plan(read, &mine.tail, projection, self.rules.clone())?);

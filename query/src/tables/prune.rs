@@ -113,6 +113,6 @@ impl PruningStatistics for Index<'_> {
 }
 
 /// Text that is no trace id, or not as it is stored (lower case), equals no stored id.
-fn trace_id(value: &ScalarValue) -> Option<TraceId> {
+pub fn trace_id(value: &ScalarValue) -> Option<TraceId> {
     value.try_as_str().flatten()?.parse().ok()
 }

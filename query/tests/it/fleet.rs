@@ -15,6 +15,7 @@ use plimsoll_collector::OtlpDecoder;
 use plimsoll_query::{QueryOptions, QueryState, router};
 use plimsoll_schemas::retention::Retention;
 use plimsoll_schemas::{Rules, Tenant};
+use plimsoll_store::home::{Home, Location};
 use plimsoll_store::{RecordKind, Store, StoreOptions};
 use prost::Message;
 use serde_json::Value;
@@ -56,12 +57,18 @@ impl Fleet {
 
     /// The same, of which not all is kept for ever.
     pub async fn keeping(home: tempfile::TempDir, rules: Rules, retention: Retention) -> Self {
+        let location = Location::Folder(home.path().to_owned());
+        let at = Home::open(&location).expect("a home");
+        Self::at(at, home, rules, retention).await
+    }
+
+    async fn at(at: Home, home: tempfile::TempDir, rules: Rules, retention: Retention) -> Self {
         let mut options = StoreOptions::new(home.path());
         options.retention = retention;
         options.settle_after = Duration::from_secs(3_600);
         options.merge_every = Duration::from_secs(3_600);
         options.rules = rules.clone();
-        let store = Store::open(options, Arc::new(OtlpDecoder)).await.expect("opens");
+        let store = Store::open_at(at, options, Arc::new(OtlpDecoder)).await.expect("opens");
         let mut options = QueryOptions::new(home.path());
         options.objectives_dir = Some(home.path().join("objectives"));
         options.threads = 2;
@@ -76,6 +83,15 @@ impl Fleet {
         let home = tempfile::tempdir().expect("a folder");
         copy(self.home.path(), home.path(), gone);
         Self::open(home, self.store.rules().clone()).await
+    }
+
+    /// The same, which has no room in memory for what it knows of files' contents.
+    pub async fn copy_without_filters(&self) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        copy(self.home.path(), home.path(), &[]);
+        let location = Location::Folder(home.path().to_owned());
+        let at = Home::open(&location).expect("a home").with_filter_bytes(0);
+        Self::at(at, home, self.store.rules().clone(), Retention::default()).await
     }
 
     pub fn home(&self) -> &std::path::Path {

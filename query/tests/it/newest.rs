@@ -191,3 +191,39 @@ async fn what_superseded_a_row_is_found_whatever_the_query_is_after() {
         again.sql("SELECT trace_id, span_count FROM traces ORDER BY start_unix_nano DESC LIMIT 8").await;
     assert_eq!(reopened.expect("rows"), newest, "the log says which files supersede");
 }
+
+/// What is known of files' contents may not all be in memory: then it is read, before a file is opened for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_that_are_not_in_memory_are_read_before_files_are() {
+    let fleet = days(8).await;
+    let scarce = fleet.copy_without_filters().await;
+    let third = "03".repeat(16);
+    for (sql, most) in [
+        (format!("SELECT name FROM spans WHERE trace_id = '{third}' ORDER BY name"), 1),
+        (
+            format!(
+                "SELECT name FROM spans WHERE trace_id IN ('{third}', '{}') ORDER BY name",
+                "05".repeat(16)
+            ),
+            2,
+        ),
+        ("SELECT trace_id FROM spans WHERE gen_ai_response_id = 'response-4'".to_owned(), 1),
+        ("SELECT count(*) FROM spans WHERE name = 'nowhere'".to_owned(), 0),
+    ] {
+        let (files, how) = opened(&scarce, "", &sql).await;
+        assert!(files <= most, "{files} files: {sql}\n{how}");
+        assert_eq!(scarce.sql(&sql).await, fleet.sql(&sql).await, "{sql}");
+    }
+    let path = format!("traces/{third}");
+    assert_eq!(scarce.get(&path).await["resourceSpans"], fleet.get(&path).await["resourceSpans"]);
+    // A late span finds the others.
+    for fleet in [&fleet, &scarce] {
+        let mut late = before(6, 5);
+        late.truncate(1);
+        late[0].span_id = vec![9; 8];
+        fleet.export("acme", "agent", late).await;
+        fleet.settle().await;
+        let sql = format!("SELECT span_count FROM traces WHERE trace_id = '{}'", "06".repeat(16));
+        assert_eq!(fleet.sql(&sql).await, Ok(vec![vec![Value::from(3)]]));
+    }
+}

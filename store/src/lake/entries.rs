@@ -7,8 +7,8 @@ use deltalake_core::kernel::{Add, Remove};
 use plimsoll_schemas::UnixNanos;
 use plimsoll_schemas::table::Table;
 
+use super::filters::Filters;
 use super::object::Object;
-use super::sidecar::Sidecar;
 use super::stats::{self, FileStats};
 use super::{footers, writer};
 use crate::error::StoreError;
@@ -48,7 +48,12 @@ fn partition_values(file: &DataFile) -> HashMap<String, Option<String>> {
     [day].into_iter().chain(slice).collect()
 }
 
-/// A file of the log. Reads its bloom sidecar, and its footer where the log's statistics lack what we need.
+/// The day of a file, as the log spells it: in the order of time.
+pub fn day(add: &Add) -> Option<&str> {
+    add.partition_values.get(DAY)?.as_deref()
+}
+
+/// A file of the log. Reads its bloom sidecar where there is room for it, and its footer where the log's statistics lack what we need.
 pub async fn data_file(home: &Home, table: Table, add: Add) -> Result<Arc<DataFile>, StoreError> {
     let mut object = Object::new(home, table, &add.path, add.size.unsigned_abs())?;
     let name = object.name().to_owned();
@@ -71,8 +76,8 @@ pub async fn data_file(home: &Home, table: Table, add: Add) -> Result<Arc<DataFi
             })?
         }
     };
-    let sidecar = match table {
-        Table::Spans => Some(Sidecar::load_or_rebuild(&object).await?),
+    let filters = match table {
+        Table::Spans => Some(Filters::of(object, stats.time_range.1, None).read_where_room().await?),
         _ => None,
     };
     let slice = value(SLICE);
@@ -85,7 +90,7 @@ pub async fn data_file(home: &Home, table: Table, add: Add) -> Result<Arc<DataFi
         time_range: stats.time_range,
         wal_seq_max: stats.wal_seq_max,
         supersedes: stats.supersedes,
-        sidecar,
+        filters,
         delta_stats: add.stats,
         path: add.path,
     }))

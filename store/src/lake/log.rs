@@ -79,7 +79,9 @@ pub async fn listed(home: &Home, table: Table, found: DeltaTable) -> Result<List
 }
 
 /// The files of the log's actions. Each has a sidecar to be read, most of which is waiting.
-async fn data_files(home: &Home, table: Table, adds: Vec<Add>) -> Result<Vec<Arc<DataFile>>, StoreError> {
+async fn data_files(home: &Home, table: Table, mut adds: Vec<Add>) -> Result<Vec<Arc<DataFile>>, StoreError> {
+    // The newest days' first, until there is no more room for them.
+    adds.sort_by(|a, b| entries::day(b).cmp(&entries::day(a)));
     let read = adds.into_iter().map(|add| {
         let home = home.clone();
         async move { entries::data_file(&home, table, add).await }

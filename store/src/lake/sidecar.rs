@@ -42,6 +42,15 @@ pub fn data_file(sidecar: &str) -> Option<String> {
 }
 
 impl Sidecar {
+    pub fn memory_bytes(&self) -> usize {
+        self.traces.memory_bytes() + self.tokens.as_ref().map_or(0, TokenBloom::memory_bytes)
+    }
+
+    /// False only if no row has that value in a column of text, or under the `key` of a map.
+    pub fn may_hold_value(&self, column: &str, key: &str, value: &str) -> bool {
+        self.tokens.as_ref().is_none_or(|tokens| tokens.may_hold(column, key, value))
+    }
+
     /// Writes it beside a data file of the home.
     pub async fn write(&self, home: &Home, data_file: &str) -> Result<(), StoreError> {
         let name = name(data_file);

@@ -18,8 +18,10 @@ use uuid::Uuid;
 
 use super::bloom::TraceBloom;
 use super::chunk::Compressors;
+use super::filters::Filters;
 use super::gather::Gather;
 use super::group::GroupWriter;
+use super::object::Object;
 use super::properties::{Effort, writer_properties};
 use super::sidecar::Sidecar;
 use super::stats::{self, FileStats};
@@ -181,12 +183,13 @@ impl FileWriter {
                 problem: "a file without rows".into(),
             });
         };
-        let sidecar = match self.table {
+        let filters = match self.table {
             Table::Spans => {
                 let tokens = tokens.map(Tokens::finish).transpose()?;
                 let sidecar = Sidecar { traces: TraceBloom::of(trace_ids)?, tokens };
                 self.home.wait(sidecar.write(&self.home, &name))?;
-                Some(sidecar)
+                let object = Object::new(&self.home, self.table, &self.path, size_bytes)?;
+                Some(Filters::of(object, stats.time_range.1, Some(sidecar)))
             }
             _ => None,
         };
@@ -200,7 +203,7 @@ impl FileWriter {
             time_range: stats.time_range,
             wal_seq_max: stats.wal_seq_max,
             supersedes: stats.supersedes,
-            sidecar,
+            filters,
             delta_stats: Some(delta_stats.to_string()),
         })
     }

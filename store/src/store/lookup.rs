@@ -39,7 +39,10 @@ impl Inner {
                     filter_record_batch(&chunk.batch, &mask).map_err(StoreError::arrow("trace in tail"))?,
                 );
             }
-            for file in files.iter().filter(|f| f.may_hold(&trace_id)) {
+            for file in files.iter() {
+                if file.held([&trace_id].into_iter())?.is_empty() {
+                    continue;
+                }
                 found.extend(read_traces(&inner.home, file, &[trace_id], tenant.as_ref(), &inner.footers)?);
             }
             inner.once_each(found)

@@ -285,8 +285,7 @@ impl Inner {
             }
         }
         for file in &places.files {
-            let here = ids.iter().filter(|id| is_asked(file, id) && file.may_hold(id));
-            let here: Vec<TraceId> = here.copied().collect();
+            let here = file.held(ids.iter().filter(|id| is_asked(file, id)))?;
             if !here.is_empty() {
                 found.extend(read_traces(&self.home, file, &here, None, &self.footers)?);
             }

@@ -167,7 +167,7 @@ impl Inner {
             }
         }
         for file in files.iter() {
-            let here: Vec<TraceId> = ids.iter().filter(|id| file.may_hold(id)).copied().collect();
+            let here = file.held(ids.iter())?;
             if here.is_empty() {
                 continue;
             }

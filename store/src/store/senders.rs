@@ -141,7 +141,7 @@ impl Inner {
         let missing = wanted.iter().filter(|key| !senders.sent.contains_key(*key));
         let missing: FxHashSet<TraceId> = missing.map(|(_, trace, _)| *trace).collect();
         for file in places.files {
-            let ids: Vec<TraceId> = missing.iter().filter(|id| file.may_hold(id)).copied().collect();
+            let ids = file.held(missing.iter())?;
             if ids.is_empty() {
                 continue;
             }

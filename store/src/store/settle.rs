@@ -163,15 +163,12 @@ impl Inner {
         let mut batches = Vec::new();
         let mut found = FxHashSet::default();
         for file in work.files.iter() {
-            let here: Vec<&Due> = work
-                .due
-                .iter()
-                .filter(|d| file.wal_seq_max < d.seqs.0 && file.may_hold(&d.key.trace_id))
-                .collect();
-            if here.is_empty() {
+            let may_be_there = || work.due.iter().filter(|d| file.wal_seq_max < d.seqs.0);
+            let ids = file.held(may_be_there().map(|d| &d.key.trace_id))?;
+            if ids.is_empty() {
                 continue;
             }
-            let ids: Vec<TraceId> = here.iter().map(|d| d.key.trace_id).collect();
+            let here: Vec<&Due> = may_be_there().filter(|d| ids.contains(&d.key.trace_id)).collect();
             let read = read_traces(&self.home, file, &ids, None, &self.footers)?;
             for batch in &read {
                 let rows = SpanRows::new(batch, &self.options.rules)?;

@@ -25,6 +25,7 @@ use futures::{StreamExt, TryStreamExt, future, stream};
 
 use super::described::{Described, is_time};
 use super::queue::{self, Part, Queue};
+use crate::tables::asks::Asks;
 
 /// More files than these are not named in a plan.
 const FILES_SHOWN: usize = 6;
@@ -34,12 +35,13 @@ pub struct FileSource {
     /// All but the files.
     config: FileScanConfig,
     described: Described,
+    asks: Asks,
     parts: Arc<Vec<Part>>,
 }
 
 impl FileSource {
-    pub fn new(config: FileScanConfig, described: Described, parts: Arc<Vec<Part>>) -> Self {
-        Self { config, described, parts }
+    pub fn new(config: FileScanConfig, described: Described, asks: Asks, parts: Arc<Vec<Part>>) -> Self {
+        Self { config, described, asks, parts }
     }
 
     fn of(&self, parts: &[Part]) -> Result<FileScanConfig> {
@@ -91,16 +93,28 @@ impl DataSource for FileSource {
             return self.open(partition, context);
         };
         let passed_over = MetricBuilder::new(&self.metrics()).counter("files_passed_over", partition);
+        let passed = passed_over.clone();
         let (source, limit) = (self.clone(), self.config.limit);
         let next = move || {
             let part = queue.next().map(|(part, passed)| {
                 passed_over.add(passed);
                 part
             });
-            let open = |part| source.of(&[part])?.open(0, context.clone());
-            part.transpose().map(|part| part.and_then(open))
+            part.transpose()
         };
-        let rows = stream::iter(std::iter::from_fn(next)).try_flatten();
+        let open = move |part: Result<Part>| {
+            let (source, context, passed_over) = (source.clone(), context.clone(), passed.clone());
+            async move {
+                let part = part?;
+                if !source.asks.are_in(&part.file).await? {
+                    passed_over.add(1);
+                    return Ok(None);
+                }
+                source.of(&[part])?.open(0, context).map(Some)
+            }
+        };
+        let files = stream::iter(std::iter::from_fn(next)).then(open);
+        let rows = files.try_filter_map(future::ok).try_flatten();
         let rows = match limit {
             Some(limit) => first(rows, limit).boxed(),
             None => rows.boxed(),
