@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of protocols (see [`decode::Decode`]) and nothing of SQL (see [`snapshot::Snapshot`]).
 
+pub mod attributes;
 mod blocking;
 pub mod decode;
 mod derive;

@@ -32,8 +32,8 @@ impl<'a> Any<'a> {
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
             value = match (number, value) {
-                // Two lists or maps are one, of the items of both.
-                (5, Self::Array(_)) | (6, Self::Map(_)) => return Err(WireError::Twice),
+                // Two lists or maps are one, of the items of both; and one that another value follows is read all the same.
+                (1..=8, Self::Array(_) | Self::Map(_)) => return Err(WireError::Twice),
                 (1, _) => Self::Str(field.bytes()?),
                 (2, _) => Self::Bool(field.varint()? != 0),
                 (3, _) => Self::Int(field.varint()? as i64),

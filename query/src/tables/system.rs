@@ -1,5 +1,5 @@
-//! What the server says of itself, as tables of the schema `plimsoll`: `jobs`, `files`, `slices`. Only for those who may see every
-//! tenant's rows.
+//! What the server says of itself, as tables of the schema `plimsoll`: `jobs`, `files`, `slices`, `attributes`. Only for those who may
+//! see every tenant's rows.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicr
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::datasource::MemTable;
 use plimsoll_schemas::UnixNanos;
 use plimsoll_schemas::table::{Table, timestamp};
+use plimsoll_store::attributes::{AttributeSample, attributes as sample};
 use plimsoll_store::jobs::Job;
 use plimsoll_store::{DataFile, Snapshot};
 
@@ -18,7 +19,7 @@ use super::catalog::Lake;
 
 /// The name of the schema.
 pub const SCHEMA: &str = "plimsoll";
-const NAMES: [&str; 3] = ["jobs", "files", "slices"];
+const NAMES: [&str; 4] = ["jobs", "files", "slices", "attributes"];
 
 /// See the module's description.
 #[derive(Debug)]
@@ -46,6 +47,13 @@ impl SchemaProvider for SystemSchema {
         let rows = match name {
             "jobs" => jobs(&self.lake.jobs.list()),
             "files" => files(&self.lake.snapshot),
+            "attributes" => {
+                // Reads files, of which it takes a sample.
+                let snapshot = self.lake.snapshot.clone();
+                let sampled = tokio::task::spawn_blocking(move || sample(snapshot.table(Table::Spans))).await;
+                let sampled = sampled.map_err(|e| exec_datafusion_err!("plimsoll.attributes: {e}"))?;
+                attributes(&sampled.map_err(|e| exec_datafusion_err!("plimsoll.attributes: {e}"))?)
+            }
             _ => slices(&self.lake.snapshot),
         }?;
         Ok(Some(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?)))
@@ -154,6 +162,22 @@ fn slices(snapshot: &Snapshot) -> Result<RecordBatch> {
         .long("size_bytes", slices.values().map(|s| long(s.bytes)))
         .time("first_time", slices.values().map(|s| s.first))
         .time("last_time", slices.values().map(|s| s.last))
+        .rows()
+}
+
+/// What attributes cost, in a sample of the newest spans.
+fn attributes(sample: &AttributeSample) -> Result<RecordBatch> {
+    let uses = &sample.uses;
+    Columns::default()
+        .text("scope", uses.iter().map(|u| Some(u.scope)))
+        .text("key", uses.iter().map(|u| Some(&u.key)))
+        .text("types", uses.iter().map(|u| Some(&u.types)))
+        .text("column_name", uses.iter().map(|u| u.column))
+        .long("row_count", uses.iter().map(|u| long(u.rows)))
+        .long("value_bytes", uses.iter().map(|u| long(u.value_bytes)))
+        .long("distinct_count", uses.iter().map(|u| long(u.distinct?)))
+        .long("promotion_saves_bytes", uses.iter().map(|u| u.promotion_saves_bytes))
+        .long("sample_row_count", uses.iter().map(|_| long(sample.rows)))
         .rows()
 }
 

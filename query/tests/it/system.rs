@@ -4,7 +4,7 @@ use plimsoll_schemas::retention::Retention;
 use plimsoll_schemas::{Rules, UnixNanos};
 use serde_json::{Value, json};
 
-use crate::fleet::{BEGAN, Fleet, request};
+use crate::fleet::{BEGAN, Fleet, With, request, span};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_files_and_slices_are_tables() {
@@ -72,4 +72,65 @@ async fn a_tenant_does_not_see_the_whole_server() {
         let (status, problem) = fleet.send(http::Method::POST, "sql?tenant=acme", body).await;
         assert_eq!(status, 400, "{problem}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_attributes_cost_is_a_table() {
+    let fleet = Fleet::empty("").await;
+    let spans = |trace: u8| {
+        let many = (1..=200_u8).map(|id| {
+            let words = ["alpha", "a longer word that comes again"];
+            let at = 10 * u64::from(id);
+            let mut span = span(trace, id, 0, "call", at, at + 5)
+                .with("ours.word", words[usize::from(id % 2)])
+                .with("session.id", "s-1");
+            // Of each ten, two.
+            if id % 5 == 0 {
+                span = span.with("ours.id", &format!("{trace}/{id}"));
+            }
+            span
+        });
+        many.collect::<Vec<_>>()
+    };
+    // One in a file, one in memory.
+    fleet.export("acme", "agent", spans(1)).await;
+    fleet.settle().await;
+    fleet.export("acme", "agent", spans(2)).await;
+
+    let sql = "SELECT scope, key, types, column_name, row_count, value_bytes, distinct_count, sample_row_count \
+               FROM plimsoll.attributes WHERE key LIKE 'ours.%' OR key = 'session.id' ORDER BY key";
+    let id_bytes: usize =
+        [1, 2].iter().flat_map(|t| (5..=200).step_by(5).map(move |id| format!("{t}/{id}").len())).sum();
+    let row = |key: &str, column: Value, rows: u64, bytes: usize, distinct: u64| {
+        vec![
+            json!("span"),
+            json!(key),
+            json!("string"),
+            column,
+            json!(rows),
+            json!(bytes),
+            json!(distinct),
+            json!(400),
+        ]
+    };
+    assert_eq!(
+        fleet.sql(sql).await.expect("rows"),
+        [
+            row("ours.id", Value::Null, 80, id_bytes, 80),
+            row(
+                "ours.word",
+                Value::Null,
+                400,
+                200 * ("alpha".len() + "a longer word that comes again".len()),
+                2
+            ),
+            row("session.id", json!("session_id"), 400, 400 * "s-1".len(), 1),
+        ]
+    );
+    // A column that two words take turns in costs less than its part of the map; what has a column has none to gain.
+    let saves = "SELECT key, promotion_saves_bytes > 0 FROM plimsoll.attributes WHERE key IN ('ours.word', 'session.id') ORDER BY key";
+    assert_eq!(
+        fleet.sql(saves).await.expect("rows"),
+        [[json!("ours.word"), json!(true)], [json!("session.id"), Value::Null]]
+    );
 }
