@@ -69,6 +69,7 @@ pub struct Engine {
     /// The same, whose optimiser goes over a plan once: for statements that are written so that this is enough.
     once: SessionState,
     store: ObjectStoreUrl,
+    home: Home,
     rules: Arc<Rules>,
     permits: Arc<Semaphore>,
     options: QueryOptions,
@@ -128,6 +129,7 @@ impl Engine {
             base,
             once,
             store,
+            home: home.clone(),
             rules: Arc::new(options.rules.clone()),
             permits: Arc::new(Semaphore::new(options.concurrent_max)),
             options: options.clone(),
@@ -213,6 +215,7 @@ impl Engine {
             unsettled_from: view.unsettled_from,
             rules: self.rules.clone(),
             store: self.store.clone(),
+            home: self.home.clone(),
             computed: Arc::new(computed),
             jobs: self.jobs.clone(),
         };

@@ -14,6 +14,7 @@ use plimsoll_schemas::table::Table;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::StoreError;
+use crate::home::Home;
 use crate::lake::read_file;
 use crate::snapshot::TableSnapshot;
 
@@ -75,8 +76,8 @@ pub struct AttributeUse {
 }
 
 /// Looks at the newest spans of a snapshot.
-pub fn attributes(spans: &TableSnapshot) -> Result<AttributeSample, StoreError> {
-    let batches = newest(spans)?;
+pub fn attributes(home: &Home, spans: &TableSnapshot) -> Result<AttributeSample, StoreError> {
+    let batches = newest(home, spans)?;
     let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
     let mut uses = Vec::new();
     for attr in Attr::ALL {
@@ -92,7 +93,7 @@ pub fn attributes(spans: &TableSnapshot) -> Result<AttributeSample, StoreError> 
 }
 
 /// The newest rows: those in memory, then files by the sequence of the log.
-fn newest(spans: &TableSnapshot) -> Result<Vec<RecordBatch>, StoreError> {
+fn newest(home: &Home, spans: &TableSnapshot) -> Result<Vec<RecordBatch>, StoreError> {
     let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
     let mut take = |batch: &RecordBatch| {
         let batch = batch.slice(0, batch.num_rows().min(ROWS_MAX - rows));
@@ -108,7 +109,7 @@ fn newest(spans: &TableSnapshot) -> Result<Vec<RecordBatch>, StoreError> {
         if !wants_more {
             break;
         }
-        for batch in read_file(&spans.root, Table::Spans, file)? {
+        for batch in read_file(home, Table::Spans, file)? {
             wants_more = take(&batch?);
             if !wants_more {
                 break;
