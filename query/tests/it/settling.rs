@@ -46,3 +46,25 @@ async fn rows_that_a_later_settling_supersedes_leave_the_files_when_these_are_me
     let day = "SELECT count(*) FROM plimsoll.files WHERE table_name = 'traces'";
     assert!(count(day).await[0].as_i64().expect("a number") < 32);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_that_lie_in_files_join_their_trace_a_day_before_its_root_and_any_time_after() {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    let fleet = Fleet::empty("").await;
+    let at = |mut span: opentelemetry_proto::tonic::trace::v1::Span, hours: u64| {
+        span.start_time_unix_nano += hours * HOUR_NS;
+        span.end_time_unix_nano += hours * HOUR_NS;
+        vec![span]
+    };
+    // Of each trace one part after the other, each in files of its own: before the root, the root, and long after it.
+    for (hours, id, parent) in [(0, 3, 1), (23, 1, 0), (23 + 30 * 24, 4, 1)] {
+        for trace in 1..=3_u8 {
+            fleet.export("acme", "agent", at(span(trace, id, parent, "work", 0, 10), hours)).await;
+        }
+        fleet.settle().await;
+    }
+    let rows = fleet.sql("SELECT trace_id, span_count FROM traces ORDER BY 1").await.expect("rows");
+    let expected: Vec<_> =
+        (1..=3_u8).map(|trace| vec![json!(format!("{trace:02x}").repeat(16)), json!(3)]).collect();
+    assert_eq!(rows, expected);
+}

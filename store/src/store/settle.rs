@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::analyse;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Rules, Span, Tenant, TraceId};
+use plimsoll_schemas::{Rules, Span, Tenant, TraceId, UnixNanos};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
@@ -16,8 +17,8 @@ use super::merge::NEAR_NS;
 use super::senders::{Places, Senders};
 use crate::error::StoreError;
 use crate::lake::read_traces;
-use crate::rows::SpanRows;
 use crate::rows::derived::{DerivedRows, Settled};
+use crate::rows::{Columns, SpanRows};
 use crate::snapshot::DataFile;
 use crate::tail::traces::{Due, SpanSet};
 use crate::tail::{Chunk, TraceKey};
@@ -27,6 +28,10 @@ pub const TRACES_PER_PASS: usize = 4_000;
 
 /// Rows of `stage_runs` that are put together: columns that grow larger are moved about while they do.
 const RUNS_PER_BATCH: usize = 4_096;
+
+/// How long before its root a span of a trace may have ended and still be looked for: a day, as late spans may come, and
+/// what clocks may differ by.
+const LATE_NS: i64 = 25 * 3_600_000_000_000;
 
 /// Which traces a pass takes.
 #[derive(Debug, Clone, Copy)]
@@ -104,10 +109,11 @@ impl Inner {
     }
 
     fn derive_rows(&self, work: &Work) -> Result<Derived, StoreError> {
-        let (earlier, found) = self.earlier_spans(work)?;
-        let batches: Vec<&RecordBatch> = work.chunks.iter().map(|c| &c.batch).chain(&earlier).collect();
         let rules = &self.options.rules;
-        let located = locate(work, &earlier, rules)?;
+        let mut located = in_memory(work);
+        let (earlier, found) = self.earlier_spans(work, &began(work, &located)?)?;
+        let batches: Vec<&RecordBatch> = work.chunks.iter().map(|c| &c.batch).chain(&earlier).collect();
+        add_earlier(work, &earlier, rules, &mut located)?;
         // Of all that is in memory a pass looks at the batches with spans of its traces.
         let mut touched = vec![false; batches.len()];
         located.iter().flatten().for_each(|(batch, _)| touched[*batch] = true);
@@ -159,11 +165,23 @@ impl Inner {
 
     /// Spans of the due traces that were written to files before any of those in memory came,
     /// and the traces of which there are some.
-    fn earlier_spans(&self, work: &Work) -> Result<(Vec<RecordBatch>, FxHashSet<TraceKey>), StoreError> {
+    ///
+    /// `began` says when a trace began whose root is among those in memory. Of such a trace nothing is looked for that is much older:
+    /// asking every file of a lake for every trace would cost more than all else.
+    fn earlier_spans(
+        &self,
+        work: &Work,
+        began: &[Option<UnixNanos>],
+    ) -> Result<(Vec<RecordBatch>, FxHashSet<TraceKey>), StoreError> {
         let mut batches = Vec::new();
         let mut found = FxHashSet::default();
         for file in work.files.iter() {
-            let may_be_there = || work.due.iter().filter(|d| file.wal_seq_max < d.seqs.0);
+            let newest = file.time_range.1.0.saturating_add(LATE_NS);
+            let is_old = |began: &Option<UnixNanos>| began.is_some_and(|began| newest < began.0);
+            let may_be_there = || {
+                let due = work.due.iter().zip(began);
+                due.filter(|(d, began)| file.wal_seq_max < d.seqs.0 && !is_old(began)).map(|(d, _)| d)
+            };
             let ids = file.held(may_be_there().map(|d| &d.key.trace_id))?;
             if ids.is_empty() {
                 continue;
@@ -194,14 +212,15 @@ fn is_wide(spans: &[Span<'_>]) -> bool {
     last.0.saturating_sub(first.0) > NEAR_NS
 }
 
-/// The rows (batch, row) of each due trace: first those in memory, then those that were read from files.
-fn locate(
-    work: &Work,
-    earlier: &[RecordBatch],
-    rules: &Rules,
-) -> Result<Vec<Vec<(usize, usize)>>, StoreError> {
-    let index: FxHashMap<(&str, TraceId), usize> =
-        work.due.iter().enumerate().map(|(i, d)| ((d.tenant.as_str(), d.key.trace_id), i)).collect();
+/// Rows (batch, row) of each due trace.
+type Located = Vec<Vec<(usize, usize)>>;
+
+fn index(work: &Work) -> FxHashMap<(&str, TraceId), usize> {
+    work.due.iter().enumerate().map(|(i, d)| ((d.tenant.as_str(), d.key.trace_id), i)).collect()
+}
+
+fn in_memory(work: &Work) -> Located {
+    let index = index(work);
     let first = work.due.iter().map(|d| d.seqs.0).min().unwrap_or(0);
     let last = work.due.iter().map(|d| d.seqs.1).max().unwrap_or(u64::MAX);
     let mut members: Vec<Vec<(usize, usize)>> = vec![Vec::new(); work.due.len()];
@@ -221,14 +240,42 @@ fn locate(
             }
         }
     }
+    members
+}
+
+/// When each due trace began, where its root is in memory.
+fn began(work: &Work, located: &Located) -> Result<Vec<Option<UnixNanos>>, StoreError> {
+    let columns = work.chunks.iter().map(|chunk| {
+        let columns = Columns::of(&chunk.batch);
+        Ok((columns.text("parent_span_id")?, columns.int("start_unix_nano")?))
+    });
+    let columns = columns.collect::<Result<Vec<_>, StoreError>>()?;
+    let of = |members: &Vec<(usize, usize)>| {
+        let roots = members.iter().filter(|(batch, row)| columns[*batch].0.is_null(*row));
+        roots.map(|(batch, row)| UnixNanos(columns[*batch].1.value(*row))).min()
+    };
+    Ok(located.iter().map(of).collect())
+}
+
+/// Adds those that were read from files, behind the chunks in memory.
+fn add_earlier(
+    work: &Work,
+    earlier: &[RecordBatch],
+    rules: &Rules,
+    located: &mut Located,
+) -> Result<(), StoreError> {
+    if earlier.is_empty() {
+        return Ok(());
+    }
+    let index = index(work);
     for (batch, read) in earlier.iter().enumerate() {
         let (batch, read) = (work.chunks.len() + batch, SpanRows::new(read, rules)?);
         for row in 0..read.len() {
             let Some(id) = read.trace_id(row) else { continue };
             if let Some(at) = index.get(&(read.tenant(row), id)) {
-                members[*at].push((batch, row));
+                located[*at].push((batch, row));
             }
         }
     }
-    Ok(members)
+    Ok(())
 }
