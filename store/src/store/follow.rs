@@ -38,15 +38,20 @@ impl Inner {
             following.checked = Some(Instant::now());
         }
         let spans = std::iter::once(Table::Spans);
+        let mut followed = Ok(());
         for table in spans.chain(Table::ALL.into_iter().filter(|table| *table != Table::Spans)) {
-            self.follow_table(table, following, is_checked, &mut changes).await?;
+            followed = self.follow_table(table, following, is_checked, &mut changes).await;
+            if followed.is_err() {
+                break;
+            }
         }
+        // Also where a later table failed: what was taken in is not read again.
         if !changes.is_empty() {
             let mut state = self.state.lock();
             state.change_files(changes);
             state.settled += 1;
         }
-        Ok(())
+        followed
     }
 
     async fn follow_table(

@@ -45,7 +45,7 @@ impl Inner {
         };
         if let Some(why) = self.poisoned() {
             return Err(IngestError::Unavailable(format!(
-                "nothing more is acknowledged: {why}; restart after checking the disk"
+                "nothing more is acknowledged: {why}; restart when that is mended"
             )));
         }
         if self.state.lock().tail.bytes() >= self.options.tail_bytes_max {
