@@ -66,7 +66,15 @@ pub trait Files: Send + Sync + Debug {
     }
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Parts of one file; [`io::ErrorKind::UnexpectedEof`] where it ends before them.
-    fn read_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>>;
+    fn read_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+        let bytes = Bytes::from(self.read(path)?);
+        let part = |range: &Range<u64>| {
+            let is_within = range.start <= range.end && range.end <= bytes.len() as u64;
+            is_within.then(|| bytes.slice(range.start as usize..range.end as usize))
+        };
+        let parts = ranges.iter().map(part).collect::<Option<_>>();
+        parts.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
     fn find(&self, path: &Path) -> io::Result<Found>;
     /// What is in a folder, sorted by name; nothing where there is no folder.
     fn entries(&self, folder: &Path) -> io::Result<Vec<Found>>;

@@ -8,12 +8,10 @@ mod disk;
 
 use std::any::Any;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Appending, Files, Found};
@@ -208,16 +206,6 @@ impl Files for FaultyFiles {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.on_disk(|disk| disk.read(path))
-    }
-
-    fn read_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
-        let bytes = Bytes::from(self.read(path)?);
-        let part = |range: &Range<u64>| {
-            let is_within = range.start <= range.end && range.end <= bytes.len() as u64;
-            is_within.then(|| bytes.slice(range.start as usize..range.end as usize))
-        };
-        let parts = ranges.iter().map(part).collect::<Option<_>>();
-        parts.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn find(&self, path: &Path) -> io::Result<Found> {

@@ -11,7 +11,6 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -190,16 +189,6 @@ impl Files for BucketLog {
             bytes.extend_from_slice(&part);
         }
         Ok(bytes.into())
-    }
-
-    fn read_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
-        let bytes = Bytes::from(self.read(path)?);
-        let part = |range: &Range<u64>| {
-            let is_within = range.start <= range.end && range.end <= bytes.len() as u64;
-            is_within.then(|| bytes.slice(range.start as usize..range.end as usize))
-        };
-        let parts = ranges.iter().map(part).collect::<Option<_>>();
-        parts.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn find(&self, path: &Path) -> io::Result<Found> {

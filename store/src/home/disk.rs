@@ -117,16 +117,31 @@ impl Disk {
 
     fn put(&self, path: &Path, payload: &PutPayload, mode: &PutMode) -> io::Result<()> {
         let draft = self.root.join(DRAFTS).join(Uuid::new_v4().simple().to_string());
-        let mut file = self.create(&draft)?;
+        let put = self.put_by_way_of(&draft, path, payload, mode);
+        if put.is_err() {
+            // On a full disk it would take the room that is freed. If it stays, the next opening removes it.
+            let _ = self.files.remove(&draft);
+        }
+        put
+    }
+
+    fn put_by_way_of(
+        &self,
+        draft: &Path,
+        path: &Path,
+        payload: &PutPayload,
+        mode: &PutMode,
+    ) -> io::Result<()> {
+        let mut file = self.create(draft)?;
         payload.iter().try_for_each(|bytes| file.append(bytes))?;
         file.sync()?;
         match mode {
-            PutMode::Overwrite => self.in_folder(path, || self.files.rename(&draft, path))?,
+            PutMode::Overwrite => self.in_folder(path, || self.files.rename(draft, path))?,
             PutMode::Create => {
                 // A link fails where a rename would replace.
-                let linked = self.in_folder(path, || self.files.link(&draft, path));
+                let linked = self.in_folder(path, || self.files.link(draft, path));
                 // If it stays, the next opening removes it; failing here would deny what the link has done.
-                let _ = self.files.remove(&draft);
+                let _ = self.files.remove(draft);
                 linked?;
             }
             PutMode::Update(_) => return Err(io::ErrorKind::Unsupported.into()),

@@ -44,6 +44,8 @@ async fn a_full_disk_keeps_what_was_acknowledged_and_is_written_to_again_when_th
     let error = store.settle_all().await.expect_err("there is no room for files").to_string();
     assert!(error.contains("/home"), "it says where: {error}");
     check(&store, 3, "while the disk is full");
+    let drafts = files.all().into_iter().filter(|file| file.starts_with(Path::new(FOLDER).join("drafts")));
+    assert_eq!(drafts.count(), 0, "what could not be written takes no room");
     // The log's room was set aside.
     send(&store, 3).await.expect("acknowledged");
     assert!(store.status().poisoned.is_none(), "a full disk is not for ever");
