@@ -1,18 +1,15 @@
 //! Fills in the columns of `spans` that only the whole trace can tell: stage, slice keys, outcome, queue, attempt.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
-use plimsoll_analysis::{SpanAnalysis, analyse, edges};
-use plimsoll_schemas::table::{SPAN_DERIVED_COLUMNS, Table};
-use plimsoll_schemas::{Rules, SliceKey, Span, TraceId};
+use plimsoll_analysis::{analyse, edges};
+use plimsoll_schemas::{Rules, Span, SpanId, TraceId, UnixNanos};
 use rustc_hash::FxHashMap;
 
 use crate::error::StoreError;
 use crate::lake::first_rows;
 use crate::rows::SpanRows;
 use crate::rows::derived::{DerivedRows, Settled};
+use crate::rows::filled::Filled;
 use crate::store::Senders;
 
 /// The spans of complete traces with their derived columns, and where each row belongs.
@@ -34,8 +31,7 @@ pub fn derive(
 ) -> Result<Derivation, StoreError> {
     let rows =
         batches.iter().chain(context).map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
-    let mut columns: Vec<Filled> = batches.iter().map(|b| Filled::new(b.num_rows())).collect();
-    let mut words = Words::default();
+    let mut columns: Vec<Filled> = batches.iter().map(|b| Filled::with_rows(b.num_rows())).collect();
     let mut partitions: FxHashMap<String, Vec<u32>> = FxHashMap::default();
     let first = first_rows(batches);
     for (tenant, _, members) in traces(&rows) {
@@ -43,18 +39,19 @@ pub fn derive(
         senders.tell(tenant, &mut spans);
         let analysis = analyse(&spans, rules);
         let partition = partitions.entry(analysis.slice.slug(tenant)).or_default();
-        let slice = SliceKey::ALL.map(|key| analysis.slice.get(key).map(|v| words.key(v)));
-        for (i, (batch, row)) in members.iter().enumerate().filter(|(_, (b, _))| *b < batches.len()) {
-            columns[*batch].fill(*row, &analysis.spans[i], slice, &mut words);
-            partition.push(first[*batch] + *row as u32);
+        let of = members.iter().zip(&analysis.spans).collect::<Vec<_>>();
+        for run in of.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
+            let ((batch, _), _) = run[0];
+            let Some(columns) = columns.get_mut(*batch) else { continue };
+            let slice = columns.slice(&analysis.slice);
+            for ((_, row), span) in run {
+                columns.fill(*row, span, slice);
+                partition.push(first[*batch] + *row as u32);
+            }
         }
     }
-    let values: ArrayRef = Arc::new(StringArray::from(words.list));
-    let batches = batches
-        .iter()
-        .zip(columns)
-        .map(|(batch, filled)| filled.apply(batch, &values))
-        .collect::<Result<_, _>>()?;
+    let batches =
+        batches.iter().zip(columns).map(|(batch, filled)| filled.apply(batch)).collect::<Result<_, _>>()?;
     let mut partitions: Vec<_> = partitions.into_iter().filter(|(_, rows)| !rows.is_empty()).collect();
     partitions.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Derivation { batches, partitions })
@@ -77,7 +74,8 @@ pub fn edges_so_far(batches: &[RecordBatch], rules: &Rules) -> Result<Option<Rec
     Ok(derived.finish()?.pop().map(|(_, edges)| edges))
 }
 
-type Members = Vec<(usize, usize)>;
+/// Of each row of a trace its batch and its number there.
+pub type Members = Vec<(usize, usize)>;
 
 /// The rows of each (tenant, trace), sorted by start and id; a span that is there twice counts once.
 fn traces<'a>(rows: &[SpanRows<'a>]) -> Vec<(&'a str, TraceId, Members)> {
@@ -104,102 +102,23 @@ fn traces<'a>(rows: &[SpanRows<'a>]) -> Vec<(&'a str, TraceId, Members)> {
     }
     traces.sort_unstable_by(|a, b| (a.1, a.0).cmp(&(b.1, b.0)));
     for (_, _, members) in &mut traces {
-        // Wherever they lie: of a span that is there twice the one that came first, and of spans that began together the order
-        // of their ids. What is derived of a trace must not depend on which of its files is read first.
-        let of = |(b, r): &(usize, usize)| Some((rows[*b].span_id(*r)?, rows[*b].wal_seq(*r), (*b, *r)));
-        let mut spans: Vec<_> = members.iter().filter_map(of).collect();
-        spans.sort_unstable();
-        spans.dedup_by_key(|(id, ..)| *id);
-        spans.sort_by_key(|(_, _, (b, r))| rows[*b].start(*r));
-        *members = spans.into_iter().map(|(_, _, at)| at).collect();
+        in_order(|batch| rows.get(batch), members);
     }
     traces
 }
 
-/// Distinct words, so that all keyword columns share one dictionary.
-#[derive(Default)]
-struct Words {
-    list: Vec<String>,
-    index: FxHashMap<String, i32>,
-}
-
-impl Words {
-    fn key(&mut self, word: &str) -> i32 {
-        if let Some(key) = self.index.get(word) {
-            return *key;
-        }
-        let key = i32::try_from(self.list.len()).unwrap_or(i32::MAX);
-        self.list.push(word.to_owned());
-        self.index.insert(word.to_owned(), key);
-        key
-    }
-}
-
-/// The derived columns of one batch.
-struct Filled {
-    stage: Vec<Option<i32>>,
-    slice: [Vec<Option<i32>>; SliceKey::ALL.len()],
-    outcome: Vec<Option<i32>>,
-    queue: Vec<Option<i64>>,
-    queue_source: Vec<Option<i32>>,
-    attempt: Vec<Option<i32>>,
-}
-
-impl Filled {
-    fn new(rows: usize) -> Self {
-        let none = || vec![None; rows];
-        Self {
-            stage: none(),
-            slice: [none(), none(), none()],
-            outcome: none(),
-            queue: vec![None; rows],
-            queue_source: none(),
-            attempt: none(),
-        }
-    }
-
-    fn fill(
-        &mut self,
-        row: usize,
-        of: &SpanAnalysis<'_>,
-        slice: [Option<i32>; SliceKey::ALL.len()],
-        words: &mut Words,
-    ) {
-        self.stage[row] = Some(words.key(of.stage));
-        for (column, word) in self.slice.iter_mut().zip(slice) {
-            column[row] = word;
-        }
-        self.outcome[row] = Some(words.key(of.outcome.as_str()));
-        if let Some(source) = of.queue_source {
-            self.queue[row] = Some(of.queued().0);
-            self.queue_source[row] = Some(words.key(source.as_str()));
-        }
-        self.attempt[row] = of.attempt.map(|(_, ordinal)| i32::try_from(ordinal).unwrap_or(i32::MAX));
-    }
-
-    fn apply(self, batch: &RecordBatch, values: &ArrayRef) -> Result<RecordBatch, StoreError> {
-        let keyword = |keys: Vec<Option<i32>>| -> Result<ArrayRef, StoreError> {
-            let array = DictionaryArray::try_new(Int32Array::from(keys), values.clone())
-                .map_err(StoreError::arrow("derived keywords"))?;
-            Ok(Arc::new(array))
-        };
-        let [workload_class, model, hardware] = self.slice;
-        let filled: [ArrayRef; SPAN_DERIVED_COLUMNS.len()] = [
-            keyword(self.stage)?,
-            keyword(workload_class)?,
-            keyword(model)?,
-            keyword(hardware)?,
-            keyword(self.outcome)?,
-            Arc::new(Int64Array::from(self.queue)),
-            keyword(self.queue_source)?,
-            Arc::new(Int32Array::from(self.attempt)),
-        ];
-        let schema = Table::Spans.file_schema();
-        let mut columns = batch.columns().to_vec();
-        for (name, array) in SPAN_DERIVED_COLUMNS.iter().zip(filled) {
-            let index = schema.index_of(name).map_err(StoreError::arrow("derived columns"))?;
-            columns[index] = array;
-        }
-        RecordBatch::try_new(schema, columns).map_err(StoreError::arrow("derived columns"))
-    }
+/// Brings the rows of a trace into their order, wherever they lie: of a span that is there twice the one that came first is left,
+/// and spans that began together are in the order of their ids. What is derived of a trace must not depend on where
+/// its rows are read first.
+pub fn in_order<'r, 'a: 'r>(rows: impl Fn(usize) -> Option<&'r SpanRows<'a>>, members: &mut Members) {
+    let mut spans: Vec<(SpanId, i64, UnixNanos, (usize, usize))> = Vec::with_capacity(members.len());
+    spans.extend(members.iter().filter_map(|(batch, row)| {
+        let rows = rows(*batch)?;
+        Some((rows.span_id(*row)?, rows.wal_seq(*row), rows.start(*row), (*batch, *row)))
+    }));
+    spans.sort_unstable();
+    spans.dedup_by_key(|(id, ..)| *id);
+    spans.sort_by_key(|(_, _, start, _)| *start);
+    members.clear();
+    members.extend(spans.into_iter().map(|(.., at)| at));
 }

@@ -43,4 +43,4 @@ pub use table::{Commit, LakeTable};
 pub(crate) use table::{MAINTENANCE, OWNER};
 pub use tokens::{TokenBloom, Tokenized};
 pub(crate) use writer::now;
-pub use writer::{Part, Partition, write_files};
+pub use writer::{Part, Partition, Writing, write_files};

@@ -3,6 +3,7 @@
 mod builder;
 mod columns;
 pub mod derived;
+pub mod filled;
 
 use arrow::array::{Array, AsArray, Int64Array, ListArray, MapArray, StringArray};
 use arrow::record_batch::RecordBatch;

@@ -11,11 +11,14 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::record_batch::RecordBatch;
+use parking_lot::Mutex;
+use plimsoll_analysis::SpanAnalysis;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Tenant, TraceId};
+use plimsoll_schemas::{Slice, Tenant, TraceId};
 
 use crate::decode::Decoded;
 use crate::error::StoreError;
+use crate::rows::filled::Filled;
 pub use traces::{TraceKey, Traces};
 
 /// Adjacent chunks of fewer rows are concatenated, so that clients who send one span at a time
@@ -32,14 +35,41 @@ pub struct Chunk {
     pub keys: Vec<TraceId>,
     pub batch: RecordBatch,
     pub bytes: usize,
+    /// What settling derived of its spans so far, for the flush that takes it; `None` once one did.
+    derived: Mutex<Option<Filled>>,
 }
 
 impl Chunk {
     fn new(tenant: Tenant, seqs: (u64, u64), keys: Vec<TraceId>, batch: RecordBatch) -> Self {
         // Columns that are null throughout share their memory with all others that are.
         let columns = batch.columns().iter().filter(|c| c.null_count() < c.len());
-        let bytes = columns.map(|c| c.get_array_memory_size()).sum::<usize>() + keys.len() * TraceId::BYTES;
-        Self { tenant, seqs, keys, batch, bytes }
+        let bytes = columns.map(|c| c.get_array_memory_size()).sum::<usize>()
+            + keys.len() * (TraceId::BYTES + Filled::BYTES_PER_ROW);
+        Self { tenant, seqs, keys, batch, bytes, derived: Mutex::new(Some(Filled::default())) }
+    }
+
+    /// Notes what settling derived of some rows. Nothing depends on its being here: of rows without it, and of traces that
+    /// settle again, merging derives it once more (see `merge`).
+    pub fn note_derived<'d>(
+        &self,
+        slice: &Slice<'_>,
+        rows: impl IntoIterator<Item = (usize, &'d SpanAnalysis<'d>)>,
+    ) {
+        if let Some(filled) = &mut *self.derived.lock() {
+            if filled.is_empty() {
+                *filled = Filled::with_rows(self.batch.num_rows());
+            }
+            let slice = filled.slice(slice);
+            rows.into_iter().for_each(|(row, of)| filled.fill(row, of, slice));
+        }
+    }
+
+    /// Its rows as a file should have them, with what was derived of them so far.
+    pub fn take_derived(&self) -> Result<RecordBatch, StoreError> {
+        match self.derived.lock().take().filter(|filled| !filled.is_empty()) {
+            Some(filled) => filled.apply(&self.batch),
+            None => Ok(self.batch.clone()),
+        }
     }
 
     /// These rows of it.

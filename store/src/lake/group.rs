@@ -1,4 +1,4 @@
-//! The one row group of a file, column after column.
+//! A row group of a file, column after column.
 
 use std::vec::IntoIter;
 
@@ -30,9 +30,9 @@ pub struct GroupWriter<'f> {
     pub leaves: IntoIter<ColumnDescPtr>,
     pub properties: WriterPropertiesPtr,
     /// Of the file, for its bloom filter.
-    pub trace_ids: Vec<TraceId>,
+    pub trace_ids: &'f mut Vec<TraceId>,
     /// Of the file, likewise.
-    pub tokens: Option<Tokens>,
+    pub tokens: Option<&'f mut Tokens>,
     pub context: String,
 }
 
@@ -69,7 +69,7 @@ impl GroupWriter<'_> {
                     return Ok(());
                 }
                 let mut tokens = self.tokens.take();
-                let appended = self.append_array(all, index, array, rows, tokens.as_mut());
+                let appended = self.append_array(all, index, array, rows, tokens.as_deref_mut());
                 self.tokens = tokens;
                 appended
             }
@@ -91,9 +91,9 @@ impl GroupWriter<'_> {
         let values =
             || rows.iter().filter(|row| texts.is_valid(**row as usize)).map(|row| texts.value(*row as usize));
         if self.table == Table::Spans && column == "trace_id" {
-            collect_ids(values(), &mut self.trace_ids);
+            collect_ids(values(), self.trace_ids);
         }
-        if let Some(tokens) = self.tokens.as_mut().filter(|_| Tokenized::of(column).is_some()) {
+        if let Some(tokens) = self.tokens.as_deref_mut().filter(|_| Tokenized::of(column).is_some()) {
             tokens.add_texts(column, values());
         }
     }
@@ -130,10 +130,9 @@ impl GroupWriter<'_> {
         Ok(())
     }
 
-    /// Ends the row group, and answers the traces whose spans it has, and their attributes.
-    pub fn close(self) -> Result<(Vec<TraceId>, Option<Tokens>), StoreError> {
+    pub fn close(self) -> Result<(), StoreError> {
         self.group.close().map_err(StoreError::parquet(self.context))?;
-        Ok((self.trace_ids, self.tokens))
+        Ok(())
     }
 }
 

@@ -36,7 +36,20 @@ pub struct FileReader {
     home: Home,
     stream: ParquetRecordBatchStream<Object>,
     schema: SchemaRef,
+    says_sorted: bool,
     context: String,
+}
+
+impl FileReader {
+    /// Whether all of the file is in the order of the table's `sort_columns`, as far as it says.
+    pub fn says_sorted(&self) -> bool {
+        self.says_sorted
+    }
+
+    /// Whether any of its rows may have a value in a column.
+    pub fn has(&self, column: &str) -> bool {
+        self.stream.schema().column_with_name(column).is_some()
+    }
 }
 
 impl std::fmt::Debug for FileReader {
@@ -67,12 +80,35 @@ pub fn read_file(home: &Home, table: Table, file: &DataFile) -> Result<FileReade
     let groups: Vec<_> = (0..footer.metadata().num_row_groups()).collect();
     let mask = columns_with_values(footer.metadata(), &groups);
     let context = object.context();
+    let says_sorted = says_sorted(footer.metadata(), table);
     let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(object, footer)
         .with_projection(mask)
         .with_batch_size(BATCH_ROWS)
         .build()
         .map_err(StoreError::parquet(context.as_str()))?;
-    Ok(FileReader { home: home.clone(), stream, schema: table.file_schema(), context })
+    Ok(FileReader { home: home.clone(), stream, schema: table.file_schema(), says_sorted, context })
+}
+
+/// Whether each row group says that it is sorted so, and none begins before the one ahead of it ends.
+fn says_sorted(metadata: &ParquetMetaData, table: Table) -> bool {
+    let (groups, columns) = (metadata.row_groups(), table.sort_columns());
+    let says_so = |group: &RowGroupMetaData| {
+        let Some(sorted) = group.sorting_columns().filter(|sorted| sorted.len() >= columns.len()) else {
+            return false;
+        };
+        sorted.iter().zip(columns).all(|(by, name)| {
+            let leaf = usize::try_from(by.column_idx).ok().and_then(|at| group.columns().get(at));
+            leaf.is_some_and(|leaf| leaf.column_path().parts() == [*name]) && !by.descending
+        })
+    };
+    let Some(leaf) = columns.first().and_then(|first| leaf(metadata, first)) else { return false };
+    let range = |group: &RowGroupMetaData| {
+        let statistics = group.column(leaf).statistics()?;
+        Some((statistics.min_bytes_opt()?.to_vec(), statistics.max_bytes_opt()?.to_vec()))
+    };
+    // Bytes compare as text does, which is what the first column is where it matters.
+    let follow = |a, b| range(a).zip(range(b)).is_some_and(|((_, max), (min, _))| max <= min);
+    groups.iter().all(says_so) && groups.windows(2).all(|pair| follow(&pair[0], &pair[1]))
 }
 
 /// Reads the rows of these traces (one tenant's, or every tenant's) from a file of `spans`, touching only the pages
@@ -102,7 +138,8 @@ pub fn read_traces(
         .with_batch_size(BATCH_ROWS)
         .build()
         .map_err(StoreError::parquet(context.as_str()))?;
-    FileReader { home: home.clone(), stream, schema: Table::Spans.file_schema(), context }
+    let schema = Table::Spans.file_schema();
+    FileReader { home: home.clone(), stream, schema, says_sorted: false, context }
         .filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0))
         .collect()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::UInt32Array;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
@@ -76,36 +76,73 @@ pub fn write_files(
     parts: &[Part<'_>],
     effort: Effort,
 ) -> Result<Vec<DataFile>, StoreError> {
-    let mut columns = Vec::new();
-    let mut fields = Vec::new();
-    for (index, field) in rows.schema.fields().iter().enumerate() {
-        if !rows.is_null(index) {
-            columns.push(index);
-            fields.push(field.clone());
+    let columns = (0..rows.schema.fields().len()).filter(|index| !rows.is_null(*index)).collect();
+    let mut files = Writing::begin(home, table, columns, effort)?;
+    files.append(rows, parts)?;
+    files.finish()
+}
+
+/// Files of one table that are being written, one for each partition, a row group of each at a time.
+pub struct Writing {
+    home: Home,
+    table: Table,
+    /// Of the table's file schema, those that the files have.
+    columns: Vec<usize>,
+    schema: SchemaRef,
+    effort: Effort,
+    compressors: Compressors,
+    files: Vec<FileWriter>,
+}
+
+impl std::fmt::Debug for Writing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writing").field("files", &self.files.len()).finish_non_exhaustive()
+    }
+}
+
+impl Writing {
+    /// `columns` are those that some row may have a value in.
+    pub fn begin(home: &Home, table: Table, columns: Vec<usize>, effort: Effort) -> Result<Self, StoreError> {
+        let all = table.file_schema();
+        let schema = Arc::new(all.project(&columns).map_err(StoreError::arrow("columns of files"))?);
+        let compressors = Compressors::new(effort.zstd_level());
+        let compressors = compressors.map_err(StoreError::io(home.name(table.as_str())))?;
+        Ok(Self { home: home.clone(), table, columns, schema, effort, compressors, files: Vec::new() })
+    }
+
+    /// Appends a row group to the file of each part, which is sorted after those before.
+    pub fn append(&mut self, rows: &Gather<'_>, parts: &[Part<'_>]) -> Result<(), StoreError> {
+        let mut part_of = vec![None; self.files.len()];
+        for (index, part) in parts.iter().enumerate() {
+            let at = match self.files.iter().position(|file| file.is_of(part.partition)) {
+                Some(at) => at,
+                None => {
+                    self.files.push(FileWriter::create(self, part.partition)?);
+                    part_of.push(None);
+                    self.files.len() - 1
+                }
+            };
+            part_of[at] = Some(index);
         }
-    }
-    let schema = Arc::new(Schema::new(fields));
-    let mut files = Vec::with_capacity(parts.len());
-    for part in parts {
-        files.push(FileWriter::create(home, table, part.partition, schema.clone(), effort)?);
-    }
-    let mut groups = Vec::with_capacity(parts.len());
-    for file in &mut files {
-        groups.push(file.row_group()?);
-    }
-    let mut compressors =
-        Compressors::new(effort.zstd_level()).map_err(StoreError::io(home.name(table.as_str())))?;
-    for index in columns {
-        let column = rows.column(index)?;
-        for (group, part) in groups.iter_mut().zip(parts) {
-            group.append(rows, index, &column, &part.rows, &mut compressors)?;
+        let mut groups = Vec::with_capacity(parts.len());
+        for (file, part) in self.files.iter_mut().zip(part_of) {
+            if let Some(part) = part {
+                groups.push((file.row_group()?, &parts[part]));
+            }
         }
+        for index in &self.columns {
+            let column = rows.column(*index)?;
+            for (group, part) in &mut groups {
+                group.append(rows, *index, &column, &part.rows, &mut self.compressors)?;
+            }
+        }
+        groups.into_iter().try_for_each(|(group, _)| group.close())
     }
-    let mut known = Vec::with_capacity(parts.len());
-    for group in groups {
-        known.push(group.close()?);
+
+    /// Makes them and their sidecars durable, in the order in which their first rows came.
+    pub fn finish(self) -> Result<Vec<DataFile>, StoreError> {
+        self.files.into_iter().map(FileWriter::finish).collect()
     }
-    files.into_iter().zip(known).map(|(file, (ids, tokens))| file.finish(&ids, tokens)).collect()
 }
 
 /// A file that is being written.
@@ -117,42 +154,46 @@ struct FileWriter {
     /// Relative to the table's folder.
     path: String,
     schema: SchemaRef,
-    effort: Effort,
     writer: SerializedFileWriter<Upload>,
+    groups: usize,
+    /// What its filters are made of.
+    trace_ids: Vec<TraceId>,
+    tokens: Option<Tokens>,
 }
 
 impl FileWriter {
-    fn create(
-        home: &Home,
-        table: Table,
-        partition: Partition<'_>,
-        schema: SchemaRef,
-        effort: Effort,
-    ) -> Result<Self, StoreError> {
+    fn create(of: &Writing, partition: Partition<'_>) -> Result<Self, StoreError> {
         let path = format!("{}{}.parquet", partition.folder(), Uuid::new_v4());
-        let upload = Upload::new(home, format!("{}/{path}", table.as_str()));
+        let upload = Upload::new(&of.home, format!("{}/{path}", of.table.as_str()));
         let context = upload.context();
         let parquet =
-            ArrowSchemaConverter::new().convert(&schema).map_err(StoreError::parquet(context.as_str()))?;
-        let properties = writer_properties(table, effort, &schema, &parquet)?;
+            ArrowSchemaConverter::new().convert(&of.schema).map_err(StoreError::parquet(context.as_str()))?;
+        let properties = writer_properties(of.table, of.effort, &of.schema, &parquet)?;
         let writer = SerializedFileWriter::new(upload, parquet.root_schema_ptr(), Arc::new(properties));
         Ok(Self {
-            home: home.clone(),
-            table,
+            home: of.home.clone(),
+            table: of.table,
             day: partition.day,
             slice: partition.slice.map(Into::into),
             writer: writer.map_err(StoreError::parquet(context))?,
             path,
-            schema,
-            effort,
+            schema: of.schema.clone(),
+            groups: 0,
+            trace_ids: Vec::new(),
+            tokens: (of.table == Table::Spans && of.effort == Effort::Thorough).then(Tokens::default),
         })
     }
 
-    /// The file's only row group: the page index finds pages only within one.
+    fn is_of(&self, partition: Partition<'_>) -> bool {
+        self.day == partition.day && self.slice.as_deref() == partition.slice
+    }
+
     fn row_group(&mut self) -> Result<GroupWriter<'_>, StoreError> {
         let context = self.context();
         let writers = ArrowRowGroupWriterFactory::new(&self.writer, self.schema.clone());
-        let writers = writers.create_column_writers(0).map_err(StoreError::parquet(context.as_str()))?;
+        let writers =
+            writers.create_column_writers(self.groups).map_err(StoreError::parquet(context.as_str()))?;
+        self.groups += 1;
         let properties = self.writer.properties().clone();
         let leaves = self.writer.schema_descr().columns().to_vec().into_iter();
         let group = self.writer.next_row_group().map_err(StoreError::parquet(context.as_str()))?;
@@ -162,14 +203,14 @@ impl FileWriter {
             writers: writers.into_iter(),
             leaves,
             properties,
-            trace_ids: Vec::new(),
-            tokens: (self.table == Table::Spans && self.effort == Effort::Thorough).then(Tokens::default),
+            trace_ids: &mut self.trace_ids,
+            tokens: self.tokens.as_mut(),
             context,
         })
     }
 
     /// Makes the file and its sidecar durable. A file without rows is refused.
-    fn finish(mut self, trace_ids: &[TraceId], tokens: Option<Tokens>) -> Result<DataFile, StoreError> {
+    fn finish(mut self) -> Result<DataFile, StoreError> {
         let context = self.context();
         let footer = self.writer.finish().map_err(StoreError::parquet(context.as_str()))?;
         let upload = self.writer.inner_mut();
@@ -185,8 +226,8 @@ impl FileWriter {
         };
         let filters = match self.table {
             Table::Spans => {
-                let tokens = tokens.map(Tokens::finish).transpose()?;
-                let sidecar = Sidecar { traces: TraceBloom::of(trace_ids)?, tokens };
+                let tokens = self.tokens.map(Tokens::finish).transpose()?;
+                let sidecar = Sidecar { traces: TraceBloom::of(&self.trace_ids)?, tokens };
                 self.home.wait(sidecar.write(&self.home, &name))?;
                 let object = Object::new(&self.home, self.table, &self.path, size_bytes)?;
                 Some(Filters::of(object, stats.time_range.1, Some(sidecar)))

@@ -138,7 +138,7 @@ impl Inner {
 
     fn write_table(&self, table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<DataFile>, StoreError> {
         let rows = sorted_rows(table, chunks)?;
-        let batches: Vec<_> = chunks.iter().map(|c| c.batch.clone()).collect();
+        let batches = chunks.iter().map(|c| c.take_derived()).collect::<Result<Vec<_>, _>>()?;
         let slice = (table == Table::Spans).then_some(SLUG_RECENT);
         let days = rows.chunk_by(|a, b| a.day == b.day).map(|day| Part {
             partition: Partition { day: day[0].day, slice },

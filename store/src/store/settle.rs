@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
-use plimsoll_analysis::analyse;
+use plimsoll_analysis::{TraceAnalysis, analyse};
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Span, Tenant, TraceId, UnixNanos};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -15,12 +15,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::Inner;
 use super::merge::NEAR_NS;
 use super::senders::{Places, Senders};
+use crate::derive::{Members, in_order};
 use crate::error::StoreError;
 use crate::lake::read_traces;
 use crate::rows::derived::{DerivedRows, Settled};
 use crate::rows::{Columns, SpanRows};
 use crate::snapshot::DataFile;
-use crate::tail::traces::{Due, SpanSet};
+use crate::tail::traces::Due;
 use crate::tail::{Chunk, TraceKey};
 
 /// Traces a pass: bounds what one pass holds in memory.
@@ -131,15 +132,10 @@ impl Inner {
         // In the order in which they came: traces that lie side by side share what the cache holds of their columns.
         let mut located: Vec<_> = work.due.iter().zip(located).collect();
         located.sort_unstable_by_key(|(_, members)| members.first().copied());
-        for (due, members) in located {
-            let mut seen = SpanSet::with_capacity(members.len());
-            let mut spans: Vec<Span<'_>> = Vec::with_capacity(members.len());
-            for (batch, row) in members {
-                let Some(span) = rows[batch].as_ref().and_then(|rows| rows.span(row)) else { continue };
-                if seen.insert(span.span_id) {
-                    spans.push(span);
-                }
-            }
+        for (due, mut members) in located {
+            in_order(|batch| rows.get(batch)?.as_ref(), &mut members);
+            let mut spans: Vec<Span<'_>> =
+                members.iter().filter_map(|(batch, row)| rows[*batch].as_ref()?.span(*row)).collect();
             if spans.is_empty() {
                 continue;
             }
@@ -155,6 +151,7 @@ impl Inner {
                 to_restate.push((due.tenant.clone(), due.key.trace_id));
             }
             derived.push(of, &spans, &analysis);
+            note_derived(&work.chunks, &members, &analysis);
             if derived.runs() >= RUNS_PER_BATCH {
                 rows_of_tables.extend(derived.finish()?);
             }
@@ -205,6 +202,17 @@ impl Inner {
     }
 }
 
+/// Keeps what was derived of rows that are in memory, for the files that they go to.
+fn note_derived(chunks: &[Arc<Chunk>], members: &Members, analysis: &TraceAnalysis<'_>) {
+    let rows: Vec<_> = members.iter().zip(&analysis.spans).collect();
+    for run in rows.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
+        let ((batch, _), _) = run[0];
+        if let Some(chunk) = chunks.get(*batch) {
+            chunk.note_derived(&analysis.slice, run.iter().map(|((_, row), span)| (*row, *span)));
+        }
+    }
+}
+
 /// Whether a merge of some of the spans may not look at the files of the others.
 fn is_wide(spans: &[Span<'_>]) -> bool {
     let starts = || spans.iter().map(|span| span.start);
@@ -213,7 +221,7 @@ fn is_wide(spans: &[Span<'_>]) -> bool {
 }
 
 /// Rows (batch, row) of each due trace.
-type Located = Vec<Vec<(usize, usize)>>;
+type Located = Vec<Members>;
 
 fn index(work: &Work) -> FxHashMap<(&str, TraceId), usize> {
     work.due.iter().enumerate().map(|(i, d)| ((d.tenant.as_str(), d.key.trace_id), i)).collect()
