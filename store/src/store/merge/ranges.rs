@@ -35,8 +35,11 @@ struct Input {
 
 impl Ranges {
     pub fn open(home: &Home, files: &[Arc<DataFile>]) -> Result<Self, StoreError> {
+        Self::of(home, files, ROWS_AT_ONCE)
+    }
+
+    fn of(home: &Home, files: &[Arc<DataFile>], mut rows_at_once: usize) -> Result<Self, StoreError> {
         let mut inputs = Vec::with_capacity(files.len());
-        let mut rows_at_once = ROWS_AT_ONCE;
         for file in files {
             let reader = read_file(home, Table::Spans, file)?;
             // Another writer's order may be any.
@@ -134,4 +137,102 @@ fn rows_before(batch: &RecordBatch, trace: &str) -> Result<usize, StoreError> {
         if ids.value(middle) < trace { low = middle + 1 } else { high = middle }
     }
     Ok(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, StringArray, new_null_array};
+    use arrow::compute::cast;
+    use arrow::datatypes::DataType;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::lake::{Effort, Gather, Part, Partition, Writing};
+
+    /// Rows (trace, start) as a batch with the file schema.
+    fn spans(rows: &[(u8, i64)]) -> RecordBatch {
+        let schema = Table::Spans.file_schema();
+        let columns = schema.fields().iter().map(|field| -> ArrayRef {
+            let int = || -> ArrayRef { Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, s)| *s))) };
+            let text = |of: &dyn Fn(&(u8, i64)) -> String| -> ArrayRef {
+                Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
+            };
+            match field.name().as_str() {
+                "trace_id" => text(&|(trace, _)| format!("{:032x}", u128::from(*trace) + 1)),
+                "span_id" => text(&|(trace, start)| format!("{trace:04x}{start:012x}")),
+                "start_unix_nano" => int(),
+                _ if field.is_nullable() => new_null_array(field.data_type(), rows.len()),
+                _ => match field.data_type() {
+                    DataType::Timestamp(..) | DataType::Int64 | DataType::Int32 => {
+                        cast(&int(), field.data_type()).expect("a number")
+                    }
+                    other => cast(&text(&|_| "0".into()), other).expect("a keyword"),
+                },
+            }
+        });
+        RecordBatch::try_new(schema.clone(), columns.collect()).expect("the table's schema")
+    }
+
+    fn rows(batch: &RecordBatch) -> Vec<(String, i64)> {
+        let columns = Columns::of(batch);
+        let ids = columns.text("trace_id").expect("ids").iter().flatten().map(str::to_owned);
+        ids.zip(columns.int("start_unix_nano").expect("starts").values().iter().copied()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn each_row_comes_once_with_all_of_its_trace_and_traces_in_their_order(
+            files in proptest::collection::vec(
+                proptest::collection::vec(proptest::collection::vec((any::<u8>(), 0..1_000_i64), 0..300), 1..4),
+                1..5,
+            ),
+            rows_at_once in 1..500_usize,
+            sorted: bool,
+        ) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            let home = runtime.block_on(async { Home::open(&folder.path().into()).expect("a folder") });
+            let mut written = Vec::new();
+            let mut expected = Vec::new();
+            for file in files {
+                // The groups of one file follow one another, where they are sorted.
+                let mut all: Vec<(u8, i64)> = file.concat();
+                if sorted {
+                    all.sort_unstable();
+                }
+                let columns = (0..Table::Spans.file_schema().fields().len()).collect();
+                let mut writing = Writing::begin(&home, Table::Spans, columns, Effort::Quick).expect("begins");
+                let mut rest = all.as_slice();
+                for group in file.iter().map(Vec::len).filter(|rows| *rows > 0) {
+                    let (now, later) = rest.split_at(group);
+                    rest = later;
+                    let batch = [spans(now)];
+                    let partition = Partition { day: 20_000, slice: Some("s") };
+                    let part = Part { partition, rows: (0..now.len() as u32).collect() };
+                    let gather = Gather::of(Table::Spans.file_schema(), &batch);
+                    writing.append(&gather, &[part]).expect("appends");
+                    expected.extend(rows(&batch[0]));
+                }
+                written.extend(writing.finish().expect("written").into_iter().map(Arc::new));
+            }
+            // A file that says so without being it is another matter.
+            let rows_at_once = if sorted { rows_at_once } else { usize::MAX };
+            let mut ranges = Ranges::of(&home, &written, rows_at_once).expect("opens");
+            let mut found: Vec<(String, i64)> = Vec::new();
+            let mut count = 0;
+            while let Some(batches) = ranges.next().expect("reads") {
+                let range: Vec<_> = batches.iter().flat_map(rows).collect();
+                prop_assert!(!range.is_empty());
+                let first = range.iter().map(|(id, _)| id).min();
+                prop_assert!(found.iter().map(|(id, _)| id).max() < first, "ranges follow one another");
+                found.extend(range);
+                count += 1;
+            }
+            prop_assert!(!sorted || count > 1 || expected.len() < 2 * rows_at_once + 1_000);
+            found.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(found, expected);
+        }
+    }
 }

@@ -11,7 +11,8 @@ use arrow::record_batch::RecordBatch;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
 use plimsoll_schemas::table::Table;
-use plimsoll_store::lake::{Effort, Gather, Part, Partition, read_file, write_files};
+use plimsoll_store::Home;
+use plimsoll_store::lake::{Effort, Gather, Part, Partition, Writing, read_file, write_files};
 use proptest::prelude::*;
 
 use super::{DAY, Row, spans};
@@ -65,6 +66,40 @@ fn column(batches: &[RecordBatch], name: &str) -> ArrayRef {
     concat(&columns.iter().map(|c| c.as_ref()).collect::<Vec<_>>()).expect("of one type")
 }
 
+/// Columns that the tests look at.
+const COLUMNS: [&str; 10] = [
+    KEYWORD,
+    TEXT,
+    NUMBER,
+    DOUBLE,
+    SMALL,
+    "trace_id",
+    "tenant",
+    "start_unix_nano",
+    "start_time",
+    "trace_state",
+];
+
+/// Each batch as a row group of one file, all columns of it, whether or not they have a value there.
+fn in_groups(home: &Home, batches: &[RecordBatch], effort: Effort) -> Result<(), TestCaseError> {
+    let columns = (0..Table::Spans.file_schema().fields().len()).collect();
+    let mut files = Writing::begin(home, Table::Spans, columns, effort).expect("begins");
+    for batch in batches {
+        let one = [batch.clone()];
+        let rows = (0..batch.num_rows() as u32).collect();
+        let part = Part { partition: Partition { day: DAY, slice: Some("groups") }, rows };
+        files.append(&Gather::of(Table::Spans.file_schema(), &one), &[part]).expect("appends");
+    }
+    let file = files.finish().expect("written").pop().expect("a file");
+    prop_assert_eq!(file.rows as usize, batches.iter().map(RecordBatch::num_rows).sum::<usize>());
+    let read = read_file(home, Table::Spans, &file).expect("opens");
+    let read: Vec<RecordBatch> = read.collect::<Result<_, _>>().expect("reads");
+    for name in COLUMNS {
+        prop_assert_eq!(&column(&read, name), &column(batches, name), "{}", name);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
@@ -103,14 +138,13 @@ proptest! {
         let gather = Gather::of(Table::Spans.file_schema(), &batches);
         let effort = if quick { Effort::Quick } else { Effort::Thorough };
         let files = write_files(&home, Table::Spans, &gather, &parts, effort).expect("written");
+        in_groups(&home, &batches, effort)?;
         for (file, part) in files.iter().zip(&parts) {
             let read: Vec<RecordBatch> = read_file(&home, Table::Spans, file)
                 .expect("opens")
                 .collect::<Result<_, _>>()
                 .expect("reads");
-            for name in [
-                KEYWORD, TEXT, NUMBER, DOUBLE, SMALL, "trace_id", "tenant", "start_unix_nano", "start_time", "trace_state",
-            ] {
+            for name in COLUMNS {
                 let expected = take(&column(&batches, name), &part.rows, None).expect("rows");
                 prop_assert_eq!(&column(&read, name), &expected, "{}", name);
             }
