@@ -2,6 +2,7 @@
 
 mod background;
 mod counters;
+mod derived;
 mod flush;
 mod follow;
 mod ingest;
@@ -111,6 +112,7 @@ struct Inner {
     /// Files of which every row is still to be kept, and the day on which that was looked up.
     retained: Mutex<FxHashMap<(Table, String), i32>>,
     restating: Mutex<restate::Restating>,
+    derived: derived::Derived,
     merging: tokio::sync::Mutex<()>,
     /// See [`Store::rolled_up_through`].
     rolled_up_through: AtomicU64,

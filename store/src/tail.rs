@@ -35,8 +35,10 @@ pub struct Chunk {
     pub keys: Vec<TraceId>,
     pub batch: RecordBatch,
     pub bytes: usize,
-    /// What settling derived of its spans so far, for the flush that takes it; `None` once one did.
-    derived: Mutex<Option<Filled>>,
+    /// What settling derived of its spans so far.
+    pub derived: Arc<Mutex<Filled>>,
+    /// The numbers of its rows there, where some rows were let go of since.
+    rows: Option<Vec<u32>>,
 }
 
 impl Chunk {
@@ -45,39 +47,38 @@ impl Chunk {
         let columns = batch.columns().iter().filter(|c| c.null_count() < c.len());
         let bytes = columns.map(|c| c.get_array_memory_size()).sum::<usize>()
             + keys.len() * (TraceId::BYTES + Filled::BYTES_PER_ROW);
-        Self { tenant, seqs, keys, batch, bytes, derived: Mutex::new(Some(Filled::default())) }
+        Self { tenant, seqs, keys, batch, bytes, derived: Arc::default(), rows: None }
     }
 
-    /// Notes what settling derived of some rows. Nothing depends on its being here: of rows without it, and of traces that
-    /// settle again, merging derives it once more (see `merge`).
+    /// Notes what settling derived of some rows.
     pub fn note_derived<'d>(
         &self,
         slice: &Slice<'_>,
         rows: impl IntoIterator<Item = (usize, &'d SpanAnalysis<'d>)>,
     ) {
-        if let Some(filled) = &mut *self.derived.lock() {
-            if filled.is_empty() {
-                *filled = Filled::with_rows(self.batch.num_rows());
-            }
-            let slice = filled.slice(slice);
-            rows.into_iter().for_each(|(row, of)| filled.fill(row, of, slice));
+        let mut derived = self.derived.lock();
+        if self.rows.is_none() {
+            derived.reserve(self.batch.num_rows());
         }
-    }
-
-    /// Its rows as a file should have them, with what was derived of them so far.
-    pub fn take_derived(&self) -> Result<RecordBatch, StoreError> {
-        match self.derived.lock().take().filter(|filled| !filled.is_empty()) {
-            Some(filled) => filled.apply(&self.batch),
-            None => Ok(self.batch.clone()),
+        let slice = derived.slice(slice);
+        for (row, of) in rows {
+            let row = self.rows.as_ref().map_or(row, |rows| rows[row] as usize);
+            derived.fill(row, of, slice);
         }
     }
 
     /// These rows of it.
     pub fn filter(&self, mask: Vec<bool>) -> Result<Self, StoreError> {
         let keys = self.keys.iter().zip(&mask).filter(|(_, keep)| **keep).map(|(k, _)| *k).collect();
+        let all = || 0..self.batch.num_rows() as u32;
+        let kept = all().zip(&mask).filter(|(_, keep)| **keep);
+        let kept = kept.map(|(row, _)| self.rows.as_ref().map_or(row, |rows| rows[row as usize]));
+        let (derived, rows) = (self.derived.clone(), kept.collect());
+        // From now on nobody knows how many rows there were.
+        derived.lock().reserve(self.rows.as_ref().map_or(self.batch.num_rows(), |_| 0));
         let batch = filter_record_batch(&self.batch, &BooleanArray::from(mask))
             .map_err(StoreError::arrow("retained rows"))?;
-        Ok(Self::new(self.tenant.clone(), self.seqs, keys, batch))
+        Ok(Self { derived, rows: Some(rows), ..Self::new(self.tenant.clone(), self.seqs, keys, batch) })
     }
 }
 

@@ -1,9 +1,6 @@
 //! What is derived of a span does not depend on when the others of its trace came, or what was flushed and merged in between.
 
-use arrow::array::Array;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use plimsoll_schemas::table::Table;
-use plimsoll_store::lake::read_file;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -106,32 +103,6 @@ proptest! {
         prop_assert_eq!(together.len(), 3 * 7);
         prop_assert_eq!(apart, together);
     }
-}
-
-/// So that a merge need not find it out again.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_settles_before_it_is_flushed_is_in_the_file_with_all_that_its_trace_decides() {
-    let fleet = Fleet::empty("").await;
-    fleet.export("acme", "agent", trace(1, 0)).await;
-    fleet.store.close(std::time::Duration::from_secs(60)).await.expect("closes");
-    let fleet = fleet.copy(&[]).await;
-    let files = fleet.store.snapshot().table(Table::Spans).files.clone();
-    assert!(files.iter().all(|file| file.is_recent()) && !files.is_empty());
-    for file in files.iter() {
-        for batch in read_file(fleet.store.home(), Table::Spans, file).expect("opens") {
-            let batch = batch.expect("reads");
-            for column in ["stage", "outcome", "workload_class"] {
-                let column = batch.column_by_name(column).expect("there");
-                assert_eq!((column.len(), column.null_count()), (7, 0), "{column:?}");
-            }
-        }
-    }
-    let so_far = spans(&fleet).await;
-    fleet.settle().await;
-    let but_its_slice = |rows: Vec<Vec<Value>>| -> Vec<Vec<Value>> {
-        rows.into_iter().map(|row| [&row[..3], &row[4..]].concat()).collect()
-    };
-    assert_eq!(but_its_slice(spans(&fleet).await), but_its_slice(so_far));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::UInt32Array;
 use plimsoll_schemas::UnixNanos;
 use plimsoll_schemas::slice::SLUG_RECENT;
 use plimsoll_schemas::table::Table;
@@ -70,7 +71,11 @@ impl Inner {
             Ok::<_, StoreError>((sealed, written))
         })
         .await?;
-        let (changes, committed) = self.commit_files(written, seq).await;
+        let Written { files, rows } = written;
+        let (changes, committed) = self.commit_files(files, seq).await;
+        if committed.is_ok() {
+            self.derived.flushed(&sealed[Table::Spans as usize], rows);
+        }
         {
             // Also where a later table failed: what is in the lake must leave the tail, or the next try would
             // commit it again.
@@ -129,24 +134,43 @@ impl Inner {
         (changes, Ok(()))
     }
 
-    fn write_files(
-        &self,
-        sealed: &[Vec<Arc<Chunk>>; Table::ALL.len()],
-    ) -> Result<Vec<Vec<DataFile>>, StoreError> {
-        Table::ALL.into_iter().map(|table| self.write_table(table, &sealed[table as usize])).collect()
+    fn write_files(&self, sealed: &[Vec<Arc<Chunk>>; Table::ALL.len()]) -> Result<Written, StoreError> {
+        let mut written = Written { files: Vec::with_capacity(Table::ALL.len()), rows: Vec::new() };
+        for table in Table::ALL {
+            let (files, rows) = self.write_table(table, &sealed[table as usize])?;
+            if table == Table::Spans {
+                written.rows = files.iter().map(|file| file.path.clone()).zip(rows).collect();
+            }
+            written.files.push(files);
+        }
+        Ok(written)
     }
 
-    fn write_table(&self, table: Table, chunks: &[Arc<Chunk>]) -> Result<Vec<DataFile>, StoreError> {
+    /// The files, a day each, and the numbers of their rows among those of all chunks.
+    fn write_table(
+        &self,
+        table: Table,
+        chunks: &[Arc<Chunk>],
+    ) -> Result<(Vec<DataFile>, Vec<UInt32Array>), StoreError> {
         let rows = sorted_rows(table, chunks)?;
-        let batches = chunks.iter().map(|c| c.take_derived()).collect::<Result<Vec<_>, _>>()?;
+        let batches: Vec<_> = chunks.iter().map(|c| c.batch.clone()).collect();
         let slice = (table == Table::Spans).then_some(SLUG_RECENT);
         let days = rows.chunk_by(|a, b| a.day == b.day).map(|day| Part {
             partition: Partition { day: day[0].day, slice },
             rows: day.iter().map(|place| place.row).collect(),
         });
-        let rows = Gather::of(table.file_schema(), &batches);
-        write_files(&self.home, table, &rows, &days.collect::<Vec<_>>(), Effort::Quick)
+        let (rows, days) = (Gather::of(table.file_schema(), &batches), days.collect::<Vec<_>>());
+        let files = write_files(&self.home, table, &rows, &days, Effort::Quick)?;
+        Ok((files, days.into_iter().map(|day| day.rows).collect()))
     }
+}
+
+/// What a flush wrote.
+struct Written {
+    /// By table.
+    files: Vec<Vec<DataFile>>,
+    /// Of each file of `spans`, by its path, which rows of the chunks it has.
+    rows: Vec<(String, UInt32Array)>,
 }
 
 /// A row's place in the sorted files: spans by (trace, start), others by time.

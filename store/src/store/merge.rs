@@ -124,6 +124,7 @@ impl Inner {
         self.replaced.lock().extend(removes.iter().map(|f| (table, f.path.clone(), Arc::downgrade(f))));
         let gone: Vec<String> = removes.iter().map(|file| file.path.clone()).collect();
         self.state.lock().change_files(vec![FileChange { table, version, added, removed: removes }]);
+        self.derived.forget(gone.iter().map(String::as_str));
         self.restating.lock().replaced(gone.iter().map(String::as_str));
         Ok(())
     }

@@ -173,6 +173,7 @@ fn inner(
         awaited: Mutex::default(),
         retained: Mutex::default(),
         restating: Mutex::default(),
+        derived: Default::default(),
         merging: tokio::sync::Mutex::default(),
         rolled_up_through: AtomicU64::new(0),
         flush_wanted: tokio::sync::Notify::new(),

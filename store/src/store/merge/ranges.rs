@@ -12,6 +12,7 @@ use crate::home::Home;
 use crate::lake::{FileReader, read_file};
 use crate::rows::Columns;
 use crate::snapshot::DataFile;
+use crate::store::derived::OfFile;
 
 /// Rows of a range, about: what lies in memory, and what a row group of all slices together has (about 600 bytes a row).
 const ROWS_AT_ONCE: usize = 1 << 18;
@@ -28,17 +29,30 @@ pub struct Ranges {
 struct Input {
     /// `None`: nothing more comes.
     reader: Option<FileReader>,
+    derived: Option<Arc<OfFile>>,
+    /// Rows that were read.
+    read: usize,
     /// What was read of it and not handed out.
     batches: VecDeque<RecordBatch>,
     rows: usize,
 }
 
 impl Ranges {
-    pub fn open(home: &Home, files: &[Arc<DataFile>]) -> Result<Self, StoreError> {
-        Self::of(home, files, ROWS_AT_ONCE)
+    /// `derived` tells what is derived of a file's rows that the file does not say.
+    pub fn open(
+        home: &Home,
+        files: &[Arc<DataFile>],
+        derived: impl Fn(&str) -> Option<Arc<OfFile>>,
+    ) -> Result<Self, StoreError> {
+        Self::of(home, files, derived, ROWS_AT_ONCE)
     }
 
-    fn of(home: &Home, files: &[Arc<DataFile>], mut rows_at_once: usize) -> Result<Self, StoreError> {
+    fn of(
+        home: &Home,
+        files: &[Arc<DataFile>],
+        derived: impl Fn(&str) -> Option<Arc<OfFile>>,
+        mut rows_at_once: usize,
+    ) -> Result<Self, StoreError> {
         let mut inputs = Vec::with_capacity(files.len());
         for file in files {
             let reader = read_file(home, Table::Spans, file)?;
@@ -46,7 +60,8 @@ impl Ranges {
             if !reader.says_sorted() {
                 rows_at_once = usize::MAX;
             }
-            inputs.push(Input { reader: Some(reader), batches: VecDeque::new(), rows: 0 });
+            let derived = derived(&file.path);
+            inputs.push(Input { reader: Some(reader), derived, read: 0, batches: VecDeque::new(), rows: 0 });
         }
         Ok(Self { inputs, rows_at_once })
     }
@@ -120,8 +135,10 @@ impl Input {
             None => self.reader = None,
             Some(batch) if batch.num_rows() == 0 => {}
             Some(batch) => {
+                let filled = self.derived.as_ref().map(|derived| derived.fill(self.read, &batch));
                 self.rows += batch.num_rows();
-                self.batches.push_back(batch);
+                self.read += batch.num_rows();
+                self.batches.push_back(filled.transpose()?.unwrap_or(batch));
             }
         }
         Ok(())
@@ -218,7 +235,7 @@ mod tests {
             }
             // A file that says so without being it is another matter.
             let rows_at_once = if sorted { rows_at_once } else { usize::MAX };
-            let mut ranges = Ranges::of(&home, &written, rows_at_once).expect("opens");
+            let mut ranges = Ranges::of(&home, &written, |_| None, rows_at_once).expect("opens");
             let mut found: Vec<(String, i64)> = Vec::new();
             let mut count = 0;
             while let Some(batches) = ranges.next().expect("reads") {

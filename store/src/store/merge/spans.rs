@@ -1,8 +1,8 @@
 //! Merging of spans: from `_recent` into their slices, and within a slice. It runs through its files by ranges of traces, of which
 //! each is a row group of what it writes.
 //!
-//! Derived columns are as settling left them, but for spans that were flushed before their trace settled, and for traces that
-//! settled again since (see `restate.rs`): these are derived here.
+//! Derived columns are as settling left them (see `derived.rs`). Where that is not known, or a trace settled again since (see
+//! `restate.rs`), they are derived here.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl Inner {
         let slices = slices.filter(|s| s != SLUG_RECENT).collect();
         let mut spans = Spans { merging, files, chunks, again, own, slices };
 
-        let mut ranges = Ranges::open(&self.home, inputs)?;
+        let mut ranges = Ranges::open(&self.home, inputs, |path| self.derived.of(path))?;
         let schema = Table::Spans.file_schema();
         let is_there = |name: &str| SPAN_DERIVED_COLUMNS.contains(&name) || ranges.have(name);
         let columns = (0..schema.fields().len()).filter(|at| is_there(schema.field(*at).name())).collect();
