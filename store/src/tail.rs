@@ -35,9 +35,17 @@ pub struct Chunk {
     pub keys: Vec<TraceId>,
     pub batch: RecordBatch,
     pub bytes: usize,
-    /// What settling derived of its spans so far.
-    pub derived: Arc<Mutex<Filled>>,
-    /// The numbers of its rows there, where some rows were let go of since.
+    /// Where settling notes what it derived of its spans.
+    derived: Mutex<Noted>,
+}
+
+/// What is derived of a chunk's rows: the chunk's own, until a flush puts that of all its chunks together.
+#[derive(Debug, Clone, Default)]
+struct Noted {
+    filled: Arc<Mutex<Filled>>,
+    /// The number there of the chunk's first row.
+    first: u32,
+    /// From that one on, the numbers of its rows, where some were let go of since.
     rows: Option<Vec<u32>>,
 }
 
@@ -47,7 +55,7 @@ impl Chunk {
         let columns = batch.columns().iter().filter(|c| c.null_count() < c.len());
         let bytes = columns.map(|c| c.get_array_memory_size()).sum::<usize>()
             + keys.len() * (TraceId::BYTES + Filled::BYTES_PER_ROW);
-        Self { tenant, seqs, keys, batch, bytes, derived: Arc::default(), rows: None }
+        Self { tenant, seqs, keys, batch, bytes, derived: Mutex::default() }
     }
 
     /// Notes what settling derived of some rows.
@@ -56,29 +64,38 @@ impl Chunk {
         slice: &Slice<'_>,
         rows: impl IntoIterator<Item = (usize, &'d SpanAnalysis<'d>)>,
     ) {
-        let mut derived = self.derived.lock();
-        if self.rows.is_none() {
-            derived.reserve(self.batch.num_rows());
-        }
-        let slice = derived.slice(slice);
+        let noted = self.derived.lock();
+        let mut filled = noted.filled.lock();
+        let slice = filled.slice(slice);
         for (row, of) in rows {
-            let row = self.rows.as_ref().map_or(row, |rows| rows[row] as usize);
-            derived.fill(row, of, slice);
+            let row = noted.rows.as_ref().map_or(row as u32, |rows| rows[row]);
+            filled.fill((noted.first + row) as usize, of, slice);
         }
+    }
+
+    /// Notes from now on go there, where its rows begin at `first`; what was noted before is copied.
+    pub fn note_in(&self, filled: &Arc<Mutex<Filled>>, first: u32) {
+        let mut noted = self.derived.lock();
+        filled.lock().copy_all(
+            first as usize,
+            &noted.filled.lock(),
+            noted.first as usize,
+            self.batch.num_rows(),
+        );
+        *noted = Noted { filled: filled.clone(), first, rows: None };
     }
 
     /// These rows of it.
     pub fn filter(&self, mask: Vec<bool>) -> Result<Self, StoreError> {
         let keys = self.keys.iter().zip(&mask).filter(|(_, keep)| **keep).map(|(k, _)| *k).collect();
-        let all = || 0..self.batch.num_rows() as u32;
-        let kept = all().zip(&mask).filter(|(_, keep)| **keep);
-        let kept = kept.map(|(row, _)| self.rows.as_ref().map_or(row, |rows| rows[row as usize]));
-        let (derived, rows) = (self.derived.clone(), kept.collect());
-        // From now on nobody knows how many rows there were.
-        derived.lock().reserve(self.rows.as_ref().map_or(self.batch.num_rows(), |_| 0));
+        let mut derived = self.derived.lock().clone();
+        let numbers = derived.rows.unwrap_or_else(|| (0..self.batch.num_rows() as u32).collect());
+        derived.rows =
+            Some(numbers.into_iter().zip(&mask).filter(|(_, keep)| **keep).map(|(n, _)| n).collect());
         let batch = filter_record_batch(&self.batch, &BooleanArray::from(mask))
             .map_err(StoreError::arrow("retained rows"))?;
-        Ok(Self { derived, rows: Some(rows), ..Self::new(self.tenant.clone(), self.seqs, keys, batch) })
+        let derived = Mutex::new(derived);
+        Ok(Self { derived, ..Self::new(self.tenant.clone(), self.seqs, keys, batch) })
     }
 }
 

@@ -47,21 +47,11 @@ pub struct SliceWords([u32; SliceKey::ALL.len()]);
 pub struct Translation(Vec<u32>);
 
 impl Filled {
-    /// What a row takes in memory, about: with a share of the sayings, of which there are a few dozen.
-    pub const BYTES_PER_ROW: usize = 24;
+    /// What a row takes in memory, but for words and sayings.
+    pub const BYTES_PER_ROW: usize = size_of::<u32>() + size_of::<i64>();
 
     pub fn with_rows(rows: usize) -> Self {
-        let mut filled = Self::default();
-        filled.reserve(rows);
-        filled
-    }
-
-    /// Makes room for so many rows.
-    pub fn reserve(&mut self, rows: usize) {
-        if self.rows.len() < rows {
-            self.rows.resize(rows, NONE);
-            self.queue_ns.resize(rows, 0);
-        }
+        Self { rows: vec![NONE; rows], queue_ns: vec![0; rows], ..Self::default() }
     }
 
     /// Looked up once for all rows of a trace.
@@ -76,8 +66,20 @@ impl Filled {
         let source = of.queue_source.map_or(NONE, |source| self.words.of(source.as_str()));
         let keywords = [stage, workload_class, model, hardware, outcome, source];
         let attempt = of.attempt.map_or(0, |(_, ordinal)| i32::try_from(ordinal).unwrap_or(i32::MAX));
+        if row >= self.rows.len() {
+            self.rows.resize(row + 1, NONE);
+            self.queue_ns.resize(row + 1, 0);
+        }
         self.rows[row] = self.sayings.of(&Saying { keywords, attempt });
         self.queue_ns[row] = of.queued().0;
+    }
+
+    /// Copies what is known of so many rows to as many here, which are there already.
+    pub fn copy_all(&mut self, row: usize, from: &Self, from_row: usize, rows: usize) {
+        let mut translation = Translation::default();
+        for at in 0..rows.min(from.rows.len().saturating_sub(from_row)) {
+            self.copy(row + at, from, from_row + at, &mut translation);
+        }
     }
 
     /// Copies what is known of a row elsewhere, if anything is.

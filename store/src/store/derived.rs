@@ -8,15 +8,15 @@ use std::sync::Arc;
 use arrow::array::UInt32Array;
 use arrow::record_batch::RecordBatch;
 use parking_lot::Mutex;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::error::StoreError;
 use crate::lake::first_rows;
 use crate::rows::filled::{Filled, Translation};
 use crate::tail::Chunk;
 
-/// Rows of which it is kept: some 30 bytes each.
-const ROWS_MAX: usize = 2_000_000;
+/// Rows of which it is kept: 16 bytes each.
+const ROWS_MAX: usize = 4_000_000;
 
 /// By the paths of their files.
 #[derive(Debug, Default)]
@@ -27,24 +27,26 @@ pub struct Derived {
 /// What is derived of one file's rows.
 #[derive(Debug)]
 pub struct OfFile {
-    /// What is derived of the chunks that were flushed together, each with the number of its first row among all of them.
-    chunks: Arc<Vec<(u32, Arc<Mutex<Filled>>)>>,
-    /// Which of these rows the file has, in its order.
+    /// Of all rows that were flushed together.
+    flushed: Arc<Mutex<Filled>>,
+    /// Which of them the file has, in its order.
     rows: UInt32Array,
 }
 
 impl Derived {
     /// `files` are what was written of these chunks, with the numbers of their rows.
     pub fn flushed(&self, chunks: &[Arc<Chunk>], files: Vec<(String, UInt32Array)>) {
-        let firsts = first_rows(chunks.iter().map(|chunk| &chunk.batch));
-        let chunks = firsts.into_iter().zip(chunks.iter().map(|chunk| chunk.derived.clone())).collect();
-        let chunks = Arc::new(chunks);
+        let rows: usize = files.iter().map(|(_, rows)| rows.len()).sum();
         let mut known = self.files.lock();
-        for (path, rows) in files {
-            if known.values().map(|file| file.rows.len()).sum::<usize>() + rows.len() <= ROWS_MAX {
-                known.insert(path, Arc::new(OfFile { chunks: Arc::clone(&chunks), rows }));
-            }
+        if known.values().map(|file| file.rows.len()).sum::<usize>() + rows > ROWS_MAX {
+            return;
         }
+        let flushed = Arc::new(Mutex::new(Filled::with_rows(rows)));
+        for (chunk, first) in chunks.iter().zip(first_rows(chunks.iter().map(|chunk| &chunk.batch))) {
+            chunk.note_in(&flushed, first);
+        }
+        let of_file = |rows| Arc::new(OfFile { flushed: flushed.clone(), rows });
+        known.extend(files.into_iter().map(|(path, rows)| (path, of_file(rows))));
     }
 
     pub fn of(&self, path: &str) -> Option<Arc<OfFile>> {
@@ -53,8 +55,8 @@ impl Derived {
 
     /// These files are no more.
     pub fn forget<'f>(&self, paths: impl Iterator<Item = &'f str>) {
-        let gone: FxHashSet<&str> = paths.collect();
-        self.files.lock().retain(|path, _| !gone.contains(path.as_str()));
+        let mut known = self.files.lock();
+        paths.for_each(|path| drop(known.remove(path)));
     }
 }
 
@@ -63,18 +65,11 @@ impl OfFile {
     pub fn fill(&self, from: usize, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
         let rows = self.rows.values().get(from..from + batch.num_rows()).unwrap_or_default();
         let mut filled = Filled::with_rows(batch.num_rows());
-        let mut translations: FxHashMap<usize, Translation> = FxHashMap::default();
-        let chunk_of = |row: u32| self.chunks.partition_point(|(first, _)| *first <= row).saturating_sub(1);
-        let mut at = 0;
-        // Rows of a trace, which came together, lie side by side.
-        for run in rows.chunk_by(|a, b| chunk_of(*a) == chunk_of(*b)) {
-            let chunk = chunk_of(run[0]);
-            let (first, derived) = &self.chunks[chunk];
-            let translation = translations.entry(chunk).or_default();
-            let derived = derived.lock();
-            for row in run {
-                filled.copy(at, &derived, (row - first) as usize, translation);
-                at += 1;
+        let mut translation = Translation::default();
+        {
+            let flushed = self.flushed.lock();
+            for (at, row) in rows.iter().enumerate() {
+                filled.copy(at, &flushed, *row as usize, &mut translation);
             }
         }
         filled.apply(batch)
