@@ -24,7 +24,7 @@ pub fn argument(name: &str, default: u64) -> u64 {
 
 /// Files of `spans` that still wait for a merge.
 pub fn recent_files(server: &server::Server) -> u64 {
-    let sql = "SELECT count(*) FROM spans WHERE slice = '_recent'";
+    let sql = "SELECT count(*) FROM plimsoll.files WHERE table_name = 'spans' AND slice = '_recent'";
     rows(server, sql)[0][0].as_u64().expect("a count")
 }
 

@@ -34,7 +34,7 @@ async fn count(server: &Server) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_loses_nothing_with_the_log_in_the_bucket() {
     let (s3, folder) = (S3::start(), tempfile::tempdir().expect("a folder"));
-    crash::survives_kill_9(&s3.home("one"), folder.path(), &s3.settings(crash::SETTINGS), ROUNDS).await;
+    crash::survives_kill_9(&s3.home("one"), folder.path(), &s3.settings(crash::SETTINGS), ROUNDS, 20).await;
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").collect();
     assert!(left.is_empty(), "this machine keeps nothing: {left:?}");
 }
@@ -45,7 +45,7 @@ async fn kill_9_loses_nothing_with_the_log_on_disk() {
     let wal = folder.path().join("wal");
     let wal = [("PLIMSOLL__STORE__WAL", wal.to_str().expect("UTF-8"))];
     let settings = s3.settings(&[crash::SETTINGS, &wal].concat());
-    crash::survives_kill_9(&s3.home("one"), folder.path(), &settings, ROUNDS).await;
+    crash::survives_kill_9(&s3.home("one"), folder.path(), &settings, ROUNDS, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
