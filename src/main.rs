@@ -15,6 +15,7 @@ mod terminal;
 mod trace;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -28,8 +29,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Commands end with a sentence for a person: what, where, what to do.
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long a thread that may block waits for work: each keeps memory for itself as long as it lives.
+const IDLE: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(IDLE).build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run()),
+        Err(error) => {
+            eprintln!("plimsoll: no threads to work with: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(serving) => serve::run(&serving).await,
         Command::Demo(demo) => demo::run(demo).await,
