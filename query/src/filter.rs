@@ -150,10 +150,10 @@ fn condition(term: &Term, over: Over, parts: &str) -> Result<String, QueryError>
         ("name", Over::StageRuns) => Ok(text("name", term)),
         ("service", Over::Edges) => Ok(text("caller", term)),
         ("caller" | "callee" | "operation", Over::Edges) => Ok(text(key, term)),
-        ("stage" | "service" | "name", Over::Traces) => {
-            Ok(any("stage_runs", text(&format!("x.{key}"), term)))
-        }
-        ("stage" | "name", Over::Unsettled) => Ok(any("spans", text(&format!("x.{key}"), term))),
+        ("stage" | "service", Over::Traces) => Ok(any("stage_runs", text(&format!("x.{key}"), term))),
+        // Not every span is a run.
+        ("name", Over::Traces | Over::Unsettled) => Ok(any("spans", text("x.name", term))),
+        ("stage", Over::Unsettled) => Ok(any("spans", text("x.stage", term))),
         ("service", Over::Unsettled) => Ok(any("spans", text("x.service_name", term))),
         ("kind", Over::Traces | Over::Unsettled) => Ok(any("spans", text("x.kind", term))),
         ("root_service" | "root_name", Over::Traces | Over::Unsettled) => Ok(text(key, term)),

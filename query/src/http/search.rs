@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use plimsoll_schemas::{Tenant, TraceId};
+use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -14,6 +14,11 @@ use crate::time::TimeRange;
 
 const TRACES_DEFAULT: usize = 100;
 const TRACES_MAX: usize = 1_000;
+const START: &str = "start_unix_nano";
+/// The newest stretch of a range, in which most searches find all that they show.
+const NEWEST_NS: i64 = 3_600_000_000_000;
+/// How many times as long the next one is.
+const WIDER: i64 = 16;
 const SLICE: [&str; 3] = ["workload_class", "model", "hardware"];
 
 pub async fn search(State(state): State<QueryState>, asked: Asked) -> Answer {
@@ -21,7 +26,7 @@ pub async fn search(State(state): State<QueryState>, asked: Asked) -> Answer {
     let terms = filter::parse(asked.get("q").unwrap_or(""))?;
     let range = asked.range()?;
     let order = match asked.get("sort") {
-        None | Some("start") => "start_unix_nano",
+        None | Some("start") => START,
         Some("duration") => "duration_ns",
         Some("wasted") => "wasted_ns",
         Some(other) => {
@@ -29,23 +34,35 @@ pub async fn search(State(state): State<QueryState>, asked: Asked) -> Answer {
             return Err(QueryError::Invalid(problem).into());
         }
     };
-    let after = asked.get("cursor").map(|c| after(order, c)).transpose()?.unwrap_or_default();
+    let after = asked.get("cursor").map(After::parse).transpose()?;
     // Taken before the snapshot: what settles in between is in its tables.
-    let floor = state.store().unsettled_from();
+    let floor = state.store().unsettled_from().map(|seq| seq.min(i64::MAX as u64));
     let view = state.view(asked.tenant.clone());
-    let mut found = settled(range, &terms)?;
-    if let Some(wal_seq) = floor.map(|seq| seq.min(i64::MAX as u64)) {
-        found = format!("{found}\nUNION ALL\n{}", unsettled(range, &terms, wal_seq)?);
-    }
-    let sql = format!(
-        "SELECT * FROM (
+    let statement = |window: TimeRange, rows: usize| -> Result<String, QueryError> {
+        let mut found = settled(window, &terms)?;
+        if let Some(wal_seq) = floor {
+            found = format!("{found}\nUNION ALL\n{}", unsettled(range, window, &terms, wal_seq)?);
+        }
+        let after = after.as_ref().map(|after| after.sql(order)).unwrap_or_default();
+        Ok(format!(
+            "SELECT * FROM (
 {found}
 ) WHERE {order} IS NOT NULL{after}
 ORDER BY {order} DESC, trace_id, tenant
-LIMIT {}",
-        limit + 1
-    );
-    let mut rows = state.objects(&view, &sql).await?;
+LIMIT {rows}"
+        ))
+    };
+    let windows = match order {
+        START => newest_first(range, after.as_ref().map(|after| after.value)),
+        _ => vec![range],
+    };
+    let mut rows = Vec::new();
+    for window in windows {
+        rows.extend(state.objects(&view, &statement(window, limit + 1 - rows.len())?).await?);
+        if rows.len() > limit {
+            break;
+        }
+    }
     let more = rows.len() > limit;
     rows.truncate(limit);
     let cursor = rows
@@ -55,7 +72,23 @@ LIMIT {}",
     let ids: Vec<String> = rows.iter().map(|r| quote(&text(r, "trace_id"))).collect();
     let verdicts = verdicts(&state, &view, &ids).await?;
     let traces: Vec<Value> = rows.into_iter().map(|row| shown(row, &verdicts)).collect();
-    Ok(Json(json!({"traces": traces, "next_cursor": cursor, "sql": sql})))
+    Ok(Json(json!({"traces": traces, "next_cursor": cursor, "sql": statement(range, limit + 1)?})))
+}
+
+/// A range by stretches, the newest first and each longer than the one before: who shows the newest traces of many need not look
+/// for all of them. Nothing that began after `last` is looked for.
+fn newest_first(range: TimeRange, last: Option<i64>) -> Vec<TimeRange> {
+    let mut end = last.map_or(range.end, |last| range.end.min(UnixNanos(last.saturating_add(1))));
+    let (mut windows, mut length) = (Vec::new(), NEWEST_NS);
+    while range.start < end {
+        // Not for a rest that is hardly longer.
+        let is_last = end.0.saturating_sub(range.start.0) <= length.saturating_mul(2);
+        let start = if is_last { range.start } else { UnixNanos(end.0 - length) };
+        windows.push(TimeRange { start, end });
+        end = start;
+        length = length.saturating_mul(WIDER);
+    }
+    windows
 }
 
 fn text(row: &Map<String, Value>, column: &str) -> String {
@@ -94,7 +127,12 @@ WHERE start_unix_nano >= {} AND start_unix_nano < {}{}",
 /// Traces of which nothing is settled yet. Their root may be still to come: the earliest span stands in for it.
 /// What only settling finds is null, and then no filter on it holds. Whether it settled is not looked up in all of time: of a trace
 /// that settled longer ago than a day before the range, what came since is shown.
-fn unsettled(range: TimeRange, terms: &[Term], wal_seq: u64) -> Result<String, QueryError> {
+fn unsettled(
+    range: TimeRange,
+    window: TimeRange,
+    terms: &[Term],
+    wal_seq: u64,
+) -> Result<String, QueryError> {
     let root = |column: &str| {
         format!("first_value({column} ORDER BY parent_span_id IS NOT NULL, start_unix_nano, span_id)")
     };
@@ -118,9 +156,9 @@ WHERE start_unix_nano >= {start} AND start_unix_nano < {end}{filter}",
         since = filter::parts_since(range.start),
         service = root("service_name"),
         name = root("name"),
-        start = range.start.0,
-        end = range.end.0,
-        filter = filter::sql_since(terms, Over::Unsettled, range.start)?,
+        start = window.start.0,
+        end = window.end.0,
+        filter = filter::sql_since(terms, Over::Unsettled, window.start)?,
     ))
 }
 
@@ -141,19 +179,56 @@ WHERE pass IS NOT NULL AND trace_id IN ({}) GROUP BY tenant, trace_id",
     state.objects(view, &sql).await
 }
 
-/// `value:trace_id:tenant` of the last row that was shown.
-fn after(order: &str, cursor: &str) -> Result<String, QueryError> {
-    let mut parts = cursor.splitn(3, ':');
-    let parsed = (|| {
-        let value: i64 = parts.next()?.parse().ok()?;
-        let id: TraceId = parts.next()?.parse().ok()?;
-        Some((value, id, Tenant::new(parts.next()?).ok()?))
-    })();
-    let (value, id, tenant) = parsed.ok_or_else(|| {
-        QueryError::Invalid(format!("cursor: expected what next_cursor said, got {cursor:?}"))
-    })?;
-    let tenant = quote(tenant.as_str());
-    Ok(format!(
-        " AND ({order} < {value} OR ({order} = {value} AND (trace_id > '{id}' OR (trace_id = '{id}' AND tenant > {tenant}))))"
-    ))
+/// The last row that was shown: `value:trace_id:tenant`.
+struct After {
+    value: i64,
+    trace_id: TraceId,
+    tenant: Tenant,
+}
+
+impl After {
+    fn parse(cursor: &str) -> Result<Self, QueryError> {
+        let mut parts = cursor.splitn(3, ':');
+        let parsed = (|| {
+            let value: i64 = parts.next()?.parse().ok()?;
+            let trace_id: TraceId = parts.next()?.parse().ok()?;
+            Some(Self { value, trace_id, tenant: Tenant::new(parts.next()?).ok()? })
+        })();
+        parsed.ok_or_else(|| {
+            QueryError::Invalid(format!("cursor: expected what next_cursor said, got {cursor:?}"))
+        })
+    }
+
+    fn sql(&self, order: &str) -> String {
+        let (value, id, tenant) = (self.value, self.trace_id, quote(self.tenant.as_str()));
+        format!(
+            " AND ({order} < {value} OR ({order} = {value} AND (trace_id > '{id}' OR (trace_id = '{id}' AND tenant > {tenant}))))"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn stretches_follow_one_another_and_leave_nothing_out(
+            start in any::<i64>(),
+            length in prop_oneof![0..3 * NEWEST_NS, 0..i64::MAX],
+            last in proptest::option::of(any::<i64>()),
+        ) {
+            let range = TimeRange { start: UnixNanos(start), end: UnixNanos(start.saturating_add(length)) };
+            let windows = newest_first(range, last);
+            let mut end = last.map_or(range.end, |last| range.end.min(UnixNanos(last.saturating_add(1))));
+            for window in &windows {
+                prop_assert!(window.start < window.end && window.end == end);
+                end = window.start;
+            }
+            prop_assert!(windows.is_empty() && end <= range.start || end == range.start);
+            prop_assert!(windows.len() < 10);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fleet::{Fleet, MS, With, hour, request, span};
+use crate::fleet::{Fleet, MS, With, bounds, hour, request, span};
 
 async fn found(fleet: &Fleet, parameters: &str) -> Vec<Value> {
     let parameters = parameters.replace('>', "%3E");
@@ -87,4 +87,46 @@ async fn pages_show_each_trace_once() {
         let all: std::collections::BTreeSet<_> = seen.iter().collect();
         assert_eq!((seen.len(), all.len()), (10, 10), "{sort}: {seen:?}");
     }
+}
+
+/// A long range is looked through from its newest end on, in stretches that nobody sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_range_shows_the_newest_first_and_each_trace_once() {
+    const HOURS: [u64; 9] = [0, 1, 2, 15, 17, 18, 100, 300, 900];
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    let fleet = Fleet::empty("").await;
+    for (trace, hours) in (1..).zip(HOURS) {
+        let mut spans = vec![span(trace, 1, 0, "ping", 0, 100), span(trace, 2, 1, "pong", 10, 20)];
+        for span in &mut spans {
+            span.start_time_unix_nano -= hours * HOUR_NS;
+            span.end_time_unix_nano -= hours * HOUR_NS;
+        }
+        fleet.export("acme", "agent", spans).await;
+        if hours == 17 {
+            fleet.settle().await;
+        }
+    }
+    // A late span of a trace that settled: it is no trace of its own, however new.
+    fleet.export("acme", "agent", vec![span(4, 3, 1, "late", 0, 5)]).await;
+    let (first, last) = bounds();
+    let range = format!("start={}&end={last}", first - 1_000 * HOUR_NS);
+    for limit in [1, 2, 3, 8, 9, 10] {
+        for query in ["", "&q=name=pong", "&q=service=agent"] {
+            let (mut seen, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let answer = fleet.get(&format!("search?{range}&limit={limit}{query}{cursor}")).await;
+                let traces = answer["traces"].as_array().expect("traces");
+                seen.extend(traces.iter().map(|t| {
+                    t["start_unix_nano"].as_str().expect("a time").parse::<u64>().expect("a number")
+                }));
+                let Some(next) = answer["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            let newest = seen[0];
+            let hours: Vec<u64> = seen.iter().map(|start| (newest - start) / HOUR_NS).collect();
+            assert_eq!(hours, HOURS, "{query}, {limit} a page");
+        }
+    }
+    let nowhere = fleet.get(&format!("search?{range}&q=name=nowhere")).await;
+    assert_eq!(nowhere["traces"], serde_json::json!([]));
 }
