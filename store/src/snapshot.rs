@@ -5,6 +5,8 @@
 use std::sync::Arc;
 
 use arrow::array::AsArray;
+use arrow::compute::max;
+use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{TraceId, UnixNanos};
@@ -45,6 +47,15 @@ pub struct TableSnapshot {
 }
 
 impl TableSnapshot {
+    /// The greatest value of its time column; `None` without rows.
+    pub fn newest(&self) -> Option<UnixNanos> {
+        let in_files = self.files.iter().map(|file| file.time_range.1).max();
+        let in_tail = |batch: &RecordBatch| {
+            max(batch.column_by_name(self.table.time_column())?.as_primitive_opt::<Int64Type>()?)
+        };
+        in_files.max(self.tail.iter().filter_map(in_tail).max().map(UnixNanos))
+    }
+
     /// False only if none of its rows may supersede another (see [`Table::superseding_column`]).
     pub fn supersedes(&self) -> bool {
         let column = self.table.superseding_column();

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId, UnixNanos};
 use serde_json::{Map, Value, json};
 
@@ -53,7 +54,11 @@ LIMIT {rows}"
         ))
     };
     let windows = match order {
-        START => newest_first(range, after.as_ref().map(|after| after.value)),
+        START => {
+            let newest = [Table::Spans, Table::Traces].map(|table| view.snapshot.table(table).newest());
+            let newest = newest.into_iter().max().flatten().unwrap_or(range.start);
+            newest_first(range, after.as_ref().map_or(newest.0, |after| after.value))
+        }
         _ => vec![range],
     };
     let mut rows = Vec::new();
@@ -77,8 +82,8 @@ LIMIT {rows}"
 
 /// A range by stretches, the newest first and each longer than the one before: who shows the newest traces of many need not look
 /// for all of them. Nothing that began after `last` is looked for.
-fn newest_first(range: TimeRange, last: Option<i64>) -> Vec<TimeRange> {
-    let mut end = last.map_or(range.end, |last| range.end.min(UnixNanos(last.saturating_add(1))));
+fn newest_first(range: TimeRange, last: i64) -> Vec<TimeRange> {
+    let mut end = range.end.min(UnixNanos(last.saturating_add(1)));
     let (mut windows, mut length) = (Vec::new(), NEWEST_NS);
     while range.start < end {
         // Not for a rest that is hardly longer.
@@ -218,11 +223,11 @@ mod tests {
         fn stretches_follow_one_another_and_leave_nothing_out(
             start in any::<i64>(),
             length in prop_oneof![0..3 * NEWEST_NS, 0..i64::MAX],
-            last in proptest::option::of(any::<i64>()),
+            last: i64,
         ) {
             let range = TimeRange { start: UnixNanos(start), end: UnixNanos(start.saturating_add(length)) };
             let windows = newest_first(range, last);
-            let mut end = last.map_or(range.end, |last| range.end.min(UnixNanos(last.saturating_add(1))));
+            let mut end = range.end.min(UnixNanos(last.saturating_add(1)));
             for window in &windows {
                 prop_assert!(window.start < window.end && window.end == end);
                 end = window.start;
