@@ -73,9 +73,11 @@ impl Inner {
         while let Some(batches) = ranges.next()? {
             let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
             let (batches, mut partitions) = self.derive_range(&mut spans, batches)?;
+            let order = order(&batches)?;
             let mut parts = Vec::with_capacity(partitions.len());
             for (slug, rows) in &mut partitions {
-                sort(&batches, rows)?;
+                // Stable, and it finds the runs that are sorted: those of one file are.
+                rows.sort_by_key(|row| order[*row as usize]);
                 let partition = Partition { day, slice: Some(slug) };
                 parts.push(Part { partition, rows: std::mem::take(rows).into() });
             }
@@ -223,8 +225,8 @@ fn by_slice(
     Ok(())
 }
 
-/// Brings rows into the order of the files: by trace, and by their start within it. Those of one file are in it already.
-fn sort(batches: &[RecordBatch], rows: &mut [u32]) -> Result<(), StoreError> {
+/// Where each row's place in the files is: by trace, and by its start within it.
+fn order(batches: &[RecordBatch]) -> Result<Vec<(u128, i64)>, StoreError> {
     let mut keys: Vec<(u128, i64)> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for batch in batches {
         let columns = Columns::of(batch);
@@ -238,7 +240,5 @@ fn sort(batches: &[RecordBatch], rows: &mut [u32]) -> Result<(), StoreError> {
             keys.push((trace, *start));
         }
     }
-    // Stable, and it finds the runs that are sorted.
-    rows.sort_by_key(|row| keys[*row as usize]);
-    Ok(())
+    Ok(keys)
 }
