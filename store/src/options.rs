@@ -22,9 +22,9 @@ pub struct StoreOptions {
     pub flush_bytes: usize,
     /// At this many bytes in the tail doors refuse, so that memory stays bounded when the disk is slow.
     pub tail_bytes_max: usize,
-    /// A trace without a new span for this long is settled.
+    /// A trace without a new span for this long is settled; sooner when the tail fills.
     pub settle_after: Duration,
-    /// A trace is settled at this age even if spans still come.
+    /// A trace is settled at this age even if spans still come; likewise.
     pub settle_at_most: Duration,
     /// How often settled traces in `_recent` are merged into their slices.
     pub merge_every: Duration,

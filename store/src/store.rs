@@ -10,6 +10,7 @@ mod levels;
 mod lookup;
 mod merge;
 mod open;
+mod patience;
 mod pending;
 mod restate;
 mod retain;
@@ -45,7 +46,7 @@ use counters::Counters;
 pub use counters::Written;
 pub use open::salvage;
 pub use senders::Senders;
-use settle::Settling;
+use patience::Settling;
 use state::State;
 
 /// What was accepted; it is durable.

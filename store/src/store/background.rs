@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
-use super::settle::{Settling, TRACES_PER_PASS};
+use super::patience::Settling;
+use super::settle::TRACES_PER_PASS;
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::lake::now;
@@ -60,7 +61,7 @@ async fn follow(inner: Arc<Inner>) {
 }
 
 async fn settle(inner: &Arc<Inner>) -> Result<usize, StoreError> {
-    let settling = Settling { idle: inner.options.settle_after, age: inner.options.settle_at_most };
+    let settling = Settling::with(&inner.options, inner.state.lock().tail.bytes());
     let settler = inner.clone();
     blocking(move || settler.settle(settling)).await
 }

@@ -3,7 +3,7 @@
 //! A trace that changes afterwards is settled again under a higher revision.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
@@ -14,6 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
 use super::merge::NEAR_NS;
+use super::patience::Settling;
 use super::senders::{Places, Senders};
 use crate::derive::{Members, in_order};
 use crate::error::StoreError;
@@ -33,18 +34,6 @@ const RUNS_PER_BATCH: usize = 4_096;
 /// How long before its root a span of a trace may have ended and still be looked for: a day, as late spans may come, and
 /// what clocks may differ by.
 const LATE_NS: i64 = 25 * 3_600_000_000_000;
-
-/// Which traces a pass takes.
-#[derive(Debug, Clone, Copy)]
-pub struct Settling {
-    pub idle: Duration,
-    pub age: Duration,
-}
-
-impl Settling {
-    /// Every trace, however fresh.
-    pub const ALL: Self = Self { idle: Duration::ZERO, age: Duration::ZERO };
-}
 
 /// What a pass works on: the due traces and where their spans lie.
 struct Work {

@@ -92,3 +92,20 @@ async fn a_slow_disk_is_waited_for_within_bounds() {
     store.settle_all().await.expect("settles");
     check(&store, requests, "when the disk is quick again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_are_waited_for_only_as_long_as_there_is_room() {
+    let files = FaultyFiles::new(0);
+    let bounded = |options| StoreOptions { flush_bytes: 8 << 10, tail_bytes_max: 64 << 10, ..idle(options) };
+    let store = open(&files, bounded).await;
+    let mut requests = 0;
+    while send(&store, requests).await.is_ok() {
+        requests += 1;
+        assert!(requests < 10_000, "the tail is bounded");
+    }
+    // An hour's wait would be refusals for an hour.
+    while send(&store, requests).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    check(&store, requests + 1, "when there is room again");
+}
