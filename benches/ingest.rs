@@ -24,11 +24,8 @@ fn main() {
     // Merging is measured apart: it begins when all is long flushed.
     let rate_at_least = if rate > 0 { rate } else { 60_000 };
     let merge_after = format!("{}s", spans as u64 / rate_at_least + 30);
-    let settings = [
-        ("PLIMSOLL__STORE__MERGE_EVERY", merge_after.as_str()),
-        ("PLIMSOLL__STORE__SETTLE_AFTER", "2s"),
-        ("PLIMSOLL__STORE__FLUSH_AFTER", "10s"),
-    ];
+    let settings =
+        [("PLIMSOLL__STORE__MERGE_EVERY", merge_after.as_str()), ("PLIMSOLL__STORE__FLUSH_AFTER", "10s")];
     let server = Server::start(home.path(), &settings);
     let (idle, begun) = (server.cpu(), Instant::now());
     let (mut waits, mut sent, mut wire) = (Vec::new(), 0, 0);

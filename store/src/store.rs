@@ -45,8 +45,8 @@ use crate::wal::WalWriter;
 use counters::Counters;
 pub use counters::Written;
 pub use open::salvage;
-pub use senders::Senders;
 use patience::Settling;
+pub use senders::Senders;
 use state::State;
 
 /// What was accepted; it is durable.

@@ -59,8 +59,11 @@ mod tests {
     #[test]
     fn what_is_asked_is_never_exceeded() {
         let short = Duration::from_millis(20);
-        let options =
-            StoreOptions { settle_after: short, settle_at_most: short, ..StoreOptions::new(Path::new("/home")) };
+        let options = StoreOptions {
+            settle_after: short,
+            settle_at_most: short,
+            ..StoreOptions::new(Path::new("/home"))
+        };
         let full = Settling::with(&options, options.tail_bytes_max);
         assert_eq!(full, Settling { idle: short, age: short });
     }
