@@ -26,10 +26,10 @@ impl Settling {
     /// Every trace, however fresh.
     pub const ALL: Self = Self { idle: Duration::ZERO, age: Duration::ZERO };
 
-    /// With so many bytes in the tail: up to an eighth of what it may hold traces have all of their time, from half on the least.
+    /// With so many bytes in the tail: up to an eighth of what it may hold traces have all of their time, from three eighths on the least.
     pub fn with(options: &StoreOptions, tail_bytes: usize) -> Self {
         let filled = tail_bytes as f64 / options.tail_bytes_max.max(1) as f64;
-        let share = ((0.5 - filled) / (0.5 - 0.125)).clamp(0.0, 1.0);
+        let share = ((0.375 - filled) / (0.375 - 0.125)).clamp(0.0, 1.0);
         let wait = |asked: Duration, least: Duration| asked.mul_f64(share).max(asked.min(least));
         Self {
             idle: wait(options.settle_after, IDLE_AT_LEAST),
@@ -51,9 +51,9 @@ mod tests {
         let asked = Settling { idle: options.settle_after, age: options.settle_at_most };
         assert_eq!(at(0), asked);
         assert_eq!(at(1), asked);
-        assert!((1..4).all(|n| at(n + 1).idle < at(n).idle && at(n + 1).age < at(n).age));
-        assert_eq!(at(4), Settling { idle: IDLE_AT_LEAST, age: AGE_AT_LEAST });
-        assert_eq!(at(12), at(4));
+        assert!((1..3).all(|n| at(n + 1).idle < at(n).idle && at(n + 1).age < at(n).age));
+        assert_eq!(at(3), Settling { idle: IDLE_AT_LEAST, age: AGE_AT_LEAST });
+        assert_eq!(at(12), at(3));
     }
 
     #[test]
