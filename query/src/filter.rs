@@ -32,6 +32,8 @@ impl std::fmt::Display for Term {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
     Traces,
+    /// The same for whoever looks for one: a service is that of any span, not only of a run.
+    Found,
     /// Spans of traces that did not settle, grouped under the name and columns of `traces`.
     Unsettled,
     StageRuns,
@@ -133,6 +135,8 @@ fn condition(term: &Term, over: Over, parts: &str) -> Result<String, QueryError>
         format!("EXISTS (SELECT 1 FROM {table} x WHERE {same}{parts} AND {condition})")
     };
     match (key, over) {
+        ("service", Over::Found | Over::Unsettled) => Ok(any("spans", text("x.service_name", term))),
+        (_, Over::Found) => condition(term, Over::Traces, parts),
         ("trace_id", Over::Cells) => Err(invalid("trace_id cannot be filtered by here".into())),
         ("trace_id" | "tenant" | "workload_class" | "model" | "hardware", _) => Ok(text(key, term)),
         ("outcome", Over::Traces | Over::Unsettled | Over::StageRuns) => Ok(text(key, term)),
@@ -154,7 +158,6 @@ fn condition(term: &Term, over: Over, parts: &str) -> Result<String, QueryError>
         // Not every span is a run.
         ("name", Over::Traces | Over::Unsettled) => Ok(any("spans", text("x.name", term))),
         ("stage", Over::Unsettled) => Ok(any("spans", text("x.stage", term))),
-        ("service", Over::Unsettled) => Ok(any("spans", text("x.service_name", term))),
         ("kind", Over::Traces | Over::Unsettled) => Ok(any("spans", text("x.kind", term))),
         ("root_service" | "root_name", Over::Traces | Over::Unsettled) => Ok(text(key, term)),
         ("status", Over::Traces | Over::Unsettled) => match term.value.as_str() {

@@ -66,7 +66,7 @@ pub async fn heatmap(State(state): State<QueryState>, asked: Asked) -> Answer {
         "FROM traces WHERE start_unix_nano >= {} AND start_unix_nano < {}{}",
         range.start.0,
         range.end.0,
-        filter::sql_since(&terms, Over::Traces, range.start)?
+        filter::sql_since(&terms, Over::Found, range.start)?
     );
     let bounds = state
         .objects(

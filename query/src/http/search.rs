@@ -125,7 +125,7 @@ FROM traces
 WHERE start_unix_nano >= {} AND start_unix_nano < {}{}",
         range.start.0,
         range.end.0,
-        filter::sql_since(terms, Over::Traces, range.start)?,
+        filter::sql_since(terms, Over::Found, range.start)?,
     ))
 }
 

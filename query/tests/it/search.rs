@@ -1,5 +1,7 @@
 //! Finding traces, before and after they settle.
 
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::Value;
 
 use crate::fleet::{Fleet, MS, With, bounds, hour, request, span};
@@ -44,6 +46,27 @@ async fn a_trace_is_found_at_once_and_says_whether_it_settled() {
     for query in ["q=stage=execute", "q=kind=server", "q=status=error", "q=duration>1s"] {
         assert_eq!(found(&fleet, query).await.len(), 0, "{query}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_that_of_any_span() {
+    let fleet = Fleet::empty("").await;
+    fleet.export("acme", "agent", request(1, 100, "s")).await;
+    // Within the run of another: it is no run of its own.
+    let within = Span { kind: SpanKind::Internal as i32, ..span(1, 3, 2, "tokenize", 10, 20) };
+    fleet.export("acme", "tokenizer", vec![within]).await;
+    for settled in [false, true] {
+        for service in ["agent", "tokenizer"] {
+            let traces = found(&fleet, &format!("q=service={service}")).await;
+            assert_eq!(traces.len(), 1, "{service}, settled: {settled}");
+        }
+        assert!(found(&fleet, "q=service=nobody").await.is_empty());
+        fleet.settle().await;
+    }
+    let heat = fleet.get(&format!("heatmap?{}&q=service=tokenizer", hour())).await;
+    assert_eq!(heat["total"], 1, "{heat}");
+    let runs = fleet.get(&format!("search?{}&q=stage=inference", hour())).await;
+    assert_eq!(runs["traces"][0]["span_count"], 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
