@@ -96,6 +96,18 @@ impl<'a> Reader<'a> {
         Ok(Some((tag >> 3, field)))
     }
 
+    /// The next field, if it has this tag and fewer than 128 bytes: of those that come many times in a row.
+    #[inline(always)]
+    pub fn next_short(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let [next, length, rest @ ..] = self.rest else { return None };
+        if *next != tag || *length >= 0x80 {
+            return None;
+        }
+        let (bytes, rest) = rest.split_at_checked(usize::from(*length))?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
     #[inline(always)]
     fn tag(&mut self) -> Result<u32, WireError> {
         let tag = u32::try_from(self.varint()?).map_err(|_| WireError::FieldNumber)?;

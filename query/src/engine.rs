@@ -69,7 +69,6 @@ pub struct Engine {
     /// The same, whose optimiser goes over a plan once: for statements that are written so that this is enough.
     once: SessionState,
     store: ObjectStoreUrl,
-    home: Home,
     rules: Arc<Rules>,
     permits: Arc<Semaphore>,
     options: QueryOptions,
@@ -98,7 +97,6 @@ impl Engine {
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory_bytes_max)))
             .with_temp_file_path(spill.clone())
             .with_max_temp_directory_size(options.spill_bytes_max)
-            .with_metadata_cache_limit(options.metadata_cache_bytes)
             .build_arc()?;
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -129,7 +127,6 @@ impl Engine {
             base,
             once,
             store,
-            home: home.clone(),
             rules: Arc::new(options.rules.clone()),
             permits: Arc::new(Semaphore::new(options.concurrent_max)),
             options: options.clone(),
@@ -215,7 +212,6 @@ impl Engine {
             unsettled_from: view.unsettled_from,
             rules: self.rules.clone(),
             store: self.store.clone(),
-            home: self.home.clone(),
             computed: Arc::new(computed),
             jobs: self.jobs.clone(),
         };

@@ -17,8 +17,6 @@ pub struct QueryOptions {
     pub memory_bytes_max: usize,
     /// Bytes of spill files.
     pub spill_bytes_max: u64,
-    /// Parquet footers kept in memory; a query over a week opens hundreds of files.
-    pub metadata_cache_bytes: usize,
     /// From the first to the last byte of one answer.
     pub timeout: Duration,
     /// Rows of a JSON answer, which is built in memory, unless the asker wants fewer.
@@ -44,7 +42,6 @@ impl QueryOptions {
             rules: Rules::default(),
             memory_bytes_max: 1 << 30,
             spill_bytes_max: 8 << 30,
-            metadata_cache_bytes: 512 << 20,
             timeout: Duration::from_secs(60),
             rows_default: 10_000,
             rows_max: 10_000_000,

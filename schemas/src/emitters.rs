@@ -141,6 +141,15 @@ pub struct Key {
     pub column: Option<Attr>,
     /// What else it says, each with its rank among all that say the same.
     pub says: Vec<(u16, Alias)>,
+    /// Whether there is more to it than what its own column has.
+    says_more: bool,
+}
+
+impl Key {
+    /// Whether there is more to one of the things it says, though its own column has the value.
+    fn says_more(&self, alias: &Alias) -> bool {
+        self.column != Some(alias.target) || matches!(alias.reading, Reading::Name | Reading::Operation)
+    }
 }
 
 static KEYS: LazyLock<FxHashMap<&'static [u8], Key>> = LazyLock::new(|| {
@@ -150,6 +159,9 @@ static KEYS: LazyLock<FxHashMap<&'static [u8], Key>> = LazyLock::new(|| {
     }
     for (rank, alias) in (0..).zip(EMITTERS.iter().flat_map(|e| e.aliases)) {
         keys.entry(alias.key.as_bytes()).or_default().says.push((rank, *alias));
+    }
+    for key in keys.values_mut() {
+        key.says_more = key.says.iter().any(|(_, alias)| key.says_more(alias));
     }
     keys
 });

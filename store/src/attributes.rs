@@ -14,7 +14,6 @@ use plimsoll_schemas::table::Table;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::StoreError;
-use crate::home::Home;
 use crate::lake::read_file;
 use crate::snapshot::TableSnapshot;
 
@@ -76,8 +75,8 @@ pub struct AttributeUse {
 }
 
 /// Looks at the newest spans of a snapshot.
-pub fn attributes(home: &Home, spans: &TableSnapshot) -> Result<AttributeSample, StoreError> {
-    let batches = newest(home, spans)?;
+pub fn attributes(spans: &TableSnapshot) -> Result<AttributeSample, StoreError> {
+    let batches = newest(spans)?;
     let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
     let mut uses = Vec::new();
     for attr in Attr::ALL {
@@ -93,7 +92,7 @@ pub fn attributes(home: &Home, spans: &TableSnapshot) -> Result<AttributeSample,
 }
 
 /// The newest rows: those in memory, then files by the sequence of the log.
-fn newest(home: &Home, spans: &TableSnapshot) -> Result<Vec<RecordBatch>, StoreError> {
+fn newest(spans: &TableSnapshot) -> Result<Vec<RecordBatch>, StoreError> {
     let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
     let mut take = |batch: &RecordBatch| {
         let batch = batch.slice(0, batch.num_rows().min(ROWS_MAX - rows));
@@ -109,7 +108,7 @@ fn newest(home: &Home, spans: &TableSnapshot) -> Result<Vec<RecordBatch>, StoreE
         if !wants_more {
             break;
         }
-        for batch in read_file(home, Table::Spans, file)? {
+        for batch in read_file(Table::Spans, file)? {
             wants_more = take(&batch?);
             if !wants_more {
                 break;

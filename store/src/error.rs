@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use parquet::errors::ParquetError;
+
 use crate::decode::DecodeError;
 
 /// Why a request was not accepted. Nothing of it is kept.
@@ -39,7 +41,7 @@ pub enum StoreError {
     #[error("delta log of {table}: {source}")]
     Delta { table: &'static str, source: Box<deltalake_core::DeltaTableError> },
     #[error("{context}: {source}")]
-    Parquet { context: String, source: parquet::errors::ParquetError },
+    Parquet { context: String, source: ParquetError },
     #[error("{context}: {source}")]
     Arrow { context: String, source: arrow::error::ArrowError },
     #[error("nothing more is written: {0}")]
@@ -59,7 +61,17 @@ impl StoreError {
         move |source| Self::Arrow { context, source }
     }
 
-    pub fn parquet(context: impl Into<String>) -> impl FnOnce(parquet::errors::ParquetError) -> Self {
+    /// The file that is damaged, where it says so: what was read of it is there, and is not Parquet, or not what was written.
+    pub fn damaged_file(&self) -> Option<&str> {
+        match self {
+            Self::Parquet { context, source } if !matches!(source, ParquetError::External(_)) => {
+                Some(context)
+            }
+            _ => None,
+        }
+    }
+
+    pub fn parquet(context: impl Into<String>) -> impl FnOnce(ParquetError) -> Self {
         let context = context.into();
         move |source| Self::Parquet { context, source }
     }

@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use crate::blocking::wait;
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
-use crate::lake::{FILTER_BYTES_MAX, Resident};
+use crate::lake::{FILTER_BYTES_MAX, FOOTER_BYTES_MAX, FooterCache, Resident};
 use bucket_log::BucketLog;
 use disk::Disk;
 pub use location::{BadLocation, Location};
@@ -36,6 +36,7 @@ pub struct Home {
     name: Arc<Path>,
     files: Option<Arc<dyn Files>>,
     filters: Arc<Resident>,
+    footers: Arc<FooterCache>,
     runtime: Handle,
 }
 
@@ -66,6 +67,7 @@ impl Home {
                     name: PathBuf::from(url.as_str().trim_end_matches('/')).into(),
                     files: None,
                     filters: Resident::new(FILTER_BYTES_MAX),
+                    footers: FooterCache::new(FOOTER_BYTES_MAX),
                     runtime: Handle::current(),
                 })
             }
@@ -80,6 +82,7 @@ impl Home {
             name: folder.into(),
             files: Some(files),
             filters: Resident::new(FILTER_BYTES_MAX),
+            footers: FooterCache::new(FOOTER_BYTES_MAX),
             runtime: Handle::current(),
         })
     }
@@ -93,6 +96,11 @@ impl Home {
     /// The filters of its files that are in memory.
     pub fn filters(&self) -> &Arc<Resident> {
         &self.filters
+    }
+
+    /// The footers of its files that are in memory.
+    pub fn footers(&self) -> &FooterCache {
+        &self.footers
     }
 
     /// For those who read by themselves; paths begin with a table's name.

@@ -12,6 +12,7 @@
 //! ```
 
 mod bloom;
+mod checksums;
 mod chunk;
 mod definition;
 mod entries;
@@ -34,10 +35,11 @@ mod writer;
 
 pub use bloom::TraceBloom;
 pub use filters::{FILTER_BYTES_MAX, Filters, Resident};
-pub use footers::FooterCache;
+pub use footers::{FOOTER_BYTES_MAX, FooterCache};
 pub use gather::{Gather, first_rows};
+pub use object::Object;
 pub use properties::Effort;
-pub use read::{FileReader, read_file, read_traces};
+pub use read::{FileReader, read_columns, read_file, read_traces};
 pub use sidecar::Sidecar;
 pub use table::{Commit, LakeTable};
 pub(crate) use table::{MAINTENANCE, OWNER};

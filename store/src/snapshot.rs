@@ -12,7 +12,7 @@ use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{TraceId, UnixNanos};
 
 use crate::error::StoreError;
-use crate::lake::{Filters, Sidecar};
+use crate::lake::{Filters, Object, Sidecar};
 
 /// One instant of the whole store.
 #[derive(Debug, Clone)]
@@ -72,6 +72,8 @@ impl TableSnapshot {
 pub struct DataFile {
     /// Relative to the table's root, as in the Delta log.
     pub path: String,
+    /// Where its bytes are.
+    pub object: Object,
     pub size_bytes: u64,
     pub rows: u64,
     pub modified: UnixNanos,

@@ -2,6 +2,7 @@
 
 mod background;
 mod counters;
+mod damaged;
 mod derived;
 mod flush;
 mod follow;
@@ -37,7 +38,7 @@ use crate::error::{IngestError, StoreError};
 use crate::files::Files;
 use crate::home::Home;
 use crate::jobs::Jobs;
-use crate::lake::{FooterCache, LakeTable};
+use crate::lake::LakeTable;
 use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
 use crate::tail::Traces;
@@ -83,6 +84,8 @@ pub struct StoreStatus {
     pub merges: u64,
     /// By table, in the order of [`Table::ALL`]: what flushes, merges and retention wrote.
     pub written: [Written; Table::ALL.len()],
+    /// Data files that the store's own work found to be damaged.
+    pub damaged: Vec<String>,
 }
 
 /// A cheap handle; clones share one store.
@@ -103,7 +106,6 @@ struct Inner {
     stopped: Mutex<Option<String>>,
     following: tokio::sync::Mutex<follow::Following>,
     lake: [tokio::sync::Mutex<LakeTable>; Table::ALL.len()],
-    footers: FooterCache,
     counters: Arc<Counters>,
     jobs: Jobs,
     replaced: Mutex<Vec<merge::Replaced>>,
@@ -114,6 +116,7 @@ struct Inner {
     retained: Mutex<FxHashMap<(Table, String), i32>>,
     restating: Mutex<restate::Restating>,
     derived: derived::Derived,
+    damaged: damaged::Damaged,
     merging: tokio::sync::Mutex<()>,
     /// See [`Store::rolled_up_through`].
     rolled_up_through: AtomicU64,
@@ -273,6 +276,7 @@ impl Store {
             flushes: c.flushes.get(),
             merges: c.merges.get(),
             written: c.written(),
+            damaged: self.inner.damaged.names(),
         }
     }
 

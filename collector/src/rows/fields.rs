@@ -3,6 +3,9 @@
 
 use crate::wire::{Field, Reader, WireError};
 
+/// Field 9, of bytes.
+const ATTRIBUTE_TAG: u8 = 9 << 3 | 2;
+
 /// One span's fields, before it is known whether it is kept.
 #[derive(Default)]
 pub struct SpanFields<'a> {
@@ -45,7 +48,12 @@ impl<'a> SpanFields<'a> {
                 6 => self.kind = field.varint()? as i32,
                 7 => self.start = field.fixed64()?,
                 8 => self.end = field.fixed64()?,
-                9 => self.attributes.push(field.bytes()?),
+                9 => {
+                    self.attributes.push(field.bytes()?);
+                    while let Some(attribute) = reader.next_short(ATTRIBUTE_TAG) {
+                        self.attributes.push(attribute);
+                    }
+                }
                 10 => self.dropped[0] = field.varint()? as u32,
                 11 => self.events.push(field.bytes()?),
                 12 => self.dropped[1] = field.varint()? as u32,

@@ -157,8 +157,9 @@ fn usual_key_value(message: &[u8]) -> Option<(&[u8], Any<'_>)> {
         (0x0a, [length, text @ ..]) if *length < 0x80 && text.len() == usize::from(*length) => Any::Str(text),
         (0x10, [flag]) if *flag < 0x80 => Any::Bool(*flag != 0),
         (0x18, [number]) if *number < 0x80 => Any::Int(i64::from(*number)),
-        (0x18, [low, high]) if *low >= 0x80 && *high < 0x80 => {
-            Any::Int(i64::from(*low & 0x7f) | i64::from(*high) << 7)
+        (0x18, [low @ .., high]) if *high < 0x80 && low.len() < 9 && low.iter().all(|byte| *byte >= 0x80) => {
+            let low = low.iter().rev().fold(0, |low, byte| low << 7 | i64::from(byte & 0x7f));
+            Any::Int(low | i64::from(*high) << (7 * (content.len() - 1)))
         }
         (0x21, bits) => Any::Double(f64::from_le_bytes(bits.try_into().ok()?)),
         _ => return None,

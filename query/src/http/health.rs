@@ -58,6 +58,7 @@ pub async fn system(State(state): State<QueryState>) -> Json<Value> {
         "poisoned": status.poisoned.is_some(),
         "settle": {"pending_traces": status.pending_traces, "settled_traces": status.settled_traces},
         "flushes": status.flushes, "merges": status.merges,
+        "damaged_files": status.damaged,
         "objective_problems": state.objectives().current().problems,
     }))
 }
@@ -89,6 +90,8 @@ pub async fn metrics(State(state): State<QueryState>) -> Response {
     metric("settled_traces_total", "counter", "Traces settled.", s.settled_traces);
     metric("flushes_total", "counter", "Flushes of the tail.", s.flushes);
     metric("merges_total", "counter", "Merges of files.", s.merges);
+    let damaged = s.damaged.len() as u64;
+    metric("damaged_files", "gauge", "Data files found to be damaged since the start.", damaged);
     metric("tail_rows", "gauge", "Rows that are in no file yet.", s.tail_rows);
     metric("tail_bytes", "gauge", "Memory of the tail.", s.tail_bytes);
     metric("pending_traces", "gauge", "Traces that did not settle yet.", s.pending_traces);

@@ -16,8 +16,8 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::TableType;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Rules, Tenant};
+use plimsoll_store::Snapshot;
 use plimsoll_store::jobs::Jobs;
-use plimsoll_store::{Home, Snapshot};
 
 use super::system::SystemSchema;
 use super::{CATALOG, LakeTable, SCHEMA, live, system, views};
@@ -32,7 +32,6 @@ pub struct Lake {
     pub unsettled_from: Option<u64>,
     pub rules: Arc<Rules>,
     pub store: ObjectStoreUrl,
-    pub home: Home,
     pub computed: Arc<Computed>,
     pub jobs: Jobs,
 }

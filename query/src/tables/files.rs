@@ -3,14 +3,13 @@
 
 mod described;
 mod queue;
+mod reader;
 mod source;
 
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema};
-use datafusion::catalog::Session;
 use datafusion::common::{ColumnStatistics, Result};
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -21,6 +20,7 @@ use plimsoll_store::DataFile;
 
 use super::asks::Asks;
 use described::Described;
+use reader::Readers;
 use source::FileSource;
 
 /// What is to be read of files, and how.
@@ -38,17 +38,14 @@ pub struct FileScan<'a> {
 
 impl FileScan<'_> {
     /// The scan of `files`, of which there is at least one.
-    pub fn plan(&self, state: &dyn Session, files: &[&Arc<DataFile>]) -> Result<Arc<dyn ExecutionPlan>> {
+    pub fn plan(&self, files: &[&Arc<DataFile>]) -> Result<Arc<dyn ExecutionPlan>> {
         let (columns, projection) = self.columns();
         let partition_fields = self.table.partition_fields();
-        let runtime = state.runtime_env();
-        let footers = runtime.cache_manager.get_file_metadata_cache();
-        let reader = CachedParquetFileReaderFactory::new(runtime.object_store(self.store)?, footers);
         let schema = TableSchema::builder(Arc::new(Schema::new(columns.clone())))
             .with_table_partition_cols(partition_fields.clone())
             .build();
         let parquet = ParquetSource::new(schema)
-            .with_parquet_file_reader_factory(Arc::new(reader))
+            .with_parquet_file_reader_factory(Arc::new(Readers))
             .with_pushdown_filters(self.late)
             .with_reorder_filters(self.late)
             .with_enable_page_index(true)

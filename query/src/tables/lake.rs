@@ -78,9 +78,7 @@ impl LakeTable {
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !settled.is_empty() {
             let partitions = state.config().target_partitions();
-            inputs.push(
-                self.scan_of(projection, partitions, Self::is_lookup(filters), asks).plan(state, &settled)?,
-            );
+            inputs.push(self.scan_of(projection, partitions, Self::is_lookup(filters), asks).plan(&settled)?);
         }
         if derive {
             // Its parents and siblings decide what a span's derived columns say, so nothing may prune the recent files
@@ -98,7 +96,7 @@ impl LakeTable {
             files.retain(|f| f.is_recent());
             let all: Vec<usize> = (0..self.table.sql_schema().fields().len()).collect();
             let read = (!files.is_empty())
-                .then(|| self.scan_of(&all, 1, true, Asks::of(predicate.as_ref(), &[])).plan(state, &files));
+                .then(|| self.scan_of(&all, 1, true, Asks::of(predicate.as_ref(), &[])).plan(&files));
             let read = read.transpose()?;
             if read.is_some() || !mine.tail.is_empty() {
                 inputs.push(recent::plan(read, &mine.tail, projection, self.rules.clone())?);

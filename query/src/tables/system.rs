@@ -49,9 +49,8 @@ impl SchemaProvider for SystemSchema {
             "files" => files(&self.lake.snapshot),
             "attributes" => {
                 // Reads files, of which it takes a sample.
-                let (home, snapshot) = (self.lake.home.clone(), self.lake.snapshot.clone());
-                let sampled =
-                    tokio::task::spawn_blocking(move || sample(&home, snapshot.table(Table::Spans))).await;
+                let snapshot = self.lake.snapshot.clone();
+                let sampled = tokio::task::spawn_blocking(move || sample(snapshot.table(Table::Spans))).await;
                 let sampled = sampled.map_err(|e| exec_datafusion_err!("plimsoll.attributes: {e}"))?;
                 attributes(&sampled.map_err(|e| exec_datafusion_err!("plimsoll.attributes: {e}"))?)
             }

@@ -1,6 +1,7 @@
 //! Questions to a real store, as HTTP asks them: one small fleet, every number of which is worked out by hand.
 
 mod compare;
+mod damage;
 mod emitters;
 mod envelope;
 mod fleet;

@@ -31,15 +31,16 @@ impl<'a> Said<'a> {
     }
 
     /// An attribute that was sent. `is_kept`: it stands in its own column. Its value is asked for where it says something else.
+    #[inline]
     pub fn note(&mut self, key: &'static Key, is_kept: bool, value: impl FnOnce() -> Option<Value<'a>>) {
-        let says_more = |alias: &Alias| {
-            let says_itself = key.column == Some(alias.target);
-            !(is_kept && says_itself) || matches!(alias.reading, Reading::Name | Reading::Operation)
-        };
-        let mut more = key.says.iter().filter(|(_, alias)| says_more(alias)).peekable();
-        if more.peek().is_some()
-            && let Some(value) = value()
-        {
+        if !key.says.is_empty() && (!is_kept || key.says_more) {
+            self.note_more(key, is_kept, value);
+        }
+    }
+
+    fn note_more(&mut self, key: &'static Key, is_kept: bool, value: impl FnOnce() -> Option<Value<'a>>) {
+        let more = key.says.iter().filter(|(_, alias)| !is_kept || key.says_more(alias));
+        if let Some(value) = value() {
             self.noted.extend(more.map(|(rank, alias)| (*rank, alias, value)));
         }
     }
@@ -54,6 +55,9 @@ impl<'a> Said<'a> {
         self.noted.sort_by_key(|(rank, _, _)| *rank);
         let sent = self.words(Attr::GenAiOperationName, true).next();
         let by_name = by_name(about);
+        if self.noted.is_empty() && by_name.is_none() {
+            return None;
+        }
         let (operation, star) = self.operation(sent, by_name);
         for at in 0..self.noted.len() {
             let (_, alias, value) = self.noted[at];
@@ -163,7 +167,12 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
 
 impl Pattern {
     /// What stands in the name for the `*`, if the name is like it.
+    #[inline]
     fn matches<'a>(&self, about: About<'a>) -> Option<Option<&'a str>> {
+        // Most are not by their first letter.
+        if self.begin.as_bytes().first().is_some_and(|first| about.name.as_bytes().first() != Some(first)) {
+            return None;
+        }
         let rest = about.name.strip_prefix(self.begin)?;
         if !about.scope.starts_with(self.scope) {
             return None;

@@ -9,7 +9,6 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::bloom_filter::Sbbf;
 use plimsoll_schemas::TraceId;
 
-use super::footers;
 use super::object::Object;
 use crate::error::StoreError;
 
@@ -79,7 +78,7 @@ pub(super) fn collect_ids<'a>(texts: impl IntoIterator<Item = &'a str>, ids: &mu
 /// Every trace id of a file.
 async fn trace_ids(mut data_file: Object) -> Result<Vec<TraceId>, StoreError> {
     let context = data_file.context();
-    let footer = footers::load(&mut data_file).await?;
+    let footer = data_file.footer().await.map_err(StoreError::parquet(context.as_str()))?.arrow;
     let mask = ProjectionMask::columns(footer.parquet_schema(), ["trace_id"]);
     let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(data_file, footer).with_projection(mask);
     let mut stream = stream.build().map_err(StoreError::parquet(context.as_str()))?;

@@ -7,10 +7,11 @@ use deltalake_core::kernel::{Add, Remove};
 use plimsoll_schemas::UnixNanos;
 use plimsoll_schemas::table::Table;
 
+use super::checksums::{TAG, Tail};
 use super::filters::Filters;
 use super::object::Object;
 use super::stats::{self, FileStats};
-use super::{footers, writer};
+use super::writer;
 use crate::error::StoreError;
 use crate::home::Home;
 use crate::snapshot::DataFile;
@@ -26,6 +27,7 @@ pub fn add(file: &DataFile, data_change: bool) -> Add {
         modification_time: file.modified.0 / 1_000_000,
         data_change,
         stats: file.delta_stats.clone(),
+        tags: file.object.tail().map(|tail| HashMap::from([(TAG.to_owned(), Some(tail.to_tag()))])),
         ..Add::default()
     }
 }
@@ -55,7 +57,8 @@ pub fn day(add: &Add) -> Option<&str> {
 
 /// A file of the log. Reads its bloom sidecar where there is room for it, and its footer where the log's statistics lack what we need.
 pub async fn data_file(home: &Home, table: Table, add: Add) -> Result<Arc<DataFile>, StoreError> {
-    let mut object = Object::new(home, table, &add.path, add.size.unsigned_abs())?;
+    let tail = add.tags.as_ref().and_then(|tags| Tail::from_tag(tags.get(TAG)?.as_deref()?));
+    let mut object = Object::new(home, table, &add.path, add.size.unsigned_abs(), tail)?;
     let name = object.name().to_owned();
     let bad = |problem: String| StoreError::BadFormat { path: home.name(&name), problem };
     if add.deletion_vector.is_some() {
@@ -70,14 +73,15 @@ pub async fn data_file(home: &Home, table: Table, add: Add) -> Result<Arc<DataFi
     let stats = match logged.and_then(|logged| FileStats::from_delta(table, &logged)) {
         Some(stats) => stats,
         None => {
-            let footer = footers::load(&mut object).await?;
+            let context = object.context();
+            let footer = object.footer_once().await.map_err(StoreError::parquet(context))?.arrow;
             FileStats::from_delta(table, &stats::delta_json(table, footer.metadata())).ok_or_else(|| {
                 bad(format!("neither the log nor its footer has the range of {}", table.time_column()))
             })?
         }
     };
     let filters = match table {
-        Table::Spans => Some(Filters::of(object, stats.time_range.1, None).read_where_room().await?),
+        Table::Spans => Some(Filters::of(object.clone(), stats.time_range.1, None).read_where_room().await?),
         _ => None,
     };
     let slice = value(SLICE);
@@ -93,5 +97,6 @@ pub async fn data_file(home: &Home, table: Table, add: Add) -> Result<Arc<DataFi
         filters,
         delta_stats: add.stats,
         path: add.path,
+        object,
     }))
 }

@@ -153,7 +153,7 @@ mod tests {
 
     async fn file(home: &Home, n: u8) -> Filters {
         let object =
-            Object::new(home, Table::Spans, &format!("day=2026-01-01/{n}.parquet"), 1).expect("a name");
+            Object::new(home, Table::Spans, &format!("day=2026-01-01/{n}.parquet"), 1, None).expect("a name");
         let sidecar = || Sidecar { traces: TraceBloom::of(&[id(n)]).expect("a filter"), tokens: None };
         sidecar().write(home, object.name()).await.expect("written");
         Filters::of(object, UnixNanos(n.into()), Some(sidecar()))

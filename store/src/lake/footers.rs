@@ -1,16 +1,38 @@
 //! Parquet footers with their page index, kept in memory: reading one costs more than reading a trace.
 
-use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
-use futures::FutureExt;
 use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::Result;
+use parquet::file::metadata::ParquetMetaData;
 use rustc_hash::FxHashMap;
 
+use super::checksums::Blocks;
 use super::object::Object;
-use super::read::told;
-use crate::error::StoreError;
+
+/// A query over a week opens hundreds of files.
+pub const FOOTER_BYTES_MAX: usize = 512 << 20;
+
+/// What a file says of itself.
+#[derive(Debug, Clone)]
+pub(super) struct Footer {
+    pub arrow: ArrowReaderMetadata,
+    /// Of what is ahead of it, where it says them.
+    pub blocks: Option<Arc<Blocks>>,
+}
+
+impl Footer {
+    pub fn of(metadata: ParquetMetaData) -> Result<Self> {
+        let blocks = Blocks::of(&metadata)?.map(Arc::new);
+        let arrow = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())?;
+        Ok(Self { arrow, blocks })
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.arrow.metadata().memory_size() + self.blocks.as_ref().map_or(0, |blocks| blocks.memory_bytes())
+    }
+}
 
 /// A bounded cache, shared by all readers; the least recently used go first.
 #[derive(Debug)]
@@ -30,29 +52,26 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    footer: ArrowReaderMetadata,
+    footer: Footer,
     bytes: usize,
     used: u64,
 }
 
 impl FooterCache {
-    pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, state: Mutex::default() }
+    pub fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { bytes_max, state: Mutex::default() })
     }
 
     /// The footer of a file. Data files never change, so it never grows stale.
-    pub(super) async fn get(&self, file: &mut Object) -> Result<ArrowReaderMetadata, StoreError> {
+    pub(super) async fn get(&self, file: &Object) -> Result<Footer> {
         if let Some(footer) = self.state.lock().touch(file.name()) {
             return Ok(footer);
         }
-        let footer = load(file).await?;
-        let bytes = footer.metadata().memory_size();
+        let footer = file.read_footer().await?;
+        let bytes = footer.memory_bytes();
         if bytes <= self.bytes_max {
-            self.state.lock().insert(
-                file.name(),
-                Entry { footer: footer.clone(), bytes, used: 0 },
-                self.bytes_max,
-            );
+            let entry = Entry { footer: footer.clone(), bytes, used: 0 };
+            self.state.lock().insert(file.name(), entry, self.bytes_max);
         }
         Ok(footer)
     }
@@ -63,7 +82,7 @@ impl FooterCache {
 }
 
 impl State {
-    fn touch(&mut self, name: &str) -> Option<ArrowReaderMetadata> {
+    fn touch(&mut self, name: &str) -> Option<Footer> {
         self.clock += 1;
         let entry = self.entries.get_mut(name)?;
         entry.used = self.clock;
@@ -82,12 +101,4 @@ impl State {
             self.bytes -= evicted.bytes;
         }
     }
-}
-
-/// The footer, and the page index where there is one.
-pub(super) async fn load(file: &mut Object) -> Result<ArrowReaderMetadata, StoreError> {
-    let context = file.context();
-    let footer =
-        async { ArrowReaderMetadata::try_new(file.get_metadata(None).await?, ArrowReaderOptions::new()) };
-    told(&context, AssertUnwindSafe(footer).catch_unwind().await)?.map_err(StoreError::parquet(context))
 }

@@ -21,7 +21,6 @@ pub const NO_WORD: i32 = -1;
 pub struct Gather<'a> {
     pub schema: SchemaRef,
     batches: &'a [RecordBatch],
-    told: Option<&'a (dyn Fn(f64) + 'a)>,
 }
 
 impl std::fmt::Debug for Gather<'_> {
@@ -48,13 +47,7 @@ pub struct Keywords<'a> {
 
 impl<'a> Gather<'a> {
     pub fn of(schema: SchemaRef, batches: &'a [RecordBatch]) -> Self {
-        Self { schema, batches, told: None }
-    }
-
-    /// The same, which tells what share of the columns was taken so far.
-    pub fn telling(mut self, told: &'a (dyn Fn(f64) + 'a)) -> Self {
-        self.told = Some(told);
-        self
+        Self { schema, batches }
     }
 
     /// Whether no row has a value there: most columns of spans are promoted attributes that a given stretch of traffic
@@ -64,9 +57,6 @@ impl<'a> Gather<'a> {
     }
 
     pub fn column(&self, index: usize) -> Result<Column<'a>, StoreError> {
-        if let Some(told) = self.told {
-            told(index as f64 / self.schema.fields().len().max(1) as f64);
-        }
         let arrays: Vec<&'a dyn Array> = self.batches.iter().map(|b| b.column(index).as_ref()).collect();
         match Keywords::of(&arrays) {
             Some(keywords) => Ok(Column::Keywords(keywords)),

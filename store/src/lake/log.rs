@@ -65,15 +65,8 @@ pub async fn listed(home: &Home, table: Table, found: DeltaTable) -> Result<List
     let state = found.snapshot().map_err(delta(table))?;
     let version = state.version();
     let listed = state.log_data();
-    let adds = listed.iter().map(|view| Add {
-        path: view.path().into_owned(),
-        partition_values: view.partition_values_map(),
-        size: view.size(),
-        modification_time: view.modification_time(),
-        stats: view.stats(),
-        deletion_vector: view.deletion_vector_descriptor(),
-        ..Add::default()
-    });
+    #[expect(deprecated, reason = "nothing else tells a file's tags")]
+    let adds = listed.iter().map(|view| view.add_action());
     let files = data_files(home, table, adds.collect()).await?;
     Ok((found, version, files))
 }

@@ -22,8 +22,7 @@ use parquet::file::statistics::Statistics;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Tenant, TraceId};
 
-use super::footers::{self, FooterCache};
-use super::object::Object;
+use super::object::{Object, impossible};
 use crate::error::StoreError;
 use crate::home::Home;
 use crate::nulls::null_column;
@@ -63,10 +62,9 @@ impl Iterator for FileReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = AssertUnwindSafe(self.stream.next()).catch_unwind();
-        let batch = match told(&self.context, self.home.wait(next)) {
-            Ok(batch) => batch?.map_err(StoreError::parquet(self.context.as_str())),
-            Err(damaged) => Err(damaged),
-        };
+        // The library takes some damage for a defect of its own, and panics.
+        let batch = self.home.wait(next).unwrap_or_else(|_| Some(Err(impossible())))?;
+        let batch = batch.map_err(StoreError::parquet(self.context.as_str()));
         Some(batch.and_then(|batch| {
             conform(&batch, &self.schema).map_err(StoreError::arrow(self.context.as_str()))
         }))
@@ -74,19 +72,34 @@ impl Iterator for FileReader {
 }
 
 /// Reads all rows of a file.
-pub fn read_file(home: &Home, table: Table, file: &DataFile) -> Result<FileReader, StoreError> {
-    let mut object = Object::new(home, table, &file.path, file.size_bytes)?;
-    let footer = home.wait(footers::load(&mut object))?;
+pub fn read_file(table: Table, file: &DataFile) -> Result<FileReader, StoreError> {
+    read(table, file, table.file_schema())
+}
+
+/// Reads all rows of a file, of the table's columns those that are named.
+pub fn read_columns(table: Table, file: &DataFile, names: &[&str]) -> Result<FileReader, StoreError> {
+    let all = table.file_schema();
+    let named: Vec<usize> =
+        (0..all.fields().len()).filter(|at| names.contains(&all.field(*at).name().as_str())).collect();
+    let schema = all.project(&named).map_err(StoreError::arrow("columns that are read"))?;
+    read(table, file, Arc::new(schema))
+}
+
+fn read(table: Table, file: &DataFile, schema: SchemaRef) -> Result<FileReader, StoreError> {
+    let mut object = file.object.clone();
+    let (home, context) = (object.home().clone(), object.context());
+    let footer = home.wait(object.footer_once()).map_err(StoreError::parquet(context.as_str()))?.arrow;
     let groups: Vec<_> = (0..footer.metadata().num_row_groups()).collect();
-    let mask = columns_with_values(footer.metadata(), &groups);
-    let context = object.context();
+    let mut mask = columns_with_values(footer.metadata(), &groups);
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    mask.intersect(&ProjectionMask::columns(footer.parquet_schema(), names));
     let says_sorted = says_sorted(footer.metadata(), table);
     let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(object, footer)
         .with_projection(mask)
         .with_batch_size(BATCH_ROWS)
         .build()
         .map_err(StoreError::parquet(context.as_str()))?;
-    Ok(FileReader { home: home.clone(), stream, schema: table.file_schema(), says_sorted, context })
+    Ok(FileReader { home, stream, schema, says_sorted, context })
 }
 
 /// Whether each row group says that it is sorted so, and none begins before the one ahead of it ends.
@@ -102,11 +115,14 @@ fn says_sorted(metadata: &ParquetMetaData, table: Table) -> bool {
         })
     };
     let Some(leaf) = columns.first().and_then(|first| leaf(metadata, first)) else { return false };
-    let range = |group: &RowGroupMetaData| {
-        let statistics = group.column(leaf).statistics()?;
-        Some((statistics.min_bytes_opt()?.to_vec(), statistics.max_bytes_opt()?.to_vec()))
+    // As bytes that compare as the column does, which is of text or of times.
+    let range = |group: &RowGroupMetaData| match group.column(leaf).statistics()? {
+        Statistics::Int64(times) => {
+            let bytes = |time: &i64| (time.cast_unsigned() ^ (1 << 63)).to_be_bytes().to_vec();
+            Some((bytes(times.min_opt()?), bytes(times.max_opt()?)))
+        }
+        other => Some((other.min_bytes_opt()?.to_vec(), other.max_bytes_opt()?.to_vec())),
     };
-    // Bytes compare as text does, which is what the first column is where it matters.
     let follow = |a, b| range(a).zip(range(b)).is_some_and(|((_, max), (min, _))| max <= min);
     groups.iter().all(says_so) && groups.windows(2).all(|pair| follow(&pair[0], &pair[1]))
 }
@@ -114,20 +130,18 @@ fn says_sorted(metadata: &ParquetMetaData, table: Table) -> bool {
 /// Reads the rows of these traces (one tenant's, or every tenant's) from a file of `spans`, touching only the pages
 /// that can hold them and only the columns that hold anything.
 pub fn read_traces(
-    home: &Home,
     file: &DataFile,
     ids: &[TraceId],
     tenant: Option<&Tenant>,
-    footers: &FooterCache,
 ) -> Result<Vec<RecordBatch>, StoreError> {
     let mut ids: Vec<String> = ids.iter().map(TraceId::to_string).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut object = Object::new(home, Table::Spans, &file.path, file.size_bytes)?;
-    let footer = home.wait(footers.get(&mut object))?;
+    let mut object = file.object.clone();
+    let (home, context) = (object.home().clone(), object.context());
+    let footer = home.wait(object.footer()).map_err(StoreError::parquet(context.as_str()))?.arrow;
     let Some(selection) = TraceRows::find(&footer, &ids) else { return Ok(Vec::new()) };
 
-    let context = object.context();
     let mask = columns_with_values(footer.metadata(), &selection.row_groups);
     let filter = trace_filter(&footer, ids, tenant);
     let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(object, footer)
@@ -139,17 +153,9 @@ pub fn read_traces(
         .build()
         .map_err(StoreError::parquet(context.as_str()))?;
     let schema = Table::Spans.file_schema();
-    FileReader { home: home.clone(), stream, schema, says_sorted: false, context }
+    FileReader { home, stream, schema, says_sorted: false, context }
         .filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0))
         .collect()
-}
-
-/// What was read of a file that may be damaged: the library takes some damage for a defect of its own, and panics.
-pub(super) fn told<T>(context: &str, caught: std::thread::Result<T>) -> Result<T, StoreError> {
-    caught.map_err(|_| {
-        let problem = "damaged: what it says of itself cannot be".to_owned();
-        StoreError::BadFormat { path: context.into(), problem }
-    })
 }
 
 /// Where rows of some traces can be.

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
+use parquet::file::metadata::KeyValue;
 
+use super::checksums::{Summing, Tail};
 use crate::error::StoreError;
 use crate::home::{Home, path};
 
@@ -21,12 +23,20 @@ pub struct Upload {
     /// Of the parts that were sent, if there are any.
     parts: Option<Box<dyn MultipartUpload>>,
     bytes: u64,
+    summing: Summing,
 }
 
 impl Upload {
     /// `name` is within the home, and free.
     pub fn new(home: &Home, name: String) -> Self {
-        Self { home: home.clone(), name, buffer: Vec::new(), parts: None, bytes: 0 }
+        Self {
+            home: home.clone(),
+            name,
+            buffer: Vec::new(),
+            parts: None,
+            bytes: 0,
+            summing: Summing::default(),
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -38,8 +48,13 @@ impl Upload {
         self.home.name(&self.name).display().to_string()
     }
 
-    /// Makes it durable, and answers how many bytes it has.
-    pub fn finish(&mut self) -> Result<u64, StoreError> {
+    /// What its footer is to say of the data, of which all was written.
+    pub fn end_data(&mut self) -> KeyValue {
+        self.summing.end_data()
+    }
+
+    /// Makes it durable, and answers how many bytes it has, and of what came after the data.
+    pub fn finish(&mut self) -> Result<(u64, Tail), StoreError> {
         let rest = Bytes::from(std::mem::take(&mut self.buffer));
         match self.parts.take() {
             None => self.home.wait(self.home.put(&self.name, rest))?,
@@ -57,7 +72,7 @@ impl Upload {
                 ended.map_err(self.home.error(&self.name))?;
             }
         }
-        Ok(self.bytes)
+        Ok((self.bytes, self.summing.tail()))
     }
 
     fn send(&mut self) -> Result<(), object_store::Error> {
@@ -80,6 +95,7 @@ impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.buffer.extend_from_slice(bytes);
         self.bytes += bytes.len() as u64;
+        self.summing.add(bytes);
         if self.buffer.len() >= PART_BYTES {
             self.send().map_err(io::Error::other)?;
         }

@@ -212,9 +212,12 @@ impl FileWriter {
     /// Makes the file and its sidecar durable. A file without rows is refused.
     fn finish(mut self) -> Result<DataFile, StoreError> {
         let context = self.context();
+        self.writer.flush().map_err(|e| StoreError::parquet(context.as_str())(e.into()))?;
+        let sums = self.writer.inner_mut().end_data();
+        self.writer.append_key_value_metadata(sums);
         let footer = self.writer.finish().map_err(StoreError::parquet(context.as_str()))?;
         let upload = self.writer.inner_mut();
-        let size_bytes = upload.finish()?;
+        let (size_bytes, tail) = upload.finish()?;
         let name = upload.name().to_owned();
 
         let delta_stats = stats::delta_json(self.table, &footer);
@@ -224,18 +227,19 @@ impl FileWriter {
                 problem: "a file without rows".into(),
             });
         };
+        let object = Object::new(&self.home, self.table, &self.path, size_bytes, Some(tail))?;
         let filters = match self.table {
             Table::Spans => {
                 let tokens = self.tokens.map(Tokens::finish).transpose()?;
                 let sidecar = Sidecar { traces: TraceBloom::of(&self.trace_ids)?, tokens };
                 self.home.wait(sidecar.write(&self.home, &name))?;
-                let object = Object::new(&self.home, self.table, &self.path, size_bytes)?;
-                Some(Filters::of(object, stats.time_range.1, Some(sidecar)))
+                Some(Filters::of(object.clone(), stats.time_range.1, Some(sidecar)))
             }
             _ => None,
         };
         Ok(DataFile {
             path: self.path,
+            object,
             size_bytes,
             rows: stats.rows,
             modified: now(),

@@ -43,7 +43,7 @@ impl Inner {
                 if file.held([&trace_id].into_iter())?.is_empty() {
                     continue;
                 }
-                found.extend(read_traces(&inner.home, file, &[trace_id], tenant.as_ref(), &inner.footers)?);
+                found.extend(read_traces(file, &[trace_id], tenant.as_ref())?);
             }
             inner.once_each(found)
         })

@@ -17,15 +17,16 @@ use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use rustc_hash::FxHashSet;
 
+use ranges::Ranges;
+
 use super::Inner;
 use super::levels::{ROWS_PER_MERGE, Sized, to_join};
 use super::restate::Pass;
-use super::superseded;
+use super::superseded::Superseded;
 use crate::blocking::blocking;
 use crate::error::StoreError;
-use crate::home::Home;
 use crate::jobs::{JobKind, JobUnit, Running};
-use crate::lake::{Commit, Effort, Gather, MAINTENANCE, Part, Partition, now, read_file, write_files};
+use crate::lake::{Commit, Effort, Gather, MAINTENANCE, Part, Partition, Writing, now};
 use crate::rows::Columns;
 use crate::snapshot::{DataFile, FileChange};
 
@@ -76,8 +77,9 @@ impl Inner {
         let rows = inputs.iter().map(|file| file.rows).sum::<u64>();
         let job = self.jobs.begin(JobKind::Merge, table.as_str(), JobUnit::Rows, Some(rows));
         let inner = self.clone();
+        let read = inputs.clone();
         let (inputs, job, adds) = blocking(move || {
-            let merging = Merging { table, inputs: &inputs, rows, job: &job };
+            let merging = Merging { table, inputs: &inputs, job: &job };
             let adds = match table {
                 Table::Spans => inner.merge_spans(&merging),
                 _ => inner.join(&merging),
@@ -99,7 +101,8 @@ impl Inner {
         }
         job.end(&merged);
         self.counters.merges.add(u64::from(merged.is_ok()));
-        merged
+        // The next look for what is due leaves it out.
+        merged.or_else(|error| self.damaged.note(error, &read))
     }
 
     /// `data_change`: whether the rows are other ones afterwards.
@@ -137,6 +140,7 @@ impl Inner {
         let mut ready: Vec<_> =
             files.iter().filter(|f| f.is_recent() && f.wal_seq_max < floor).cloned().collect();
         drop(state);
+        ready.retain(|file| !self.damaged.has(file));
         ready.sort_by_key(|f| (f.day, f.wal_seq_max));
         let day = ready.first()?.day;
         let mut rows = 0;
@@ -154,6 +158,9 @@ impl Inner {
         let state = self.state.lock();
         let mut partitions: BTreeMap<(i32, Option<&str>), Vec<&Arc<DataFile>>> = BTreeMap::new();
         for file in state.tables[table as usize].files.iter().filter(|f| !f.is_recent()) {
+            if self.damaged.has(file) {
+                continue;
+            }
             partitions.entry((file.day, file.slice.as_deref())).or_default().push(file);
         }
         partitions.into_iter().find_map(|((day, _), files)| {
@@ -169,16 +176,24 @@ impl Inner {
     /// Files of one partition → one file, sorted, without the rows that others of them supersede.
     fn join(&self, merging: &Merging<'_>) -> Result<Vec<DataFile>, StoreError> {
         let (table, inputs) = (merging.table, merging.inputs);
-        let batches = merging.read(&self.home)?;
-        let mut rows: Vec<u32> = (0..batches.iter().map(|b| b.num_rows() as u32).sum()).collect();
-        let rolled_up_through = self.rolled_up_through.load(Ordering::Acquire);
-        superseded::leave_out(table, rolled_up_through, &batches, &mut rows)?;
-        sort(table, &batches, &mut rows)?;
+        let superseded = Superseded::of(table, self.rolled_up_through.load(Ordering::Acquire), inputs)?;
+        let mut ranges = Ranges::open(table, inputs, |_| None)?;
+        let schema = table.file_schema();
+        let columns = (0..schema.fields().len()).filter(|at| ranges.have(schema.field(*at).name())).collect();
+        let mut files = Writing::begin(&self.home, table, columns, Effort::Thorough)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
-        let part = Part { partition, rows: rows.into() };
-        let written = |share| merging.written(share);
-        let rows = Gather::of(table.file_schema(), &batches).telling(&written);
-        write_files(&self.home, table, &rows, &[part], Effort::Thorough)
+        let mut done = 0;
+        while let Some(batches) = ranges.next()? {
+            let mut rows = superseded.kept(&batches)?;
+            sort(table, &batches, &mut rows)?;
+            if !rows.is_empty() {
+                let part = Part { partition, rows: rows.into() };
+                files.append(&Gather::of(schema.clone(), &batches), &[part])?;
+            }
+            done += batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+            merging.job.is_at(done);
+        }
+        files.finish()
     }
 
     /// Shortens the Delta logs and deletes replaced files that neither a query here nor a reader elsewhere may still open.
@@ -202,28 +217,7 @@ struct Merging<'m> {
     table: Table,
     /// At least one, of one day.
     inputs: &'m [Arc<DataFile>],
-    rows: u64,
     job: &'m Running,
-}
-
-impl Merging<'_> {
-    fn read(&self, home: &Home) -> Result<Vec<RecordBatch>, StoreError> {
-        let (mut batches, mut read) = (Vec::new(), 0);
-        for file in self.inputs {
-            for batch in read_file(home, self.table, file)? {
-                batches.push(batch?);
-                read += batches.last().map_or(0, RecordBatch::num_rows);
-                // Half of the work is to write them.
-                self.job.is_at(read as u64 / 2);
-            }
-        }
-        Ok(batches)
-    }
-
-    /// A share of what was read is written.
-    fn written(&self, share: f64) {
-        self.job.is_at((self.rows as f64 * (1.0 + share) / 2.0) as u64);
-    }
 }
 
 /// A file that a merge replaced: it stays on disk while a snapshot names it.

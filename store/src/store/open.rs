@@ -20,12 +20,9 @@ use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
 use crate::home::{Home, Location, WAL};
 use crate::jobs::Jobs;
-use crate::lake::{FooterCache, LakeTable};
+use crate::lake::LakeTable;
 use crate::options::StoreOptions;
 use crate::wal::{Durable, Replay, Salvaged, Wal, WalWriter};
-
-/// Bytes of Parquet footers kept for trace look-ups.
-const FOOTER_CACHE_BYTES: usize = 256 << 20;
 
 pub(super) async fn open(
     home: Home,
@@ -164,7 +161,6 @@ fn inner(
         stopped: Mutex::default(),
         following: tokio::sync::Mutex::default(),
         lake: tables.try_into().unwrap_or_else(|_| unreachable!("one per table")),
-        footers: FooterCache::new(FOOTER_CACHE_BYTES),
         counters,
         jobs: Jobs::default(),
         replaced: Mutex::default(),
@@ -174,6 +170,7 @@ fn inner(
         retained: Mutex::default(),
         restating: Mutex::default(),
         derived: Default::default(),
+        damaged: Default::default(),
         merging: tokio::sync::Mutex::default(),
         rolled_up_through: AtomicU64::new(0),
         flush_wanted: tokio::sync::Notify::new(),

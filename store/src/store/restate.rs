@@ -142,7 +142,10 @@ impl Inner {
         let now = now();
         let (state, restating) = (self.state.lock(), self.restating.lock());
         let files = &state.tables[Table::Spans as usize].files;
-        let mut behind: Vec<_> = files.iter().filter(|f| restating.behind.contains_key(&f.path)).collect();
+        let mut behind: Vec<_> = files
+            .iter()
+            .filter(|file| restating.behind.contains_key(&file.path) && !self.damaged.has(file))
+            .collect();
         behind.sort_by_key(|file| file.rows);
         let is_quiet =
             |file: &DataFile| file.day < now.day() && now.0 - file.modified.0 > QUIET.as_nanos() as i64;
@@ -167,11 +170,12 @@ impl Inner {
             }
         }
         for file in files.iter() {
-            let here = file.held(ids.iter())?;
+            let here = self.damaged.done_without(file, file.held(ids.iter()))?.unwrap_or_default();
             if here.is_empty() {
                 continue;
             }
-            for batch in read_traces(&self.home, file, &here, None, &self.footers)? {
+            for batch in self.damaged.done_without(file, read_traces(file, &here, None))?.unwrap_or_default()
+            {
                 if file.is_recent() {
                     let rows = SpanRows::new(&batch, &self.options.rules)?;
                     found.wait.extend((0..rows.len()).filter_map(|row| rows.trace_id(row)));

@@ -85,9 +85,10 @@ impl Inner {
         }
         for file in old.mixed {
             let (inner, input) = (self.clone(), file.clone());
-            let fate = blocking(move || inner.fate(table, &input, today)).await?;
+            let fate = blocking(move || inner.damaged.done_without(&input, inner.fate(table, &input, today)))
+                .await?;
             job.advance(1);
-            let rest = match fate {
+            let rest = match fate.unwrap_or(Fate::Stays) {
                 Fate::Stays => {
                     self.retained.lock().insert((table, file.path.clone()), today);
                     continue;
@@ -103,7 +104,7 @@ impl Inner {
 
     /// Reads whose rows a file holds, and writes those that stay where not all of them do.
     fn fate(&self, table: Table, file: &DataFile, today: i32) -> Result<Fate, StoreError> {
-        let batches = read_file(&self.home, table, file)?.collect::<Result<Vec<_>, _>>()?;
+        let batches = read_file(table, file)?.collect::<Result<Vec<_>, _>>()?;
         let mut kept = Vec::new();
         for (batch, first) in batches.iter().zip(first_rows(&batches)) {
             let is_kept = kept_rows(&self.options.retention, table, batch, age(file, today))?;

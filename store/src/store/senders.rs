@@ -106,8 +106,12 @@ impl Inner {
     ) -> Result<Senders, StoreError> {
         let mut links: Vec<(Key, TraceId)> = Vec::new();
         for (rows, row) in rows {
+            let linked = rows.linked(row);
+            if linked.is_empty() {
+                continue;
+            }
             let (tenant, Some(own)) = (rows.tenant(row), rows.trace_id(row)) else { continue };
-            let linked = rows.linked(row).into_iter();
+            let linked = linked.into_iter();
             links.extend(linked.map(|(trace, span)| ((tenant.to_owned(), trace, span), own)));
         }
         let mut senders = Senders::default();
@@ -141,11 +145,11 @@ impl Inner {
         let missing = wanted.iter().filter(|key| !senders.sent.contains_key(*key));
         let missing: FxHashSet<TraceId> = missing.map(|(_, trace, _)| *trace).collect();
         for file in places.files {
-            let ids = file.held(missing.iter())?;
+            let ids = self.damaged.done_without(file, file.held(missing.iter()))?.unwrap_or_default();
             if ids.is_empty() {
                 continue;
             }
-            for batch in read_traces(&self.home, file, &ids, None, &self.footers)? {
+            for batch in self.damaged.done_without(file, read_traces(file, &ids, None))?.unwrap_or_default() {
                 let rows = SpanRows::new(&batch, rules)?;
                 (0..rows.len()).for_each(|row| senders.note(wanted, &rows, row));
             }

@@ -168,12 +168,13 @@ impl Inner {
                 let due = work.due.iter().zip(began);
                 due.filter(|(d, began)| file.wal_seq_max < d.seqs.0 && !is_old(began)).map(|(d, _)| d)
             };
-            let ids = file.held(may_be_there().map(|d| &d.key.trace_id))?;
+            let held = file.held(may_be_there().map(|d| &d.key.trace_id));
+            let ids = self.damaged.done_without(file, held)?.unwrap_or_default();
             if ids.is_empty() {
                 continue;
             }
             let here: Vec<&Due> = may_be_there().filter(|d| ids.contains(&d.key.trace_id)).collect();
-            let read = read_traces(&self.home, file, &ids, None, &self.footers)?;
+            let read = self.damaged.done_without(file, read_traces(file, &ids, None))?.unwrap_or_default();
             for batch in &read {
                 let rows = SpanRows::new(batch, &self.options.rules)?;
                 for row in 0..rows.len() {

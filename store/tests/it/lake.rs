@@ -116,7 +116,7 @@ fn root(table: &LakeTable) -> PathBuf {
 fn rows(table: &LakeTable) -> Vec<Row> {
     let mut rows = Vec::new();
     for file in table.files().iter() {
-        for batch in read_file(table.home(), Table::Spans, file).expect("opens") {
+        for batch in read_file(Table::Spans, file).expect("opens") {
             let batch = batch.expect("reads");
             rows.extend(rows_of(Table::Spans, &batch));
         }

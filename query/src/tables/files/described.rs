@@ -39,7 +39,9 @@ impl Described {
         if self.table == Table::Spans {
             values.push(tail::slice_value(file.slice.as_deref().unwrap_or_default()));
         }
-        let mut described = PartitionedFile::new("", file.size_bytes).with_partition_values(values);
+        let mut described = PartitionedFile::new("", file.size_bytes)
+            .with_partition_values(values)
+            .with_extension(file.object.clone());
         described.object_meta.location = path;
         described.object_meta.last_modified = chrono::DateTime::from_timestamp_nanos(file.modified.0);
         if let Some((start, end)) = part.bytes {

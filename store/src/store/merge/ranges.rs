@@ -1,14 +1,14 @@
-//! The rows of some files of `spans`, a range of traces at a time: files are sorted by trace, and a merge of millions of rows needs
-//! few of them in memory at once.
+//! The rows of some files of a table, a range at a time, of traces or of time: files are sorted so, and a merge of millions of rows
+//! needs few of them in memory at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use arrow::array::{Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 
 use crate::error::StoreError;
-use crate::home::Home;
 use crate::lake::{FileReader, read_file};
 use crate::rows::Columns;
 use crate::snapshot::DataFile;
@@ -20,6 +20,7 @@ const ROWS_AT_ONCE: usize = 1 << 18;
 /// See the module's description.
 #[derive(Debug)]
 pub struct Ranges {
+    table: Table,
     inputs: Vec<Input>,
     rows_at_once: usize,
 }
@@ -40,22 +41,22 @@ struct Input {
 impl Ranges {
     /// `derived` tells what is derived of a file's rows that the file does not say.
     pub fn open(
-        home: &Home,
+        table: Table,
         files: &[Arc<DataFile>],
         derived: impl Fn(&str) -> Option<Arc<OfFile>>,
     ) -> Result<Self, StoreError> {
-        Self::of(home, files, derived, ROWS_AT_ONCE)
+        Self::of(table, files, derived, ROWS_AT_ONCE)
     }
 
     fn of(
-        home: &Home,
+        table: Table,
         files: &[Arc<DataFile>],
         derived: impl Fn(&str) -> Option<Arc<OfFile>>,
         mut rows_at_once: usize,
     ) -> Result<Self, StoreError> {
         let mut inputs = Vec::with_capacity(files.len());
         for file in files {
-            let reader = read_file(home, Table::Spans, file)?;
+            let reader = read_file(table, file)?;
             // Another writer's order may be any.
             if !reader.says_sorted() {
                 rows_at_once = usize::MAX;
@@ -63,7 +64,7 @@ impl Ranges {
             let derived = derived(&file.path);
             inputs.push(Input { reader: Some(reader), derived, read: 0, batches: VecDeque::new(), rows: 0 });
         }
-        Ok(Self { inputs, rows_at_once })
+        Ok(Self { table, inputs, rows_at_once })
     }
 
     /// Whether any row may have a value in a column.
@@ -71,14 +72,14 @@ impl Ranges {
         self.inputs.iter().filter_map(|input| input.reader.as_ref()).any(|reader| reader.has(column))
     }
 
-    /// The next traces, each with all of its rows; those of one file side by side, in their order. `None` at the end.
+    /// The next rows, of a trace or time all that there are; those of one file side by side, in their order. `None` at the end.
     pub fn next(&mut self) -> Result<Option<Vec<RecordBatch>>, StoreError> {
         loop {
-            // Of traces before the first that may go on, all is here.
-            let mut first_open: Option<(usize, &str)> = None;
+            // Before the first place that may go on, all is here.
+            let mut first_open: Option<(usize, Place)> = None;
             for (at, input) in self.inputs.iter().enumerate().filter(|(_, input)| input.reader.is_some()) {
-                let last = input.last()?;
-                if first_open.is_none_or(|(_, first)| last < first) {
+                let last = input.last(self.table)?;
+                if first_open.as_ref().is_none_or(|(_, first)| last < *first) {
                     first_open = Some((at, last));
                 }
             }
@@ -87,8 +88,7 @@ impl Ranges {
                 None if rows == 0 => return Ok(None),
                 None => return self.take(None).map(Some),
                 Some((at, last)) => {
-                    if rows >= self.rows_at_once && !last.is_empty() {
-                        let last = last.to_owned();
+                    if rows >= self.rows_at_once && last != Place::Begin {
                         let batches = self.take(Some(&last))?;
                         if !batches.is_empty() {
                             return Ok(Some(batches));
@@ -100,14 +100,14 @@ impl Ranges {
         }
     }
 
-    /// Takes out the rows of traces before this one.
-    fn take(&mut self, before: Option<&str>) -> Result<Vec<RecordBatch>, StoreError> {
+    /// Takes out the rows before this place.
+    fn take(&mut self, before: Option<&Place>) -> Result<Vec<RecordBatch>, StoreError> {
         let mut taken = Vec::new();
         for input in &mut self.inputs {
             while let Some(batch) = input.batches.pop_front() {
                 let rows = match before {
                     None => batch.num_rows(),
-                    Some(before) => rows_before(&batch, before)?,
+                    Some(before) => rows_before(self.table, &batch, before)?,
                 };
                 if rows > 0 {
                     taken.push(batch.slice(0, rows));
@@ -124,10 +124,14 @@ impl Ranges {
 }
 
 impl Input {
-    /// The last trace of which rows were read; empty before any were, which comes before all others.
-    fn last(&self) -> Result<&str, StoreError> {
-        let Some(batch) = self.batches.back() else { return Ok("") };
-        Ok(Columns::of(batch).text("trace_id")?.value(batch.num_rows() - 1))
+    /// The place of the last row that was read.
+    fn last(&self, table: Table) -> Result<Place, StoreError> {
+        let Some(batch) = self.batches.back() else { return Ok(Place::Begin) };
+        let last = batch.num_rows() - 1;
+        Ok(match Places::of(table, batch)? {
+            Places::Traces(ids) => Place::Trace(ids.value(last).to_owned()),
+            Places::Times(times) => Place::Time(times.value(last)),
+        })
     }
 
     fn read(&mut self) -> Result<(), StoreError> {
@@ -145,39 +149,76 @@ impl Input {
     }
 }
 
-/// How many rows of a batch are of traces before this one.
-fn rows_before(batch: &RecordBatch, trace: &str) -> Result<usize, StoreError> {
-    let ids = Columns::of(batch).text("trace_id")?;
+/// By what the files of a table are sorted first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Ahead of all rows.
+    Begin,
+    Trace(String),
+    Time(i64),
+}
+
+/// The places of a batch's rows.
+enum Places<'a> {
+    Traces(&'a StringArray),
+    Times(&'a Int64Array),
+}
+
+impl<'a> Places<'a> {
+    fn of(table: Table, batch: &'a RecordBatch) -> Result<Self, StoreError> {
+        let columns = Columns::of(batch);
+        match table {
+            Table::Spans => Ok(Self::Traces(columns.text("trace_id")?)),
+            other => Ok(Self::Times(columns.int(other.time_column())?)),
+        }
+    }
+
+    fn is_before(&self, row: usize, place: &Place) -> bool {
+        match (self, place) {
+            (Self::Traces(ids), Place::Trace(id)) => ids.value(row) < id.as_str(),
+            (Self::Times(times), Place::Time(time)) => times.value(row) < *time,
+            _ => false,
+        }
+    }
+}
+
+/// How many rows of a batch come before this place.
+fn rows_before(table: Table, batch: &RecordBatch, place: &Place) -> Result<usize, StoreError> {
+    let places = Places::of(table, batch)?;
     let (mut low, mut high) = (0, batch.num_rows());
     while low < high {
         let middle = usize::midpoint(low, high);
-        if ids.value(middle) < trace { low = middle + 1 } else { high = middle }
+        if places.is_before(middle, place) { low = middle + 1 } else { high = middle }
     }
     Ok(low)
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int64Array, StringArray, new_null_array};
+    use arrow::array::{ArrayRef, new_null_array};
     use arrow::compute::cast;
     use arrow::datatypes::DataType;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::home::Home;
     use crate::lake::{Effort, Gather, Part, Partition, Writing};
 
-    /// Rows (trace, start) as a batch with the file schema.
-    fn spans(rows: &[(u8, i64)]) -> RecordBatch {
-        let schema = Table::Spans.file_schema();
+    /// Rows (place, another number) as a batch with the table's file schema: the place is what its files are sorted by.
+    fn batch(table: Table, rows: &[(u8, i64)]) -> RecordBatch {
+        let by_trace = table == Table::Spans;
+        let schema = table.file_schema();
         let columns = schema.fields().iter().map(|field| -> ArrayRef {
-            let int = || -> ArrayRef { Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, s)| *s))) };
+            let time = |(place, other): &(u8, i64)| if by_trace { *other } else { i64::from(*place) };
+            let trace = |(place, other): &(u8, i64)| if by_trace { i64::from(*place) } else { *other };
+            let int = || -> ArrayRef { Arc::new(Int64Array::from_iter_values(rows.iter().map(time))) };
             let text = |of: &dyn Fn(&(u8, i64)) -> String| -> ArrayRef {
                 Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
             };
             match field.name().as_str() {
-                "trace_id" => text(&|(trace, _)| format!("{:032x}", u128::from(*trace) + 1)),
-                "span_id" => text(&|(trace, start)| format!("{trace:04x}{start:012x}")),
-                "start_unix_nano" => int(),
+                "trace_id" => text(&|row| format!("{:032x}", trace(row) + 1)),
+                "span_id" => text(&|(place, other)| format!("{place:04x}{other:012x}")),
+                name if name == table.time_column() => int(),
                 _ if field.is_nullable() => new_null_array(field.data_type(), rows.len()),
                 _ => match field.data_type() {
                     DataType::Timestamp(..) | DataType::Int64 | DataType::Int32 => {
@@ -190,22 +231,26 @@ mod tests {
         RecordBatch::try_new(schema.clone(), columns.collect()).expect("the table's schema")
     }
 
-    fn rows(batch: &RecordBatch) -> Vec<(String, i64)> {
+    fn rows(table: Table, batch: &RecordBatch) -> Vec<(u8, i64)> {
         let columns = Columns::of(batch);
-        let ids = columns.text("trace_id").expect("ids").iter().flatten().map(str::to_owned);
-        ids.zip(columns.int("start_unix_nano").expect("starts").values().iter().copied()).collect()
+        let number = |id: &str| i64::from_str_radix(id, 16).expect("an id") - 1;
+        let traces = columns.text("trace_id").expect("ids").iter().flatten().map(number);
+        let times = columns.int(table.time_column()).expect("times").values().iter().copied();
+        let row = |(trace, time)| if table == Table::Spans { (trace, time) } else { (time, trace) };
+        traces.zip(times).map(row).map(|(place, other)| (place as u8, other)).collect()
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn each_row_comes_once_with_all_of_its_trace_and_traces_in_their_order(
+        fn each_row_comes_once_with_all_of_its_place_and_places_in_their_order(
             files in proptest::collection::vec(
                 proptest::collection::vec(proptest::collection::vec((any::<u8>(), 0..1_000_i64), 0..300), 1..4),
                 1..5,
             ),
             rows_at_once in 1..500_usize,
             sorted: bool,
+            table in prop::sample::select(vec![Table::Spans, Table::StageRuns, Table::Edges]),
         ) {
             let folder = tempfile::tempdir().expect("a folder");
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -218,31 +263,31 @@ mod tests {
                 if sorted {
                     all.sort_unstable();
                 }
-                let columns = (0..Table::Spans.file_schema().fields().len()).collect();
-                let mut writing = Writing::begin(&home, Table::Spans, columns, Effort::Quick).expect("begins");
+                let columns = (0..table.file_schema().fields().len()).collect();
+                let mut writing = Writing::begin(&home, table, columns, Effort::Quick).expect("begins");
                 let mut rest = all.as_slice();
                 for group in file.iter().map(Vec::len).filter(|rows| *rows > 0) {
                     let (now, later) = rest.split_at(group);
                     rest = later;
-                    let batch = [spans(now)];
-                    let partition = Partition { day: 20_000, slice: Some("s") };
+                    let batch = [batch(table, now)];
+                    let partition = Partition { day: 20_000, slice: (table == Table::Spans).then_some("s") };
                     let part = Part { partition, rows: (0..now.len() as u32).collect() };
-                    let gather = Gather::of(Table::Spans.file_schema(), &batch);
+                    let gather = Gather::of(table.file_schema(), &batch);
                     writing.append(&gather, &[part]).expect("appends");
-                    expected.extend(rows(&batch[0]));
+                    expected.extend_from_slice(now);
                 }
                 written.extend(writing.finish().expect("written").into_iter().map(Arc::new));
             }
             // A file that says so without being it is another matter.
             let rows_at_once = if sorted { rows_at_once } else { usize::MAX };
-            let mut ranges = Ranges::of(&home, &written, |_| None, rows_at_once).expect("opens");
-            let mut found: Vec<(String, i64)> = Vec::new();
+            let mut ranges = Ranges::of(table, &written, |_| None, rows_at_once).expect("opens");
+            let mut found: Vec<(u8, i64)> = Vec::new();
             let mut count = 0;
             while let Some(batches) = ranges.next().expect("reads") {
-                let range: Vec<_> = batches.iter().flat_map(rows).collect();
+                let range: Vec<_> = batches.iter().flat_map(|batch| rows(table, batch)).collect();
                 prop_assert!(!range.is_empty());
-                let first = range.iter().map(|(id, _)| id).min();
-                prop_assert!(found.iter().map(|(id, _)| id).max() < first, "ranges follow one another");
+                let first = range.iter().map(|(place, _)| place).min();
+                prop_assert!(found.iter().map(|(place, _)| place).max() < first, "ranges follow one another");
                 found.extend(range);
                 count += 1;
             }

@@ -64,7 +64,7 @@ impl Inner {
         let slices = slices.filter(|s| s != SLUG_RECENT).collect();
         let mut spans = Spans { merging, files, chunks, again, own, slices };
 
-        let mut ranges = Ranges::open(&self.home, inputs, |path| self.derived.of(path))?;
+        let mut ranges = Ranges::open(Table::Spans, inputs, |path| self.derived.of(path))?;
         let schema = Table::Spans.file_schema();
         let is_there = |name: &str| SPAN_DERIVED_COLUMNS.contains(&name) || ranges.have(name);
         let columns = (0..schema.fields().len()).filter(|at| is_there(schema.field(*at).name())).collect();
@@ -144,9 +144,11 @@ impl Inner {
         }
         for file in &spans.files {
             let is_near = file.time_range.1.0 >= first && file.time_range.0.0 <= last;
-            let here = file.held(ids.iter().filter(|id| is_near || spans.again.contains(id)))?;
+            let held = file.held(ids.iter().filter(|id| is_near || spans.again.contains(id)));
+            let here = self.damaged.done_without(file, held)?.unwrap_or_default();
             if !here.is_empty() {
-                found.extend(read_traces(&self.home, file, &here, None, &self.footers)?);
+                let read = self.damaged.done_without(file, read_traces(file, &here, None))?;
+                found.extend(read.into_iter().flatten());
             }
         }
         Ok(found)

@@ -92,7 +92,7 @@ fn in_groups(home: &Home, batches: &[RecordBatch], effort: Effort) -> Result<(),
     }
     let file = files.finish().expect("written").pop().expect("a file");
     prop_assert_eq!(file.rows as usize, batches.iter().map(RecordBatch::num_rows).sum::<usize>());
-    let read = read_file(home, Table::Spans, &file).expect("opens");
+    let read = read_file(Table::Spans, &file).expect("opens");
     let read: Vec<RecordBatch> = read.collect::<Result<_, _>>().expect("reads");
     for name in COLUMNS {
         prop_assert_eq!(&column(&read, name), &column(batches, name), "{}", name);
@@ -140,7 +140,7 @@ proptest! {
         let files = write_files(&home, Table::Spans, &gather, &parts, effort).expect("written");
         in_groups(&home, &batches, effort)?;
         for (file, part) in files.iter().zip(&parts) {
-            let read: Vec<RecordBatch> = read_file(&home, Table::Spans, file)
+            let read: Vec<RecordBatch> = read_file(Table::Spans, file)
                 .expect("opens")
                 .collect::<Result<_, _>>()
                 .expect("reads");

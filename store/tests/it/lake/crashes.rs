@@ -82,11 +82,11 @@ async fn send(store: &Store, requests: std::ops::Range<u32>) {
     }
 }
 
-pub fn found(table: Table, home: &Home, snapshot: &Snapshot) -> Result<Vec<(u32, i64)>, StoreError> {
+pub fn found(table: Table, snapshot: &Snapshot) -> Result<Vec<(u32, i64)>, StoreError> {
     let of = snapshot.table(table);
     let mut batches = of.tail.to_vec();
     for file in of.files.iter() {
-        for batch in read_file(home, table, file)? {
+        for batch in read_file(table, file)? {
             batches.push(batch?);
         }
     }
@@ -103,7 +103,7 @@ async fn check(home: &Path, requests: u32, crash: &str) {
         let store = open(home).await;
         for table in FED {
             assert_eq!(
-                found(table, store.home(), &store.snapshot()).expect("readable"),
+                found(table, &store.snapshot()).expect("readable"),
                 expected,
                 "{} {life} after {crash}",
                 table.as_str()
@@ -196,7 +196,7 @@ async fn a_flush_that_fails_between_two_tables_is_finished_and_not_repeated() {
     let expected: Vec<_> = (0..4).flat_map(rows).map(|r| (r.trace, r.start)).collect();
     for table in FED {
         assert_eq!(
-            found(table, store.home(), &store.snapshot()).expect("readable"),
+            found(table, &store.snapshot()).expect("readable"),
             expected,
             "{} in between",
             table.as_str()

@@ -35,7 +35,7 @@ fn look(store: &Store, acknowledged: &BTreeSet<u64>, when: &str) -> Result<BTree
     let snapshot = store.snapshot();
     let mut of_tables = Vec::new();
     for table in FED {
-        let there = found(table, store.home(), &snapshot)?;
+        let there = found(table, &snapshot)?;
         let requests: BTreeSet<u64> = there.iter().map(|(request, _)| u64::from(*request)).collect();
         let whole: Vec<_> =
             requests.iter().flat_map(|r| rows(*r as u32)).map(|row| (row.trace, row.start)).collect();

@@ -132,6 +132,7 @@ async fn behind_a_checkpoint_the_entries_are_not_needed() {
     }
     let mut table = open(home.path()).await;
     assert_eq!((table.version(), rows(&table)), (20, sorted(&[&all])));
+    assert!(table.files().iter().all(|file| file.object.is_checked()), "a checkpoint keeps checksums");
     let more = some_rows(1, 1, 21);
     table.commit(adding(vec![write(table.home(), "_recent", &more)])).await.expect("commits");
     assert_eq!(rows(&open(home.path()).await), sorted(&[&all, &more]));

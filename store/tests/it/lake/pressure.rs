@@ -28,7 +28,7 @@ async fn send(store: &Store, request: u32) -> Result<(), IngestError> {
 fn check(store: &Store, requests: u32, when: &str) {
     let expected: Vec<_> = (0..requests).flat_map(rows).map(|r| (r.trace, r.start)).collect();
     for table in FED {
-        let there = found(table, store.home(), &store.snapshot()).expect("readable");
+        let there = found(table, &store.snapshot()).expect("readable");
         assert_eq!(there, expected, "{} {when}", table.as_str());
     }
 }

@@ -3,7 +3,7 @@
 use plimsoll_schemas::TraceId;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::DataFile;
-use plimsoll_store::lake::{Commit, FooterCache, read_file, read_traces};
+use plimsoll_store::lake::{Commit, read_file, read_traces};
 use proptest::prelude::*;
 
 use super::{Row, adding, open, root, rows, some_rows, sorted, write};
@@ -50,10 +50,8 @@ async fn a_reader_that_is_behind_keeps_its_files() {
     table.commit(merged).await.expect("commits");
     assert_eq!(rows(&table), sorted(&[&all]), "moved, neither lost nor doubled");
     assert_eq!(rows(&open(home.path()).await), sorted(&[&all]));
-    let read: usize = read_file(table.home(), Table::Spans, &seen[0])
-        .expect("still there")
-        .map(|b| b.expect("reads").num_rows())
-        .sum();
+    let read: usize =
+        read_file(Table::Spans, &seen[0]).expect("still there").map(|b| b.expect("reads").num_rows()).sum();
     assert_eq!(read, all.len());
 }
 
@@ -65,7 +63,6 @@ async fn a_trace_is_found_wherever_it_lies() {
     let (many, few) = (some_rows(4_000, 3, 1), some_rows(7, 5_000, 2));
     let files = vec![write(table.home(), "_recent", &many), write(table.home(), "acme__m_", &few)];
     table.commit(adding(files)).await.expect("commits");
-    let footers = FooterCache::new(1 << 20);
     let id = |trace: u32| -> TraceId { Row { trace, start: 0, seq: 0 }.trace_id().parse().expect("an id") };
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(30));
     let asked = prop::collection::btree_set(prop_oneof![0u32..10, 0u32..5_000], 1..4);
@@ -74,7 +71,7 @@ async fn a_trace_is_found_wherever_it_lies() {
             let ids: Vec<TraceId> = traces.iter().map(|t| id(*t)).collect();
             for (file, all) in table.files().iter().zip([&many, &few]) {
                 let expected = all.iter().filter(|r| traces.contains(&r.trace)).count();
-                let read = read_traces(table.home(), file, &ids, None, &footers).expect("reads");
+                let read = read_traces(file, &ids, None).expect("reads");
                 prop_assert_eq!(read.iter().map(|b| b.num_rows()).sum::<usize>(), expected);
                 if expected > 0 {
                     prop_assert!(ids.iter().any(|id| file.may_hold(id)), "the bloom denies what is there");
@@ -87,7 +84,7 @@ async fn a_trace_is_found_wherever_it_lies() {
     assert!(table.files().iter().any(|f| !f.may_hold(&stranger)), "a bloom that says yes to all is none");
     let other = plimsoll_schemas::Tenant::new("other").expect("a tenant");
     let file = &table.files()[0];
-    assert!(read_traces(table.home(), file, &[id(1)], Some(&other), &footers).expect("reads").is_empty());
+    assert!(read_traces(file, &[id(1)], Some(&other)).expect("reads").is_empty());
 }
 
 /// Whatever bit of a sidecar is flipped, nothing that is there is said not to be.
