@@ -141,6 +141,9 @@ pub struct Salvage {
     /// The folder of the log, where it has one of its own
     #[arg(long, value_name = "DIR")]
     pub wal: Option<PathBuf>,
+    /// Also read every data file, and flip back what bits are flipped
+    #[arg(long)]
+    pub data: bool,
 }
 
 #[derive(Debug, Args)]

@@ -54,7 +54,7 @@ async fn run() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Import(import) => import::run(import).await,
-        Command::Salvage(salvage) => salvage::run(&salvage),
+        Command::Salvage(salvage) => salvage::run(&salvage).await,
         Command::Check(serving) => check::run(&serving),
     };
     match outcome {

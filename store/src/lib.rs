@@ -30,5 +30,5 @@ pub use keyword::KeywordBuilder;
 pub use nulls::null_column;
 pub use options::StoreOptions;
 pub use snapshot::{DataFile, Snapshot, TableSnapshot};
-pub use store::{Accepted, Senders, Store, StoreStatus, salvage};
+pub use store::{Accepted, Senders, Store, StoreStatus, salvage, salvage_data};
 pub use text::TextBuilder;

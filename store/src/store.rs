@@ -45,7 +45,7 @@ use crate::tail::Traces;
 use crate::wal::WalWriter;
 use counters::Counters;
 pub use counters::Written;
-pub use open::salvage;
+pub use open::{salvage, salvage_data};
 use patience::Settling;
 pub use senders::Senders;
 use state::State;

@@ -24,7 +24,7 @@ const BLOCK_BYTES: usize = 4 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tail {
     pub bytes: u64,
-    crc32c: u32,
+    pub crc32c: u32,
 }
 
 /// The sums of a file that is being written.
@@ -125,6 +125,15 @@ impl Blocks {
 
     pub fn memory_bytes(&self) -> usize {
         self.crc32cs.len() * size_of::<u32>()
+    }
+
+    pub fn block_bytes(&self) -> usize {
+        usize::try_from(self.block_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Of its blocks; `None` if that is not how many bytes of data there are.
+    pub fn sums(&self, data_bytes: usize) -> Option<&[u32]> {
+        (data_bytes as u64 == self.data_bytes).then_some(&self.crc32cs)
     }
 
     /// What is to be read, so that the range can be checked: all of the blocks that it is in. A range beyond the data stays.

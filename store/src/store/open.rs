@@ -20,7 +20,7 @@ use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
 use crate::home::{Home, Location, WAL};
 use crate::jobs::Jobs;
-use crate::lake::LakeTable;
+use crate::lake::{LakeTable, Mended, mend};
 use crate::options::StoreOptions;
 use crate::wal::{Durable, Replay, Salvaged, Wal, WalWriter};
 
@@ -192,6 +192,16 @@ pub fn salvage(home: &Location, apart: Option<&Path>) -> Result<Vec<Salvaged>, S
     };
     let _lock = lock(&OsFiles, beside)?;
     crate::wal::salvage(&OsFiles, &folder)
+}
+
+/// Checks every data file of a home that nobody has open, and flips back what bits are flipped (see [`crate::lake::mend`]).
+pub async fn salvage_data(home: &Location, apart: Option<&Path>) -> Result<Mended, StoreError> {
+    // Who has a bucket is known by its commits, and nothing is committed here.
+    let _lock = match apart.or(home.folder()) {
+        Some(folder) => Some(lock(&OsFiles, folder)?),
+        None => None,
+    };
+    mend(&Home::open(home)?.with_filter_bytes(0)).await
 }
 
 /// What the log's writer does with rows that became durable, before it answers the doors.

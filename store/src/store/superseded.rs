@@ -139,3 +139,82 @@ impl<'a> Revisions<'a> {
         Some((number(self.tenant.get(row).unwrap_or_default())?, of))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, new_null_array};
+    use arrow::compute::cast;
+    use arrow::datatypes::DataType;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::home::Home;
+    use crate::lake::{Effort, Gather, Part, Partition, write_files};
+
+    /// Tenant, trace or stretch, objective, revision, and whether it may supersede others.
+    type Row = (u8, u8, u8, i64, bool);
+
+    fn batch(table: Table, rows: &[Row]) -> RecordBatch {
+        let schema = table.file_schema();
+        let columns = schema.fields().iter().map(|field| -> ArrayRef {
+            let int = |of: &dyn Fn(&Row) -> i64| -> ArrayRef {
+                Arc::new(rows.iter().map(|r| Some(of(r))).collect::<Int64Array>())
+            };
+            let text = |of: &dyn Fn(&Row) -> String| -> ArrayRef {
+                Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>())
+            };
+            let array = match field.name().as_str() {
+                "tenant" => text(&|row| row.0.to_string()),
+                "trace_id" => text(&|row| format!("{:032x}", u128::from(row.1) + 1)),
+                "objective" => text(&|row| row.2.to_string()),
+                "revision" => int(&|row| row.3),
+                name if Some(name) == table.superseding_column() => {
+                    Arc::new(rows.iter().map(|row| Some(row.4)).collect::<BooleanArray>())
+                }
+                name if name == table.time_column() => int(&|row| i64::from(row.1)),
+                _ if field.is_nullable() => new_null_array(field.data_type(), rows.len()),
+                _ if *field.data_type() == DataType::Binary => text(&|_| "0".into()),
+                _ => int(&|_| 0),
+            };
+            cast(&array, field.data_type()).expect("the column's type")
+        });
+        RecordBatch::try_new(schema.clone(), columns.collect()).expect("the table's schema")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_row_stays_unless_a_newer_one_is_known_that_may_supersede_it(
+            files in proptest::collection::vec(
+                proptest::collection::vec((0..2_u8, 0..4_u8, 0..2_u8, 1..9_i64, any::<bool>()), 1..12),
+                1..4,
+            ),
+            known in 0..10_i64,
+            table in prop::sample::select(vec![Table::Traces, Table::StageRuns, Table::StageMinutes, Table::Verdicts]),
+        ) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            let home = runtime.block_on(async { Home::open(&folder.path().into()).expect("a folder") });
+            let batches: Vec<RecordBatch> = files.iter().map(|rows| batch(table, rows)).collect();
+            let mut written = Vec::new();
+            for batch in batches.chunks(1) {
+                let rows = (0..batch[0].num_rows() as u32).collect();
+                let part = Part { partition: Partition { day: 20_000, slice: None }, rows };
+                let all = Gather::of(table.file_schema(), batch);
+                written.extend(write_files(&home, table, &all, &[part], Effort::Quick).expect("written"));
+            }
+            let written: Vec<_> = written.into_iter().map(Arc::new).collect();
+            let kept = Superseded::of(table, known as u64, &written).expect("reads").kept(&batches).expect("rows");
+
+            let rows: Vec<Row> = files.concat();
+            let hides = |newer: &Row, row: &Row| {
+                let is_same = newer.0 == row.0 && newer.1 == row.1 && (!table.is_rollup() || newer.2 == row.2);
+                let is_known = table.is_rollup() || newer.3 <= known;
+                let may = table.superseding_column().is_none() || newer.4;
+                table.is_derived() && is_same && is_known && may && newer.3 > row.3
+            };
+            let expected = (0..rows.len()).filter(|at| !rows.iter().any(|newer| hides(newer, &rows[*at])));
+            prop_assert_eq!(kept, expected.map(|at| at as u32).collect::<Vec<_>>());
+        }
+    }
+}

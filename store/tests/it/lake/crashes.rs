@@ -15,7 +15,7 @@ use plimsoll_schemas::Tenant;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::lake::read_file;
 use plimsoll_store::{
-    Decode, DecodeError, Decoded, Home, RecordKind, RecordMeta, Snapshot, Store, StoreError, StoreOptions,
+    Decode, DecodeError, Decoded, RecordKind, RecordMeta, Snapshot, Store, StoreError, StoreOptions,
 };
 
 use super::{Row, batch, rows_of};
