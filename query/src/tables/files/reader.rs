@@ -51,7 +51,10 @@ impl Reader {
 
 /// DataFusion does not say of which file it is.
 fn of_file(name: String) -> impl FnOnce(ParquetError) -> ParquetError {
-    move |error| ParquetError::General(format!("{name}: {error}"))
+    move |error| match error {
+        ParquetError::General(problem) => ParquetError::General(format!("{name}: {problem}")),
+        other => ParquetError::General(format!("{name}: {other}")),
+    }
 }
 
 impl AsyncFileReader for Reader {

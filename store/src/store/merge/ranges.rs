@@ -45,8 +45,7 @@ impl Ranges {
         files: &[Arc<DataFile>],
         derived: impl Fn(&str) -> Option<Arc<OfFile>>,
     ) -> Result<Self, StoreError> {
-        let x = std::env::var("X_ROWS").ok().and_then(|x| x.parse().ok()).unwrap_or(ROWS_AT_ONCE);
-        Self::of(table, files, derived, x)
+        Self::of(table, files, derived, ROWS_AT_ONCE)
     }
 
     fn of(
