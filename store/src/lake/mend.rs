@@ -79,10 +79,12 @@ async fn check(home: &Home, file: &DataFile, found: &mut Mended) -> Result<(), S
 fn mend_bytes(bytes: &mut [u8], size_bytes: u64, tail: Tail) -> (Vec<u64>, Vec<Range<u64>>) {
     let all = size_bytes.max(bytes.len() as u64);
     let begin = size_bytes.saturating_sub(tail.bytes) as usize;
+    let mut lost = Vec::new();
     if bytes.len() as u64 != size_bytes || begin as u64 + tail.bytes != size_bytes {
-        return (Vec::new(), vec![0..all]);
+        lost.push(0..all);
+        return (Vec::new(), lost);
     }
-    let (mut mended, mut lost) = (Vec::new(), Vec::new());
+    let mut mended = Vec::new();
     let mut part = |bytes: &mut [u8], at: usize, crc32c: u32| {
         match flip_back(bytes, crc32c) {
             Some(None) => return true,
