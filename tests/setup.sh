@@ -43,15 +43,15 @@ if [ "$(cat .s3/installed.txt 2>/dev/null)" != "$s3" ]; then
     printf '%s\n' "$s3" >.s3/installed.txt
 fi
 
-# Chromium: one that is there, else Debian's, else Playwright's.
-chromium() {
+# Chromium: one that is there, else Debian's, else Playwright's. (Not called as the program is: `command -v` would find itself.)
+find_chromium() {
     local candidate
     for candidate in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
         if [ -n "$candidate" ] && command -v "$candidate"; then return 0; fi
     done
     find .chromium -type f \( -name chrome -o -name chrome-headless-shell -o -name headless_shell -o -name Chromium \) 2>/dev/null | head -n 1 | grep .
 }
-if ! chromium >/dev/null; then
+if ! find_chromium >/dev/null; then
     if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
         say "Chromium from the distribution"
         apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
@@ -60,5 +60,5 @@ if ! chromium >/dev/null; then
         PLAYWRIGHT_BROWSERS_PATH="$PWD/.chromium" npx --yes playwright@1 install chromium
     fi
 fi
-chromium >.chromium-path || { say "no Chromium; install one, or name it with CHROMIUM=/path"; exit 1; }
+find_chromium >.chromium-path || { say "no Chromium; install one, or name it with CHROMIUM=/path"; exit 1; }
 say "ready"
