@@ -1,7 +1,7 @@
 //! Data files that rotted: every byte is read and checked, and a bit that is flipped is flipped back.
 //!
-//! CRC-32C tells which one it is: no other single bit of so few bytes gives the same sum, nor do two or three others. More damage
-//! than that is named and stays, since then the sum could mistake it for a bit (one time in a hundred thousand).
+//! CRC-32C tells which one it is: no other single bit of so few bytes changes the sum so, nor do any two. More damage than that is
+//! named and stays, but for the one time in a hundred thousand, of a block of 4 KiB, in which its sum is that of a single bit.
 
 use std::ops::Range;
 use std::path::PathBuf;
