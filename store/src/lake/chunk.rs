@@ -1,5 +1,6 @@
 //! One column chunk of a file, written page by page: values that are there already go from where they lie into a page, and are
-//! compressed by a context that all columns share.
+//! compressed by a context that all columns share, or not at all where that makes them hardly smaller: readers have a zstd context
+//! for each column that is compressed, and to make it takes them longer than a page of a keyword.
 //!
 //! Parquet's Arrow writer copies a column several times and takes a zstd context for each; it stays in use for nested columns.
 
@@ -12,7 +13,7 @@ pub mod texts;
 
 use arrow::buffer::NullBuffer;
 use bytes::Bytes;
-use parquet::basic::{BoundaryOrder, Compression, Encoding, PageType};
+use parquet::basic::{BoundaryOrder, Compression, Encoding, PageType, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
@@ -27,6 +28,8 @@ use parquet::schema::types::ColumnDescPtr;
 use compressor::Compressor;
 pub use compressor::Compressors;
 
+/// A chunk is compressed that gets smaller by at least one part of so many, of which its first page tells.
+const SAVED_MIN: usize = 8;
 /// Longer texts tell nothing that a footer should be larger for.
 const STATISTICS_BYTES_MAX: usize = 64;
 
@@ -48,6 +51,8 @@ struct ChunkWriter<'a> {
     column: &'a ColumnDescPtr,
     compressor: &'a mut Compressor,
     compression: Compression,
+    /// The page of a dictionary, and its words, until the first data page tells whether they are compressed.
+    dictionary: Option<(Vec<u8>, u32)>,
     out: TrackedWrite<Vec<u8>>,
     uncompressed_bytes: i64,
     offsets: OffsetIndexBuilder,
@@ -77,7 +82,8 @@ impl<'a> ChunkWriter<'a> {
         Self {
             column,
             compressor,
-            compression: properties.compression(column.path()),
+            compression: Compression::ZSTD(ZstdLevel::default()),
+            dictionary: None,
             out: TrackedWrite::new(Vec::new()),
             uncompressed_bytes: 0,
             offsets: OffsetIndexBuilder::new(),
@@ -95,17 +101,9 @@ impl<'a> ChunkWriter<'a> {
     }
 
     /// Ends the dictionary's page, which was put into `page`.
-    fn dictionary(&mut self, words: usize) -> Result<()> {
-        let num_values = words as u32;
-        self.write(|buf| Page::DictionaryPage {
-            buf,
-            num_values,
-            encoding: Encoding::PLAIN,
-            is_sorted: false,
-        })?;
+    fn dictionary(&mut self, words: usize) {
+        self.dictionary = Some((std::mem::take(&mut self.page), words as u32));
         self.has_dictionary = true;
-        self.data_page_offset = self.out.bytes_written() as i64;
-        Ok(())
     }
 
     /// Begins a data page with the levels of its rows, of which `levels` says for each whether it has a value; `None`: all have.
@@ -147,7 +145,13 @@ impl<'a> ChunkWriter<'a> {
     /// Ends the data page; `range` is that of its values as Parquet spells them, for columns whose pages are found by it.
     fn end_page(&mut self, rows: usize, range: Option<Range<&[u8]>>) -> Result<()> {
         let (num_values, encoding) = (rows as u32, self.encoding);
-        let (offset, bytes) = self.write(|buf| Page::DataPage {
+        let page = std::mem::take(&mut self.page);
+        let compressed = match self.compression {
+            _ if self.data_pages == 0 => self.begin_data(&page)?,
+            Compression::UNCOMPRESSED => Vec::new(),
+            _ => self.compressor.compress(&page, self.body)?,
+        };
+        let (offset, bytes) = self.write(&page, compressed, |buf| Page::DataPage {
             buf,
             num_values,
             encoding,
@@ -162,13 +166,45 @@ impl<'a> ChunkWriter<'a> {
             index.append(range, self.nulls);
         }
         self.data_pages += 1;
+        self.page = page;
         Ok(())
     }
 
-    /// Writes the page that was put together, and answers where it is and its bytes with its header.
-    fn write(&mut self, page: impl FnOnce(Bytes) -> Page) -> Result<(i64, i32)> {
-        let compressed = self.compressor.compress(&self.page, self.body)?;
-        let page = CompressedPage::new(page(compressed.into()), self.page.len());
+    /// Decides whether the chunk is compressed, writes the dictionary, and answers the first data page compressed.
+    fn begin_data(&mut self, first: &[u8]) -> Result<Vec<u8>> {
+        let compressed = self.compressor.compress(first, self.body)?;
+        let (mut before, mut after) = (first.len(), compressed.len());
+        let dictionary = match self.dictionary.take() {
+            Some((words, count)) => {
+                let compressed = self.compressor.compress(&words, 0)?;
+                before += words.len();
+                after += compressed.len();
+                Some((words, compressed, count))
+            }
+            None => None,
+        };
+        if after > before - before / SAVED_MIN {
+            self.compression = Compression::UNCOMPRESSED;
+        }
+        if let Some((words, compressed, num_values)) = dictionary {
+            let encoding = Encoding::PLAIN;
+            let page = |buf| Page::DictionaryPage { buf, num_values, encoding, is_sorted: false };
+            self.write(&words, compressed, page)?;
+            self.data_page_offset = self.out.bytes_written() as i64;
+        }
+        Ok(compressed)
+    }
+
+    /// Writes a page, and answers where it is and its bytes with its header.
+    fn write(
+        &mut self,
+        bytes: &[u8],
+        compressed: Vec<u8>,
+        page: impl FnOnce(Bytes) -> Page,
+    ) -> Result<(i64, i32)> {
+        let is_compressed = self.compression != Compression::UNCOMPRESSED;
+        let written = if is_compressed { compressed } else { bytes.to_vec() };
+        let page = CompressedPage::new(page(written.into()), bytes.len());
         let written = SerializedPageWriter::new(&mut self.out).write_page(page)?;
         self.uncompressed_bytes += written.uncompressed_size as i64;
         Ok((written.offset as i64, written.compressed_size as i32))

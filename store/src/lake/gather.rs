@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, UInt32Array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::error::ArrowError;
@@ -42,7 +42,6 @@ pub struct Keywords<'a> {
     pub words: Vec<&'a str>,
     /// Of each row, which of the words; [`NO_WORD`] is null. `None`: all rows have the only word.
     pub numbers: Option<Vec<i32>>,
-    rows: usize,
 }
 
 impl<'a> Gather<'a> {
@@ -101,16 +100,15 @@ impl<'a> Keywords<'a> {
             last = Some(values);
         }
         i32::try_from(words.len()).ok()?;
-        let rows = arrays.iter().map(|a| a.len()).sum();
         let is_one = words.len() == 1 && arrays.iter().all(|a| a.logical_null_count() == 0);
         let numbers = (!is_one).then(|| {
-            let mut numbers = Vec::with_capacity(rows);
+            let mut numbers = Vec::with_capacity(arrays.iter().map(|a| a.len()).sum());
             for (array, entries) in arrays.iter().zip(&entries) {
                 push_numbers(array.as_dictionary(), entries, &mut numbers);
             }
             numbers
         });
-        Some(Self { words, numbers, rows })
+        Some(Self { words, numbers })
     }
 
     /// The words of these rows, of which there are some, each once.
@@ -123,16 +121,6 @@ impl<'a> Keywords<'a> {
             is_used[number as usize] = true;
         }
         self.words.iter().zip(is_used).filter_map(|(word, is_used)| is_used.then_some(*word)).collect()
-    }
-
-    /// The column as an array, for those whose words do not repeat.
-    pub fn to_array(&self) -> ArrayRef {
-        let numbers: Int32Array = match &self.numbers {
-            Some(numbers) => numbers.iter().map(|n| (*n != NO_WORD).then_some(*n)).collect(),
-            None => Int32Array::from_value(0, self.rows),
-        };
-        let words = StringArray::from_iter_values(self.words.iter());
-        Arc::new(DictionaryArray::new(numbers, Arc::new(words)))
     }
 }
 

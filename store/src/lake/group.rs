@@ -53,11 +53,12 @@ impl GroupWriter<'_> {
                     tokens.add_words(name, || keywords.used(rows.values()));
                 }
                 let leaf = &self.leaves.as_slice()[0];
-                let chunk = keywords::encode(leaf, keywords, rows.values(), &self.properties, compressors);
-                if self.append_chunk(chunk.transpose())? {
-                    return Ok(());
-                }
-                self.append_array(all, index, &keywords.to_array(), rows, None)
+                let (rows, properties) = (rows.values(), &self.properties);
+                let chunk = keywords::encode(leaf, keywords, rows, properties, compressors);
+                // They may repeat too little for a dictionary.
+                let texts = || texts::encode_keywords(leaf, keywords, rows, properties, compressors);
+                let chunk = chunk.and_then(|chunk| chunk.map_or_else(texts, Ok));
+                self.append_chunk(Some(chunk)).map(|_| ())
             }
             Column::Other(array) => {
                 if let Some(texts) = array.as_string_opt() {
@@ -134,6 +135,12 @@ impl GroupWriter<'_> {
         self.group.close().map_err(StoreError::parquet(self.context))?;
         Ok(())
     }
+}
+
+/// Whether columns of a type are encoded by [`super::chunk`].
+pub fn is_flat(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::Binary | DataType::Dictionary(..))
+        || numbers::has_type(data_type)
 }
 
 /// The chunk of a column that is not nested; `None` for types that few columns have.

@@ -105,7 +105,7 @@ impl Object {
         parsed.catch_unwind().await.unwrap_or_else(|_| Err(impossible()))
     }
 
-    async fn read(&mut self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
+    pub(super) async fn read(&mut self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
         let Some(blocks) = self.footer().await?.blocks else { return Unchecked(self).ranges(&ranges).await };
         let around: Vec<_> = ranges.iter().map(|range| blocks.around(range)).collect();
         let read = Unchecked(self).ranges(&around).await?;

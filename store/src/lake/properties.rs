@@ -8,6 +8,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 use plimsoll_schemas::table::Table;
 
+use super::group::is_flat;
 use super::stats;
 use crate::error::StoreError;
 
@@ -45,7 +46,6 @@ pub fn writer_properties(
     let level = ZstdLevel::try_new(effort.zstd_level()).map_err(StoreError::parquet("zstd level"))?;
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("plimsoll ", env!("CARGO_PKG_VERSION")).to_string())
-        .set_compression(Compression::ZSTD(level))
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         // In all columns but the sorted ones every page spans about the whole range of values.
@@ -61,6 +61,13 @@ pub fn writer_properties(
             }
             _ => field.name().as_str().into(),
         };
+        // Other chunks are compressed before the library has them (see `chunk`): of columns that it compresses it makes a context each.
+        if !is_flat(field.data_type()) {
+            let leaves = parquet.columns().iter().map(|leaf| leaf.path());
+            for leaf in leaves.filter(|leaf| leaf.parts().first() == Some(field.name())) {
+                builder = builder.set_column_compression(leaf.clone(), Compression::ZSTD(level));
+            }
+        }
         // The lengths of ids apart, so that the digits alone are compressed.
         if matches!(field.data_type(), DataType::List(items) if *items.data_type() == DataType::Utf8) {
             builder = builder.set_column_dictionary_enabled(column.clone(), false);

@@ -1,42 +1,46 @@
-//! Reads data files: all rows, or those of some traces. Blocking: call it where that is allowed.
+//! Reads data files: all of their rows, in their order. Blocking: call it where that is allowed.
 //!
 //! What is read has the table's file schema, whoever wrote the file: columns that it lacks are null, and other
 //! encodings of the same values are cast.
 
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::array::{Array, ArrayRef};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use futures::{FutureExt, StreamExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
-use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
+use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
-use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Tenant, TraceId};
 
 use super::object::{Object, impossible};
+use super::pages::Group;
 use crate::error::StoreError;
-use crate::home::Home;
 use crate::nulls::null_column;
 use crate::snapshot::DataFile;
 
-const BATCH_ROWS: usize = 8 * 1024;
+pub(super) const BATCH_ROWS: usize = 8 * 1024;
+const BATCH_ROWS_MIN: usize = 64;
+/// Rows may be large, with a prompt in each.
+const BATCH_BYTES: usize = 16 << 20;
 
-/// The rows of one file, in its order, as batches with the table's file schema.
+/// The rows of one file, in its order, as batches with the schema that is asked for.
 pub struct FileReader {
-    home: Home,
-    stream: ParquetRecordBatchStream<Object>,
+    object: Object,
+    footer: ArrowReaderMetadata,
+    columns: ProjectionMask,
     schema: SchemaRef,
+    batch_rows: usize,
     says_sorted: bool,
-    context: String,
+    /// Row groups that come after the one that is read.
+    groups: Range<usize>,
+    batches: Option<ParquetRecordBatchReader>,
 }
 
 impl FileReader {
@@ -47,13 +51,41 @@ impl FileReader {
 
     /// Whether any of its rows may have a value in a column.
     pub fn has(&self, column: &str) -> bool {
-        self.stream.schema().column_with_name(column).is_some()
+        let leaves = self.footer.parquet_schema();
+        (0..leaves.num_columns())
+            .any(|leaf| self.columns.leaf_included(leaf) && leaves.get_column_root(leaf).name() == column)
+    }
+
+    /// About so many bytes at a time.
+    pub fn with_batch_bytes(mut self, bytes: usize) -> Self {
+        let groups = self.footer.metadata().row_groups().iter();
+        let encoded = groups.map(|g| g.total_byte_size() / g.num_rows().max(1)).max().unwrap_or_default();
+        // A number in place of each word, and where each text ends.
+        let per_row = 8 * self.footer.parquet_schema().num_columns() + usize::try_from(encoded).unwrap_or(0);
+        self.batch_rows = (bytes / per_row).clamp(BATCH_ROWS_MIN, BATCH_ROWS);
+        self
+    }
+
+    fn next_batch(&mut self) -> ParquetResult<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.batches.as_mut().and_then(Iterator::next) {
+                return Ok(Some(batch?));
+            }
+            // Its pages go before those of the next are read.
+            self.batches = None;
+            let Some(at) = self.groups.next() else { return Ok(None) };
+            let home = self.object.home().clone();
+            let group =
+                home.wait(Group::read(&mut self.object, self.footer.metadata(), at, &self.columns, None))?;
+            let batches = group.batches(&self.footer, self.columns.clone(), self.batch_rows, None)?;
+            self.batches = Some(batches);
+        }
     }
 }
 
 impl std::fmt::Debug for FileReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileReader").field("file", &self.context).finish_non_exhaustive()
+        f.debug_struct("FileReader").field("file", &self.object.context()).finish_non_exhaustive()
     }
 }
 
@@ -61,14 +93,21 @@ impl Iterator for FileReader {
     type Item = Result<RecordBatch, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = AssertUnwindSafe(self.stream.next()).catch_unwind();
-        // The library takes some damage for a defect of its own, and panics.
-        let batch = self.home.wait(next).unwrap_or_else(|_| Some(Err(impossible())))?;
-        let batch = batch.map_err(StoreError::parquet(self.context.as_str()));
-        Some(batch.and_then(|batch| {
-            conform(&batch, &self.schema).map_err(StoreError::arrow(self.context.as_str()))
-        }))
+        let next = caught(|| self.next_batch()).map_err(StoreError::parquet(self.object.context()));
+        let next = next.and_then(|batch| {
+            let conformed = batch.map(|batch| conform(&batch, &self.schema)).transpose();
+            conformed.map_err(StoreError::arrow(self.object.context()))
+        });
+        if next.is_err() {
+            (self.batches, self.groups) = (None, 0..0);
+        }
+        next.transpose()
     }
+}
+
+/// The library takes some damage for a defect of its own, and panics.
+pub(super) fn caught<T>(read: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(impossible()))
 }
 
 /// Reads all rows of a file.
@@ -88,18 +127,15 @@ pub fn read_columns(table: Table, file: &DataFile, names: &[&str]) -> Result<Fil
 fn read(table: Table, file: &DataFile, schema: SchemaRef) -> Result<FileReader, StoreError> {
     let mut object = file.object.clone();
     let (home, context) = (object.home().clone(), object.context());
-    let footer = home.wait(object.footer_once()).map_err(StoreError::parquet(context.as_str()))?.arrow;
+    let footer = home.wait(object.footer_once()).map_err(StoreError::parquet(context))?.arrow;
     let groups: Vec<_> = (0..footer.metadata().num_row_groups()).collect();
-    let mut mask = columns_with_values(footer.metadata(), &groups);
+    let mut columns = columns_with_values(footer.metadata(), &groups);
     let names = schema.fields().iter().map(|field| field.name().as_str());
-    mask.intersect(&ProjectionMask::columns(footer.parquet_schema(), names));
+    columns.intersect(&ProjectionMask::columns(footer.parquet_schema(), names));
     let says_sorted = says_sorted(footer.metadata(), table);
-    let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(object, footer)
-        .with_projection(mask)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(StoreError::parquet(context.as_str()))?;
-    Ok(FileReader { home, stream, schema, says_sorted, context })
+    let (groups, batch_rows) = (0..groups.len(), BATCH_ROWS);
+    let all = FileReader { object, footer, columns, schema, batch_rows, says_sorted, groups, batches: None };
+    Ok(all.with_batch_bytes(BATCH_BYTES))
 }
 
 /// Whether each row group says that it is sorted so, and none begins before the one ahead of it ends.
@@ -127,131 +163,9 @@ fn says_sorted(metadata: &ParquetMetaData, table: Table) -> bool {
     groups.iter().all(says_so) && groups.windows(2).all(|pair| follow(&pair[0], &pair[1]))
 }
 
-/// Reads the rows of these traces (one tenant's, or every tenant's) from a file of `spans`, touching only the pages
-/// that can hold them and only the columns that hold anything.
-pub fn read_traces(
-    file: &DataFile,
-    ids: &[TraceId],
-    tenant: Option<&Tenant>,
-) -> Result<Vec<RecordBatch>, StoreError> {
-    let mut ids: Vec<String> = ids.iter().map(TraceId::to_string).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut object = file.object.clone();
-    let (home, context) = (object.home().clone(), object.context());
-    let footer = home.wait(object.footer()).map_err(StoreError::parquet(context.as_str()))?.arrow;
-    let Some(selection) = TraceRows::find(&footer, &ids) else { return Ok(Vec::new()) };
-
-    let mask = columns_with_values(footer.metadata(), &selection.row_groups);
-    let filter = trace_filter(&footer, ids, tenant);
-    let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(object, footer)
-        .with_projection(mask)
-        .with_row_groups(selection.row_groups)
-        .with_row_selection(selection.rows)
-        .with_row_filter(RowFilter::new(vec![Box::new(filter)]))
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(StoreError::parquet(context.as_str()))?;
-    let schema = Table::Spans.file_schema();
-    FileReader { home, stream, schema, says_sorted: false, context }
-        .filter(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0))
-        .collect()
-}
-
-/// Where rows of some traces can be.
-struct TraceRows {
-    row_groups: Vec<usize>,
-    /// Within those row groups.
-    rows: RowSelection,
-}
-
-impl TraceRows {
-    /// `None` if nowhere.
-    fn find(footer: &ArrowReaderMetadata, ids: &[String]) -> Option<Self> {
-        let metadata = footer.metadata();
-        let leaf = leaf(metadata, "trace_id")?;
-        let (mut row_groups, mut ranges, mut rows) = (Vec::new(), Vec::new(), 0);
-        for (index, group) in metadata.row_groups().iter().enumerate() {
-            let group_ranges = group_ranges(metadata, index, leaf, ids);
-            if group_ranges.is_empty() {
-                continue;
-            }
-            ranges.extend(group_ranges.into_iter().map(|r| r.start + rows..r.end + rows));
-            rows += group_rows(group);
-            row_groups.push(index);
-        }
-        let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), rows);
-        (!row_groups.is_empty()).then_some(Self { row_groups, rows: selection })
-    }
-}
-
-/// The rows of the pages of one row group whose range holds one of the ids; the whole group without a page index.
-fn group_ranges(metadata: &ParquetMetaData, group: usize, leaf: usize, ids: &[String]) -> Vec<Range<usize>> {
-    let all = || std::iter::once(0..group_rows(metadata.row_group(group))).collect();
-    if let Some(Statistics::ByteArray(s)) = metadata.row_group(group).column(leaf).statistics()
-        && let (Some(min), Some(max)) = (s.min_opt(), s.max_opt())
-        && !any_within(ids, min.data(), max.data())
-    {
-        return Vec::new();
-    }
-    let pages = metadata.offset_index().and_then(|i| i.get(group)?.get(leaf));
-    let values = metadata.column_index().and_then(|i| i.get(group)?.get(leaf));
-    let (Some(pages), Some(ColumnIndexMetaData::BYTE_ARRAY(values))) = (pages, values) else { return all() };
-    let starts: Vec<_> = pages.page_locations().iter().map(|p| p.first_row_index as usize).collect();
-    let ends = starts.iter().skip(1).copied().chain([group_rows(metadata.row_group(group))]);
-    starts
-        .iter()
-        .zip(ends)
-        .enumerate()
-        .filter(|(page, _)| match (values.min_value(*page), values.max_value(*page)) {
-            (Some(min), Some(max)) => any_within(ids, min, max),
-            _ => false,
-        })
-        .map(|(_, (start, end))| *start..end)
-        .collect()
-}
-
-/// Whether one of the sorted ids is in a range, both ends of which belong to it.
-fn any_within(ids: &[String], min: &[u8], max: &[u8]) -> bool {
-    let first = ids.partition_point(|id| id.as_bytes() < min);
-    ids.get(first).is_some_and(|id| id.as_bytes() <= max)
-}
-
-fn trace_filter(
-    footer: &ArrowReaderMetadata,
-    ids: Vec<String>,
-    tenant: Option<&Tenant>,
-) -> ArrowPredicateFn<impl FnMut(RecordBatch) -> Result<BooleanArray, ArrowError> + Send + 'static> {
-    let tenant = tenant.cloned();
-    let columns: &[&str] = if tenant.is_some() { &["trace_id", "tenant"] } else { &["trace_id"] };
-    let mask = ProjectionMask::columns(footer.parquet_schema(), columns.iter().copied());
-    ArrowPredicateFn::new(mask, move |batch| {
-        let text = |name: &str| match batch.column_by_name(name) {
-            Some(column) => cast(column, &DataType::Utf8),
-            None => Err(ArrowError::SchemaError(format!("no column {name}"))),
-        };
-        let trace_ids = text("trace_id")?;
-        let wanted = trace_ids
-            .as_string::<i32>()
-            .iter()
-            .map(|id| id.is_some_and(|id| ids.binary_search_by(|wanted| wanted.as_str().cmp(id)).is_ok()));
-        match &tenant {
-            None => Ok(wanted.map(Some).collect()),
-            Some(tenant) => {
-                let tenants = text("tenant")?;
-                let tenants = tenants.as_string::<i32>().iter();
-                Ok(wanted
-                    .zip(tenants)
-                    .map(|(wanted, t)| Some(wanted && t == Some(tenant.as_str())))
-                    .collect())
-            }
-        }
-    })
-}
-
 /// The columns that are not null throughout these row groups: opening a column costs a few reads, and most
 /// attributes are on few spans.
-fn columns_with_values(metadata: &ParquetMetaData, groups: &[usize]) -> ProjectionMask {
+pub(super) fn columns_with_values(metadata: &ParquetMetaData, groups: &[usize]) -> ProjectionMask {
     let schema = metadata.file_metadata().schema_descr();
     let has_values = |leaf: usize| groups.iter().any(|group| !is_null(metadata.row_group(*group), leaf));
     let leaves = (0..schema.num_columns()).filter(|leaf| has_values(*leaf));
@@ -273,17 +187,13 @@ fn is_null(group: &RowGroupMetaData, leaf: usize) -> bool {
         && levels.and_then(|h| h.get(0)).is_some_and(|nulls| nulls == group.num_rows())
 }
 
-fn leaf(metadata: &ParquetMetaData, column: &str) -> Option<usize> {
+pub(super) fn leaf(metadata: &ParquetMetaData, column: &str) -> Option<usize> {
     let leaves = metadata.file_metadata().schema_descr().columns();
     leaves.iter().position(|leaf| leaf.path().parts() == [column])
 }
 
-fn group_rows(group: &RowGroupMetaData) -> usize {
-    usize::try_from(group.num_rows()).unwrap_or_default()
-}
-
 /// The same rows with exactly this schema.
-fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let rows = batch.num_rows();
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),

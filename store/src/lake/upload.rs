@@ -11,13 +11,16 @@ use crate::error::StoreError;
 use crate::home::{Home, path};
 
 /// Buckets want parts of at least 5 MiB, and no more than 10,000 of them.
-const PART_BYTES: usize = 8 << 20;
+const BUCKET_PART_BYTES: usize = 8 << 20;
+/// A merge writes a file for each slice at once.
+const FOLDER_PART_BYTES: usize = 1 << 20;
 
 /// See the module's description. Dropped before it is finished, it leaves nothing behind, as far as the home lets it.
 #[derive(Debug)]
 pub struct Upload {
     home: Home,
     name: String,
+    part_bytes: usize,
     /// What is not sent yet.
     buffer: Vec<u8>,
     /// Of the parts that were sent, if there are any.
@@ -32,6 +35,7 @@ impl Upload {
         Self {
             home: home.clone(),
             name,
+            part_bytes: if home.folder().is_some() { FOLDER_PART_BYTES } else { BUCKET_PART_BYTES },
             buffer: Vec::new(),
             parts: None,
             bytes: 0,
@@ -96,7 +100,7 @@ impl Write for Upload {
         self.buffer.extend_from_slice(bytes);
         self.bytes += bytes.len() as u64;
         self.summing.add(bytes);
-        if self.buffer.len() >= PART_BYTES {
+        if self.buffer.len() >= self.part_bytes {
             self.send().map_err(io::Error::other)?;
         }
         Ok(bytes.len())

@@ -6,7 +6,7 @@
 const LEVELS: [u64; 2] = [512 << 10, 16 << 20];
 /// That many files of one level go up: from one level's bound to the next.
 const FILES_PER_LEVEL: usize = 32;
-/// Rows that one merge takes. Of the files of those a row group each lies in memory, as it is on disk.
+/// Rows that one merge takes.
 pub const ROWS_PER_MERGE: u64 = 2_000_000;
 
 /// A file as far as it matters here.

@@ -17,8 +17,6 @@ use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use rustc_hash::FxHashSet;
 
-use ranges::Ranges;
-
 use super::Inner;
 use super::levels::{ROWS_PER_MERGE, Sized, to_join};
 use super::restate::Pass;
@@ -30,6 +28,7 @@ use crate::lake::{Commit, Effort, Gather, MAINTENANCE, Part, Partition, Writing,
 use crate::rows::Columns;
 use crate::snapshot::{DataFile, FileChange};
 
+pub(super) use ranges::Ranges;
 pub(super) use spans::NEAR_NS;
 
 /// A day that is past is over once nothing came for so long: late spans come for hours, and imports are of the past.
@@ -179,8 +178,7 @@ impl Inner {
         let superseded = Superseded::of(table, self.rolled_up_through.load(Ordering::Acquire), inputs)?;
         let mut ranges = Ranges::open(table, inputs, |_| None)?;
         let schema = table.file_schema();
-        let columns = (0..schema.fields().len()).filter(|at| ranges.have(schema.field(*at).name())).collect();
-        let mut files = Writing::begin(&self.home, table, columns, Effort::Thorough)?;
+        let mut files = Writing::begin(&self.home, table, ranges.columns(), Effort::Thorough)?;
         let partition = Partition { day: inputs[0].day, slice: inputs[0].slice.as_deref() };
         let mut done = 0;
         while let Some(batches) = ranges.next()? {

@@ -9,10 +9,11 @@ use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{Slice, SliceKey};
 
 use super::Inner;
+use super::merge::Ranges;
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::jobs::{JobKind, JobUnit, Running};
-use crate::lake::{Effort, Gather, Part, Partition, first_rows, read_file, write_files};
+use crate::lake::{Effort, Gather, Part, Partition, Writing, first_rows, read_columns};
 use crate::rows::{Columns, Keyword};
 use crate::snapshot::DataFile;
 
@@ -103,23 +104,35 @@ impl Inner {
     }
 
     /// Reads whose rows a file holds, and writes those that stay where not all of them do.
-    fn fate(&self, table: Table, file: &DataFile, today: i32) -> Result<Fate, StoreError> {
-        let batches = read_file(table, file)?.collect::<Result<Vec<_>, _>>()?;
-        let mut kept = Vec::new();
-        for (batch, first) in batches.iter().zip(first_rows(&batches)) {
-            let is_kept = kept_rows(&self.options.retention, table, batch, age(file, today))?;
-            kept.extend((first..).zip(is_kept).filter_map(|(row, is_kept)| is_kept.then_some(row)));
+    fn fate(&self, table: Table, file: &Arc<DataFile>, today: i32) -> Result<Fate, StoreError> {
+        let kept_rows =
+            |batch: &RecordBatch| kept_rows(&self.options.retention, table, batch, age(file, today));
+        let whose: Vec<&str> = SliceKey::ALL.iter().map(|key| key.as_str()).chain(["tenant"]).collect();
+        let mut kept = 0;
+        for batch in read_columns(table, file, &whose)? {
+            kept += kept_rows(&batch?)?.into_iter().filter(|is_kept| *is_kept).count() as u64;
         }
-        if kept.is_empty() {
+        if kept == 0 {
             return Ok(Fate::Goes);
         }
-        if kept.len() as u64 == file.rows {
+        if kept == file.rows {
             return Ok(Fate::Stays);
         }
+        let mut ranges = Ranges::open(table, std::slice::from_ref(file), |_| None)?;
+        let mut files = Writing::begin(&self.home, table, ranges.columns(), Effort::Thorough)?;
         let partition = Partition { day: file.day, slice: file.slice.as_deref() };
-        let rest = Part { partition, rows: kept.into() };
-        write_files(&self.home, table, &Gather::of(table.file_schema(), &batches), &[rest], Effort::Thorough)
-            .map(Fate::Shrinks)
+        while let Some(batches) = ranges.next()? {
+            let mut rows = Vec::new();
+            for (batch, first) in batches.iter().zip(first_rows(&batches)) {
+                let is_kept = kept_rows(batch)?;
+                rows.extend((first..).zip(is_kept).filter_map(|(row, is_kept)| is_kept.then_some(row)));
+            }
+            if !rows.is_empty() {
+                let part = Part { partition, rows: rows.into() };
+                files.append(&Gather::of(table.file_schema(), &batches), &[part])?;
+            }
+        }
+        files.finish().map(Fate::Shrinks)
     }
 
     /// The oldest days go until the files fit; of the newest, the files whose rows are the oldest.

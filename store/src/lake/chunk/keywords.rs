@@ -30,7 +30,7 @@ pub fn encode(
     let chunk = ChunkWriter::begin(column, Encoding::RLE_DICTIONARY, &mut compressors.thorough, properties);
     let used = vec![false; dictionary.words.len()];
     let mut pages = Pages { chunk, used, indices: Vec::new() };
-    pages.dictionary(&dictionary)?;
+    pages.dictionary(&dictionary);
     for rows in rows.chunks(properties.data_page_row_count_limit()) {
         pages.page(keywords, &dictionary, rows)?;
     }
@@ -80,12 +80,12 @@ struct Pages<'a> {
 }
 
 impl Pages<'_> {
-    fn dictionary(&mut self, dictionary: &Dictionary<'_>) -> Result<()> {
+    fn dictionary(&mut self, dictionary: &Dictionary<'_>) {
         for word in &dictionary.words {
             self.chunk.page.extend_from_slice(&(word.len() as u32).to_le_bytes());
             self.chunk.page.extend_from_slice(word.as_bytes());
         }
-        self.chunk.dictionary(dictionary.words.len())
+        self.chunk.dictionary(dictionary.words.len());
     }
 
     fn page(&mut self, keywords: &Keywords<'_>, dictionary: &Dictionary<'_>, rows: &[u32]) -> Result<()> {

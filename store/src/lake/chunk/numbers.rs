@@ -124,7 +124,7 @@ fn write<N: Number>(
     let mut chunk = ChunkWriter::begin(column, encoding, &mut compressors.fast, properties);
     if let Some(dictionary) = &dictionary {
         put_all(&dictionary.words, &mut chunk.page);
-        chunk.dictionary(dictionary.words.len())?;
+        chunk.dictionary(dictionary.words.len());
     }
     let statistics = properties.statistics_enabled(column.path());
     let mut all = Bounds::default();

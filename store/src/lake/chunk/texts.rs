@@ -11,6 +11,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
+use super::super::gather::{Keywords, NO_WORD};
 use super::{Chunk, ChunkWriter, Compressors, Range, STATISTICS_BYTES_MAX, delta};
 
 /// Encodes these rows of a column.
@@ -21,11 +22,34 @@ pub fn encode<T: ByteArrayType<Offset = i32>>(
     properties: &WriterProperties,
     compressors: &mut Compressors,
 ) -> Result<Chunk> {
-    let texts = Texts {
-        offsets: texts.value_offsets(),
-        bytes: texts.value_data(),
-        nulls: texts.nulls().filter(|nulls| nulls.null_count() > 0),
-    };
+    let nulls = texts.nulls().filter(|nulls| nulls.null_count() > 0);
+    let values = Values::Array { offsets: texts.value_offsets(), bytes: texts.value_data() };
+    write(column, Texts { values, nulls }, rows, properties, compressors)
+}
+
+/// Encodes these rows of a column of keywords that repeat too little for a dictionary.
+pub fn encode_keywords(
+    column: &ColumnDescPtr,
+    keywords: &Keywords<'_>,
+    rows: &[u32],
+    properties: &WriterProperties,
+    compressors: &mut Compressors,
+) -> Result<Chunk> {
+    let numbers = keywords.numbers.as_deref();
+    let nulls =
+        numbers.map(|numbers| numbers.iter().map(|number| *number != NO_WORD).collect::<NullBuffer>());
+    let nulls = nulls.as_ref().filter(|nulls| nulls.null_count() > 0);
+    let values = Values::Words { words: &keywords.words, numbers };
+    write(column, Texts { values, nulls }, rows, properties, compressors)
+}
+
+fn write(
+    column: &ColumnDescPtr,
+    texts: Texts<'_>,
+    rows: &[u32],
+    properties: &WriterProperties,
+    compressors: &mut Compressors,
+) -> Result<Chunk> {
     let is_id = column.name().ends_with("_id");
     let compressor = if is_id { &mut compressors.fast } else { &mut compressors.thorough };
     let chunk = ChunkWriter::begin(column, Encoding::DELTA_LENGTH_BYTE_ARRAY, compressor, properties);
@@ -45,15 +69,32 @@ pub fn encode<T: ByteArrayType<Offset = i32>>(
 
 /// The column.
 struct Texts<'a> {
-    offsets: &'a [i32],
-    bytes: &'a [u8],
+    values: Values<'a>,
     nulls: Option<&'a NullBuffer>,
+}
+
+enum Values<'a> {
+    Array {
+        offsets: &'a [i32],
+        bytes: &'a [u8],
+    },
+    /// Of each row the number of its word; `None`: all have the first.
+    Words {
+        words: &'a [&'a str],
+        numbers: Option<&'a [i32]>,
+    },
 }
 
 impl<'a> Texts<'a> {
     #[inline]
     fn get(&self, row: usize) -> &'a [u8] {
-        &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+        match self.values {
+            Values::Array { offsets, bytes } => &bytes[offsets[row] as usize..offsets[row + 1] as usize],
+            Values::Words { words, numbers } => {
+                let word = numbers.map_or(Some(0), |numbers| usize::try_from(numbers[row]).ok());
+                word.map_or(&[][..], |word| words[word].as_bytes())
+            }
+        }
     }
 
     /// How many of the first rows fit in a page: at least one.

@@ -1,10 +1,10 @@
 //! The rows of some files of a table, a range at a time, of traces or of time: files are sorted so, and a merge of millions of rows
-//! needs few of them in memory at once.
+//! needs few of them in memory at once, however large they are.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 
@@ -14,15 +14,16 @@ use crate::rows::Columns;
 use crate::snapshot::DataFile;
 use crate::store::derived::OfFile;
 
-/// Rows of a range, about: what lies in memory, and what a row group of all slices together has (about 600 bytes a row).
-const ROWS_AT_ONCE: usize = 1 << 18;
+/// Of a range, about: what lies in memory, and what a row group of all slices together has. A span takes some 400 bytes, or a hundred
+/// thousand with its prompt.
+const RANGE_BYTES: usize = 64 << 20;
 
 /// See the module's description.
 #[derive(Debug)]
 pub struct Ranges {
     table: Table,
     inputs: Vec<Input>,
-    rows_at_once: usize,
+    range_bytes: usize,
 }
 
 /// A file that is being read.
@@ -36,6 +37,8 @@ struct Input {
     /// What was read of it and not handed out.
     batches: VecDeque<RecordBatch>,
     rows: usize,
+    /// Of the batch that was read last.
+    bytes_per_row: usize,
 }
 
 impl Ranges {
@@ -45,31 +48,39 @@ impl Ranges {
         files: &[Arc<DataFile>],
         derived: impl Fn(&str) -> Option<Arc<OfFile>>,
     ) -> Result<Self, StoreError> {
-        Self::of(table, files, derived, ROWS_AT_ONCE)
+        Self::of(table, files, derived, RANGE_BYTES)
     }
 
     fn of(
         table: Table,
         files: &[Arc<DataFile>],
         derived: impl Fn(&str) -> Option<Arc<OfFile>>,
-        mut rows_at_once: usize,
+        mut range_bytes: usize,
     ) -> Result<Self, StoreError> {
         let mut inputs = Vec::with_capacity(files.len());
         for file in files {
-            let reader = read_file(table, file)?;
+            // Of each file some rows are there that are not of the range: all of them together should be fewer than those that are.
+            let reader = read_file(table, file)?.with_batch_bytes(range_bytes / 4 / files.len());
             // Another writer's order may be any.
             if !reader.says_sorted() {
-                rows_at_once = usize::MAX;
+                range_bytes = usize::MAX;
             }
             let derived = derived(&file.path);
-            inputs.push(Input { reader: Some(reader), derived, read: 0, batches: VecDeque::new(), rows: 0 });
+            let batches = VecDeque::new();
+            inputs.push(Input { reader: Some(reader), derived, read: 0, batches, rows: 0, bytes_per_row: 0 });
         }
-        Ok(Self { table, inputs, rows_at_once })
+        Ok(Self { table, inputs, range_bytes })
     }
 
     /// Whether any row may have a value in a column.
     pub fn have(&self, column: &str) -> bool {
         self.inputs.iter().filter_map(|input| input.reader.as_ref()).any(|reader| reader.has(column))
+    }
+
+    /// The columns of the table that [`Ranges::have`] values.
+    pub fn columns(&self) -> Vec<usize> {
+        let schema = self.table.file_schema();
+        (0..schema.fields().len()).filter(|at| self.have(schema.field(*at).name())).collect()
     }
 
     /// The next rows, of a trace or time all that there are; those of one file side by side, in their order. `None` at the end.
@@ -83,12 +94,12 @@ impl Ranges {
                     first_open = Some((at, last));
                 }
             }
-            let rows: usize = self.inputs.iter().map(|input| input.rows).sum();
+            let bytes: usize = self.inputs.iter().map(|input| input.rows * input.bytes_per_row).sum();
             match first_open {
-                None if rows == 0 => return Ok(None),
+                None if bytes == 0 => return Ok(None),
                 None => return self.take(None).map(Some),
                 Some((at, last)) => {
-                    if rows >= self.rows_at_once && last != Place::Begin {
+                    if bytes >= self.range_bytes && last != Place::Begin {
                         let batches = self.take(Some(&last))?;
                         if !batches.is_empty() {
                             return Ok(Some(batches));
@@ -141,12 +152,24 @@ impl Input {
             Some(batch) => {
                 let filled = self.derived.as_ref().map(|derived| derived.fill(self.read, &batch));
                 self.rows += batch.num_rows();
+                self.bytes_per_row = memory_bytes(&batch) / batch.num_rows() + 1;
                 self.read += batch.num_rows();
                 self.batches.push_back(filled.transpose()?.unwrap_or(batch));
             }
         }
         Ok(())
     }
+}
+
+/// What a batch takes that was just read. Its dictionaries are those of its row group, which other batches have too, and columns
+/// without a value are one for all batches.
+fn memory_bytes(batch: &RecordBatch) -> usize {
+    let of_column = |column: &ArrayRef| match column.as_any_dictionary_opt() {
+        _ if column.null_count() == column.len() => 0,
+        Some(dictionary) => dictionary.keys().get_buffer_memory_size(),
+        None => column.get_buffer_memory_size(),
+    };
+    batch.columns().iter().map(of_column).sum()
 }
 
 /// By what the files of a table are sorted first.
@@ -195,7 +218,7 @@ fn rows_before(table: Table, batch: &RecordBatch, place: &Place) -> Result<usize
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, new_null_array};
+    use arrow::array::new_null_array;
     use arrow::compute::cast;
     use arrow::datatypes::DataType;
     use proptest::prelude::*;
@@ -248,7 +271,7 @@ mod tests {
                 proptest::collection::vec(proptest::collection::vec((any::<u8>(), 0..1_000_i64), 0..300), 1..4),
                 1..5,
             ),
-            rows_at_once in 1..500_usize,
+            range_bytes in 1..200_000_usize,
             sorted: bool,
             table in prop::sample::select(vec![Table::Spans, Table::StageRuns, Table::Edges]),
         ) {
@@ -279,8 +302,8 @@ mod tests {
                 written.extend(writing.finish().expect("written").into_iter().map(Arc::new));
             }
             // A file that says so without being it is another matter.
-            let rows_at_once = if sorted { rows_at_once } else { usize::MAX };
-            let mut ranges = Ranges::of(table, &written, |_| None, rows_at_once).expect("opens");
+            let range_bytes = if sorted { range_bytes } else { usize::MAX };
+            let mut ranges = Ranges::of(table, &written, |_| None, range_bytes).expect("opens");
             let mut found: Vec<(u8, i64)> = Vec::new();
             let mut count = 0;
             while let Some(batches) = ranges.next().expect("reads") {
@@ -291,7 +314,8 @@ mod tests {
                 found.extend(range);
                 count += 1;
             }
-            prop_assert!(!sorted || count > 1 || expected.len() < 2 * rows_at_once + 1_000);
+            // A row takes more than that.
+            prop_assert!(!sorted || count > 1 || (expected.len().saturating_sub(1_000)) * 100 < 2 * range_bytes);
             found.sort_unstable();
             expected.sort_unstable();
             prop_assert_eq!(found, expected);

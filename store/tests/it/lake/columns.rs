@@ -1,5 +1,6 @@
 //! What is in a column comes back as it was, however its values repeat and wherever its rows go.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -28,8 +29,14 @@ const SMALL: &str = "flags";
 /// word that no row has.
 fn batch(rows: &[Row], values: &[Option<u32>]) -> RecordBatch {
     let batch = spans(rows);
-    let words: Vec<String> = values.iter().flatten().map(|v| format!("word {v}")).rev().collect();
-    let last = |v: &u32| words.iter().position(|w| *w == format!("word {v}")).map(|at| at as i32 + 1);
+    // So long that some thousand of them are more than a dictionary may have.
+    let word = |v: &u32| format!("word {v:>40}");
+    let words: Vec<String> = values.iter().flatten().map(word).rev().collect();
+    let mut number_of = HashMap::new();
+    for (at, word) in words.iter().enumerate() {
+        number_of.entry(word).or_insert(at as i32 + 1);
+    }
+    let last = |v: &u32| number_of.get(&word(v)).copied();
     let keys: Int32Array = values.iter().map(|v| last(v.as_ref()?)).collect();
     let words =
         StringArray::from_iter_values(std::iter::once("nobody's").chain(words.iter().map(String::as_str)));
