@@ -12,6 +12,7 @@ use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{TraceId, UnixNanos};
 
 use crate::error::StoreError;
+use crate::file_list::FileList;
 use crate::lake::{Filters, Object, Sidecar};
 
 /// One instant of the whole store.
@@ -41,7 +42,7 @@ pub struct TableSnapshot {
     pub table: Table,
     /// The Delta version of `files`.
     pub version: u64,
-    pub files: Arc<Vec<Arc<DataFile>>>,
+    pub files: Arc<FileList>,
     /// Rows that are in no file yet, with the table's file schema.
     pub tail: Arc<Vec<RecordBatch>>,
 }

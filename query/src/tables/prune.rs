@@ -12,19 +12,21 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use plimsoll_schemas::TraceId;
 use plimsoll_schemas::table::Table;
-use plimsoll_store::DataFile;
+use plimsoll_store::{DataFile, FileList};
 
 use super::tail;
 
 /// The files of which some row may satisfy `predicate`.
 pub fn keep<'f>(
     table: Table,
-    files: &'f [Arc<DataFile>],
+    files: &'f FileList,
     predicate: Option<&Arc<dyn PhysicalExpr>>,
 ) -> Result<Vec<&'f Arc<DataFile>>> {
     let Some(predicate) = predicate else { return Ok(files.iter().collect()) };
     let all: Vec<&DataFile> = files.iter().map(Arc::as_ref).collect();
-    let keep = may_match(table, table.sql_schema(), &all, predicate.clone())?;
+    let pruning = PruningPredicateBuilder::new().with_file_schema(table.sql_schema());
+    let keep =
+        pruning.try_build(predicate.clone())?.prune(&Index { table, files: &all, list: Some(files) })?;
     Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
 }
 
@@ -36,12 +38,14 @@ pub fn may_match(
     predicate: Arc<dyn PhysicalExpr>,
 ) -> Result<Vec<bool>> {
     let pruning = PruningPredicateBuilder::new().with_file_schema(schema).try_build(predicate)?;
-    pruning.prune(&Index { table, files })
+    pruning.prune(&Index { table, files, list: None })
 }
 
 struct Index<'f> {
     table: Table,
     files: &'f [&'f DataFile],
+    /// The same files, where they are all of a table.
+    list: Option<&'f FileList>,
 }
 
 impl Index<'_> {
@@ -106,9 +110,14 @@ impl PruningStatistics for Index<'_> {
         if column.name() != "trace_id" {
             return None;
         }
-        let ids: Vec<Option<TraceId>> = values.iter().map(trace_id).collect();
-        let may_hold = |file: &DataFile| ids.iter().flatten().any(|id| file.may_hold(id));
-        Some(self.files.iter().map(|f| if may_hold(f) { None } else { Some(false) }).collect())
+        let ids: Vec<TraceId> = values.iter().filter_map(trace_id).collect();
+        let Some(list) = self.list else {
+            let may_hold = |file: &DataFile| ids.iter().any(|id| file.may_hold(id));
+            return Some(self.files.iter().map(|f| if may_hold(f) { None } else { Some(false) }).collect());
+        };
+        let mut holding = list.that_may_hold(&ids).peekable();
+        let may_hold = |file: &Arc<DataFile>| holding.next_if(|next| Arc::ptr_eq(next, file)).is_some();
+        Some(list.iter().map(may_hold).map(|may_hold| (!may_hold).then_some(false)).collect())
     }
 }
 

@@ -154,7 +154,7 @@ mod tests {
     async fn file(home: &Home, n: u8) -> Filters {
         let object =
             Object::new(home, Table::Spans, &format!("day=2026-01-01/{n}.parquet"), 1, None).expect("a name");
-        let sidecar = || Sidecar { traces: TraceBloom::of(&[id(n)]).expect("a filter"), tokens: None };
+        let sidecar = || Sidecar { traces: TraceBloom::of(&[id(n)]).expect("a filter").into(), tokens: None };
         sidecar().write(home, object.name()).await.expect("written");
         Filters::of(object, UnixNanos(n.into()), Some(sidecar()))
     }
@@ -162,8 +162,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn the_newest_stay_and_the_others_are_read() {
         let folder = tempfile::tempdir().expect("a folder");
-        let one =
-            Sidecar { traces: TraceBloom::of(&[id(0)]).expect("a filter"), tokens: None }.memory_bytes();
+        let one = Sidecar { traces: TraceBloom::of(&[id(0)]).expect("a filter").into(), tokens: None }
+            .memory_bytes();
         let location = Location::Folder(folder.path().to_owned());
         let home = Home::open(&location).expect("a home").with_filter_bytes(3 * one);
         let mut files = Vec::new();

@@ -5,6 +5,8 @@
 //! bloom filter, header and bitset. Version 1 has the first filter alone, and no length. The filter over trace ids can always be
 //! built again from its file; without the other one any attribute may be there.
 
+use std::sync::Arc;
+
 use parquet::bloom_filter::Sbbf;
 
 use super::bloom::TraceBloom;
@@ -22,7 +24,8 @@ const HEADER_BYTES: usize = 16;
 /// What it holds.
 #[derive(Debug)]
 pub struct Sidecar {
-    pub traces: TraceBloom,
+    /// Shared with lists of files, see [`crate::FileList`].
+    pub traces: Arc<TraceBloom>,
     /// `None` where nothing is known.
     pub tokens: Option<TokenBloom>,
 }
@@ -97,7 +100,7 @@ impl Sidecar {
             problem,
             "rebuilding a bloom sidecar from its data file; searches by attribute read that file until it is merged"
         );
-        let sidecar = Self { traces: TraceBloom::of_file(data_file.clone()).await?, tokens: None };
+        let sidecar = Self { traces: TraceBloom::of_file(data_file.clone()).await?.into(), tokens: None };
         // Who only reads may not be allowed to.
         if let Err(error) = sidecar.write(home, data_file.name()).await {
             tracing::warn!(%error, "the sidecar is not kept, and will be built again at the next start");
@@ -123,13 +126,13 @@ impl Sidecar {
             Err(problem) => Err(problem.to_string()),
         };
         if version == VERSION_TRACES {
-            return Ok(Self { traces: TraceBloom::from_filter(filter(rest)?), tokens: None });
+            return Ok(Self { traces: TraceBloom::from_filter(filter(rest)?).into(), tokens: None });
         }
         let length = word(HEADER_BYTES).ok_or("too short")? as usize;
         let filters = rest[4..].split_at_checked(length);
         let (traces, tokens) = filters.ok_or("the first filter is longer than the file")?;
         Ok(Self {
-            traces: TraceBloom::from_filter(filter(traces)?),
+            traces: TraceBloom::from_filter(filter(traces)?).into(),
             tokens: Some(TokenBloom::from_filter(filter(tokens)?)),
         })
     }
@@ -155,7 +158,7 @@ mod tests {
         let mut tokens = Tokens::default();
         tokens.add_texts("name", ["chat"]);
         let tokens = with_tokens.then(|| tokens.finish().expect("a filter"));
-        Sidecar { traces: TraceBloom::of(ids).expect("a filter"), tokens }
+        Sidecar { traces: TraceBloom::of(ids).expect("a filter").into(), tokens }
     }
 
     proptest! {

@@ -231,7 +231,7 @@ impl FileWriter {
         let filters = match self.table {
             Table::Spans => {
                 let tokens = self.tokens.map(Tokens::finish).transpose()?;
-                let sidecar = Sidecar { traces: TraceBloom::of(&self.trace_ids)?, tokens };
+                let sidecar = Sidecar { traces: TraceBloom::of(&self.trace_ids)?.into(), tokens };
                 self.home.wait(sidecar.write(&self.home, &name))?;
                 Some(Filters::of(object.clone(), stats.time_range.1, Some(sidecar)))
             }

@@ -39,7 +39,7 @@ impl Inner {
                     filter_record_batch(&chunk.batch, &mask).map_err(StoreError::arrow("trace in tail"))?,
                 );
             }
-            for file in files.iter() {
+            for file in files.that_may_hold(&[trace_id]) {
                 if file.held([&trace_id].into_iter())?.is_empty() {
                     continue;
                 }

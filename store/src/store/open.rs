@@ -139,7 +139,10 @@ pub(super) async fn open_to_read(
 }
 
 fn state_of(tables: &[LakeTable]) -> State {
-    State::new(std::array::from_fn(|i| TableFiles { version: tables[i].version(), files: tables[i].files() }))
+    State::new(std::array::from_fn(|i| TableFiles {
+        version: tables[i].version(),
+        files: Arc::new(tables[i].files().to_vec().into()),
+    }))
 }
 
 fn inner(

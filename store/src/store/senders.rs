@@ -11,9 +11,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
 use crate::error::StoreError;
+use crate::file_list::FileList;
 use crate::lake::read_traces;
 use crate::rows::SpanRows;
-use crate::snapshot::DataFile;
 use crate::tail::Chunk;
 
 /// A span of a tenant's.
@@ -94,7 +94,7 @@ impl Senders {
 #[derive(Clone, Copy)]
 pub(super) struct Places<'a> {
     pub chunks: &'a [Arc<Chunk>],
-    pub files: &'a [Arc<DataFile>],
+    pub files: &'a FileList,
 }
 
 impl Inner {
@@ -144,7 +144,8 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let missing = wanted.iter().filter(|key| !senders.sent.contains_key(*key));
         let missing: FxHashSet<TraceId> = missing.map(|(_, trace, _)| *trace).collect();
-        for file in places.files {
+        let missing: Vec<TraceId> = missing.into_iter().collect();
+        for file in places.files.that_may_hold(&missing) {
             let ids = self.damaged.done_without(file, file.held(missing.iter()))?.unwrap_or_default();
             if ids.is_empty() {
                 continue;

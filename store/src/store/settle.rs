@@ -18,10 +18,10 @@ use super::patience::Settling;
 use super::senders::{Places, Senders};
 use crate::derive::{Members, in_order};
 use crate::error::StoreError;
+use crate::file_list::FileList;
 use crate::lake::read_traces;
 use crate::rows::derived::{DerivedRows, Settled};
 use crate::rows::{Columns, SpanRows};
-use crate::snapshot::DataFile;
 use crate::tail::traces::Due;
 use crate::tail::{Chunk, TraceKey};
 
@@ -39,7 +39,7 @@ const LATE_NS: i64 = 25 * 3_600_000_000_000;
 struct Work {
     due: Vec<Due>,
     chunks: Vec<Arc<Chunk>>,
-    files: Arc<Vec<Arc<DataFile>>>,
+    files: Arc<FileList>,
     revision: u64,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use plimsoll_schemas::table::Table;
 
+use crate::file_list::FileList;
 use crate::snapshot::{DataFile, FileChange, Snapshot, TableSnapshot};
 use crate::tail::{Chunk, Tail};
 
@@ -12,7 +13,7 @@ use crate::tail::{Chunk, Tail};
 #[derive(Debug, Clone)]
 pub struct TableFiles {
     pub version: u64,
-    pub files: Arc<Vec<Arc<DataFile>>>,
+    pub files: Arc<FileList>,
 }
 
 /// See the module's description.

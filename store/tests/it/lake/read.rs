@@ -2,8 +2,8 @@
 
 use plimsoll_schemas::TraceId;
 use plimsoll_schemas::table::Table;
-use plimsoll_store::DataFile;
 use plimsoll_store::lake::{Commit, read_file, read_traces};
+use plimsoll_store::{DataFile, FileList};
 use proptest::prelude::*;
 
 use super::{Row, adding, open, root, rows, some_rows, sorted, write};
@@ -66,6 +66,7 @@ async fn a_trace_is_found_wherever_it_lies() {
     let id = |trace: u32| -> TraceId { Row { trace, start: 0, seq: 0 }.trace_id().parse().expect("an id") };
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(30));
     let asked = prop::collection::btree_set(prop_oneof![0u32..10, 0u32..5_000], 1..4);
+    let list = FileList::from(table.files().to_vec());
     runner
         .run(&asked, |traces| {
             let ids: Vec<TraceId> = traces.iter().map(|t| id(*t)).collect();
@@ -73,9 +74,10 @@ async fn a_trace_is_found_wherever_it_lies() {
                 let expected = all.iter().filter(|r| traces.contains(&r.trace)).count();
                 let read = read_traces(file, &ids, None).expect("reads");
                 prop_assert_eq!(read.iter().map(|b| b.num_rows()).sum::<usize>(), expected);
-                if expected > 0 {
-                    prop_assert!(ids.iter().any(|id| file.may_hold(id)), "the bloom denies what is there");
-                }
+                let may_hold = ids.iter().any(|id| file.may_hold(id));
+                prop_assert!(may_hold || expected == 0, "the bloom denies what is there");
+                let is_listed = list.that_may_hold(&ids).any(|listed| listed.path == file.path);
+                prop_assert_eq!(is_listed, may_hold, "the list says what its files say");
             }
             Ok(())
         })
