@@ -62,7 +62,7 @@ pub enum Command {
     /// Takes in what other tools exported: traces and verdicts from files
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
-    /// Takes what is whole out of a damaged log, so that the server starts again
+    /// Takes what is whole out of a damaged log, so that the server starts again; with --data mends data files, too
     Salvage(Salvage),
     /// Prints the settings in force and where each came from, and starts nothing
     Check(Serving),
@@ -135,13 +135,13 @@ pub enum Format {
 
 #[derive(Debug, Args)]
 pub struct Salvage {
-    /// The folder that holds everything; no server may be using it
-    #[arg(long, value_name = "DIR", default_value = "./plimsoll-data")]
+    /// The folder or bucket that holds everything; no server may be using it
+    #[arg(long, value_name = "DIR|URL", default_value = "./plimsoll-data")]
     pub home: Location,
     /// The folder of the log, where it has one of its own
     #[arg(long, value_name = "DIR")]
     pub wal: Option<PathBuf>,
-    /// Also read every data file, and flip back what bits are flipped
+    /// Also read every data file: single flipped bits are flipped back, more damage is named
     #[arg(long)]
     pub data: bool,
 }
