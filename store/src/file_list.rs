@@ -9,11 +9,12 @@ use crate::lake::TraceBloom;
 use crate::snapshot::DataFile;
 
 /// See the module's description. It never changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FileList {
     files: Vec<Arc<DataFile>>,
     /// Of each file the filter over its trace ids, if that was in memory when somebody asked first. Asked one after the other by way of
-    /// their files, filters take a quarter of a microsecond each: they lie far apart, and each is behind a lock.
+    /// their files, filters take a quarter of a microsecond each: they lie far apart, and each is behind a lock. Those that had to make
+    /// room since (see [`crate::lake::Filters`]) stay until the table has another list.
     traces: OnceLock<Vec<Option<Arc<TraceBloom>>>>,
 }
 

@@ -28,7 +28,7 @@ use parquet::schema::types::ColumnDescPtr;
 use compressor::Compressor;
 pub use compressor::Compressors;
 
-/// A chunk is compressed that gets smaller by at least one part of so many, of which its first page tells.
+/// A chunk is compressed where that takes off at least one of so many parts: its dictionary and its first page tell.
 const SAVED_MIN: usize = 8;
 /// Longer texts tell nothing that a footer should be larger for.
 const STATISTICS_BYTES_MAX: usize = 64;

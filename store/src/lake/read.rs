@@ -25,9 +25,10 @@ use crate::error::StoreError;
 use crate::nulls::null_column;
 use crate::snapshot::DataFile;
 
+/// Rows of a batch, at most and at least.
 pub(super) const BATCH_ROWS: usize = 8 * 1024;
 const BATCH_ROWS_MIN: usize = 64;
-/// Rows may be large, with a prompt in each.
+/// What a batch takes, about: rows may be large, with a prompt in each.
 const BATCH_BYTES: usize = 16 << 20;
 
 /// The rows of one file, in its order, as batches with the schema that is asked for.
@@ -134,8 +135,9 @@ fn read(table: Table, file: &DataFile, schema: SchemaRef) -> Result<FileReader, 
     columns.intersect(&ProjectionMask::columns(footer.parquet_schema(), names));
     let says_sorted = says_sorted(footer.metadata(), table);
     let (groups, batch_rows) = (0..groups.len(), BATCH_ROWS);
-    let all = FileReader { object, footer, columns, schema, batch_rows, says_sorted, groups, batches: None };
-    Ok(all.with_batch_bytes(BATCH_BYTES))
+    let reader =
+        FileReader { object, footer, columns, schema, batch_rows, says_sorted, groups, batches: None };
+    Ok(reader.with_batch_bytes(BATCH_BYTES))
 }
 
 /// Whether each row group says that it is sorted so, and none begins before the one ahead of it ends.

@@ -77,7 +77,7 @@ impl Ranges {
         self.inputs.iter().filter_map(|input| input.reader.as_ref()).any(|reader| reader.has(column))
     }
 
-    /// The columns of the table that [`Ranges::have`] values.
+    /// The numbers of the table's columns that some row may have a value in.
     pub fn columns(&self) -> Vec<usize> {
         let schema = self.table.file_schema();
         (0..schema.fields().len()).filter(|at| self.have(schema.field(*at).name())).collect()
