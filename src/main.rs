@@ -7,6 +7,7 @@ mod client;
 mod compare;
 mod demo;
 mod import;
+mod memory;
 mod salvage;
 mod serve;
 mod settings;
@@ -21,11 +22,6 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 
-/// A span passes through several hundred small allocations, and the tail holds columns for minutes: measured
-/// in `benches/README.md`.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Commands end with a sentence for a person: what, where, what to do.
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
@@ -33,6 +29,7 @@ type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 const IDLE: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
+    memory::give_back_soon();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(IDLE).build();
     match runtime {
         Ok(runtime) => runtime.block_on(run()),

@@ -21,6 +21,7 @@ pub mod model;
 mod order;
 mod outcomes;
 mod present;
+mod reads;
 mod runs;
 mod skew;
 pub mod slack;
@@ -37,6 +38,7 @@ mod waits;
 
 pub use attempts::canonical_json;
 pub use model::*;
+pub use reads::{PASSED_OVER, reads};
 
 use plimsoll_schemas::{DurationNs, Rules, Span, TimeClass};
 

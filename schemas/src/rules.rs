@@ -70,11 +70,33 @@ impl Rules {
         let mut all = of_stages.chain(of_outcomes).chain(self.attributes.iter().map(|r| r.name.as_str()));
         all.any(|name| Attr::span(name).is_none() && Attr::resource(name).is_none())
     }
+
+    /// Whether any rule names this attribute, as what it reads or as what it says.
+    pub fn name(&self, attr: Attr) -> bool {
+        let name = attr.info().name;
+        self.stages.iter().any(|rule| rule.attribute.as_deref() == Some(name))
+            || self.outcomes.iter().any(|rule| rule.attribute.as_deref() == Some(name))
+            || self.attributes.iter().any(|rule| rule.name == name || rule.target == attr)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_name_what_they_read_and_what_they_say() {
+        for named in [
+            "stages: [{ stage: pay, attribute: http.route }]",
+            "outcomes: [{ outcome: deadline, attribute: http.route }]",
+            "attributes: [{ name: http.route, as: plimsoll.task.id }]",
+            "attributes: [{ name: acme.route, as: http.route }]",
+        ] {
+            let rules = serde_norway::from_str::<Rules>(named).expect("rules");
+            assert!(rules.name(Attr::HttpRoute) && !rules.name(Attr::ServerPort), "{named}");
+        }
+        assert!(!Rules::default().name(Attr::HttpRoute));
+    }
 
     #[test]
     fn an_attribute_is_read_as_what_the_other_is() {

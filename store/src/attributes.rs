@@ -14,6 +14,7 @@ use plimsoll_schemas::table::Table;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::StoreError;
+use crate::keyword::own_bytes;
 use crate::lake::read_file;
 use crate::snapshot::TableSnapshot;
 
@@ -97,7 +98,7 @@ fn newest(spans: &TableSnapshot) -> Result<Vec<RecordBatch>, StoreError> {
     let mut take = |batch: &RecordBatch| {
         let batch = batch.slice(0, batch.num_rows().min(ROWS_MAX - rows));
         rows += batch.num_rows();
-        bytes += batch.get_array_memory_size();
+        bytes += batch.columns().iter().map(own_bytes).sum::<usize>();
         batches.push(batch);
         rows < ROWS_MAX && bytes < BYTES_MAX
     };

@@ -30,7 +30,7 @@ pub fn derive(
     rules: &Rules,
 ) -> Result<Derivation, StoreError> {
     let rows =
-        batches.iter().chain(context).map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
+        batches.iter().chain(context).map(|b| SpanRows::to_analyse(b, rules)).collect::<Result<Vec<_>, _>>()?;
     let mut columns: Vec<Filled> = batches.iter().map(|b| Filled::with_rows(b.num_rows())).collect();
     let mut partitions: FxHashMap<String, Vec<u32>> = FxHashMap::default();
     let first = first_rows(batches);
@@ -64,7 +64,7 @@ pub fn derive_recent(batches: &[RecordBatch], rules: &Rules) -> Result<Vec<Recor
 
 /// The rows of `edges` that these spans' traces have so far; they have no revision, since nothing settled.
 pub fn edges_so_far(batches: &[RecordBatch], rules: &Rules) -> Result<Option<RecordBatch>, StoreError> {
-    let rows = batches.iter().map(|b| SpanRows::new(b, rules)).collect::<Result<Vec<_>, _>>()?;
+    let rows = batches.iter().map(|b| SpanRows::to_analyse(b, rules)).collect::<Result<Vec<_>, _>>()?;
     let mut derived = DerivedRows::default();
     for (tenant, trace_id, members) in traces(&rows) {
         let spans: Vec<Span<'_>> = members.iter().filter_map(|(b, r)| rows[*b].span(*r)).collect();

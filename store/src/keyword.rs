@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
-use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
+use arrow::datatypes::Int32Type;
 use plimsoll_schemas::table::keyword;
 use rustc_hash::FxHashMap;
 
@@ -13,6 +14,20 @@ use crate::nulls::null_column;
 
 /// In place of a key: no value.
 const NO_KEY: i32 = -1;
+
+/// Keys of columns in which all rows say the same, as what a resource says of itself: they share this one, as far as it reaches.
+static FIRST_KEYS: LazyLock<Buffer> = LazyLock::new(|| vec![0_i32; 8 * 1024].into());
+
+/// What a column takes in memory that others do not share.
+pub(crate) fn own_bytes(array: &ArrayRef) -> usize {
+    // Columns that are null throughout share their memory with all others that are.
+    if array.null_count() == array.len() {
+        return 0;
+    }
+    let keys = array.as_dictionary_opt::<Int32Type>().map(|dictionary| dictionary.keys().values().inner());
+    let shared = keys.filter(|keys| keys.data_ptr() == FIRST_KEYS.data_ptr()).map_or(0, |keys| keys.capacity());
+    array.get_array_memory_size() - shared
+}
 
 /// Text of few distinct values, each stored once.
 #[derive(Debug, Default)]
@@ -136,7 +151,12 @@ impl<'a> KeywordBuilder<'a> {
             return null_column(&keyword(), rows);
         }
         self.keys.resize(rows, NO_KEY);
+        let is_same = self.values.len() == 1 && !self.keys.contains(&NO_KEY);
         let values = StringArray::from_iter_values(self.values.iter().map(AsRef::as_ref));
+        if is_same && rows * size_of::<i32>() <= FIRST_KEYS.len() {
+            let keys = ScalarBuffer::new(FIRST_KEYS.clone(), 0, rows);
+            return Arc::new(DictionaryArray::new(Int32Array::new(keys, None), Arc::new(values)));
+        }
         let nulls = if self.keys.contains(&NO_KEY) {
             let valid = BooleanBuffer::collect_bool(rows, |row| self.keys[row] != NO_KEY);
             // A null's key is not read, but it has to be one.
@@ -157,8 +177,6 @@ impl<'a> KeywordBuilder<'a> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array, AsArray};
-    use arrow::datatypes::Int32Type;
     use proptest::prelude::*;
 
     use super::*;
@@ -187,6 +205,24 @@ mod tests {
             let found = (0..rows).map(of).collect::<StringArray>();
             prop_assert_eq!(found, text);
         }
+    }
+
+    #[test]
+    fn columns_that_say_the_same_share_their_keys() {
+        let column = |rows: usize, words: usize| {
+            let mut builder = KeywordBuilder::default();
+            (0..rows).for_each(|row| builder.push(Some(Cow::Owned((row % words).to_string()))));
+            builder.finish(rows)
+        };
+        let bytes = |rows, words| own_bytes(&column(rows, words));
+        assert!(bytes(8_000, 1) < 4_000, "{}", bytes(8_000, 1));
+        // More rows than are shared, more words, or a row without one: keys of its own.
+        assert!(bytes(9_000, 1) > 36_000);
+        assert!(bytes(8_000, 2) > 32_000);
+        let mut builder = KeywordBuilder::default();
+        builder.fill(0..4_000, "x".into());
+        assert!(own_bytes(&builder.finish(4_001)) > 16_000);
+        assert_eq!(own_bytes(&null_column(&keyword(), 100)), 0);
     }
 
     #[test]

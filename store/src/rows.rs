@@ -49,9 +49,22 @@ pub struct SpanRows<'a> {
 
 impl<'a> SpanRows<'a> {
     pub fn new(batch: &'a RecordBatch, rules: &Rules) -> Result<Self, StoreError> {
+        Self::with(batch, rules, |_| true)
+    }
+
+    /// Without the attributes that an analysis does not depend on.
+    pub fn to_analyse(batch: &'a RecordBatch, rules: &Rules) -> Result<Self, StoreError> {
+        Self::with(batch, rules, |attr| plimsoll_analysis::reads(attr, rules))
+    }
+
+    fn with(
+        batch: &'a RecordBatch,
+        rules: &Rules,
+        wanted: impl Fn(Attr) -> bool,
+    ) -> Result<Self, StoreError> {
         let columns = Columns::of(batch);
         let mut attributes = Vec::new();
-        for attr in Attr::ALL {
+        for attr in Attr::ALL.iter().filter(|attr| wanted(**attr)) {
             if let Some(column) = columns.attribute(*attr)? {
                 attributes.push((*attr, column));
             }

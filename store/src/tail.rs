@@ -18,6 +18,7 @@ use plimsoll_schemas::{Slice, Tenant, TraceId};
 
 use crate::decode::Decoded;
 use crate::error::StoreError;
+use crate::keyword::own_bytes;
 use crate::rows::filled::Filled;
 pub use traces::{TraceKey, Traces};
 
@@ -51,9 +52,7 @@ struct Noted {
 
 impl Chunk {
     fn new(tenant: Tenant, seqs: (u64, u64), keys: Vec<TraceId>, batch: RecordBatch) -> Self {
-        // Columns that are null throughout share their memory with all others that are.
-        let columns = batch.columns().iter().filter(|c| c.null_count() < c.len());
-        let bytes = columns.map(|c| c.get_array_memory_size()).sum::<usize>()
+        let bytes = batch.columns().iter().map(own_bytes).sum::<usize>()
             + keys.len() * (TraceId::BYTES + Filled::BYTES_PER_ROW);
         Self { tenant, seqs, keys, batch, bytes, derived: Mutex::default() }
     }

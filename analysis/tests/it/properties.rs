@@ -1,7 +1,7 @@
 //! What holds for every trace, however broken.
 
-use plimsoll_analysis::{StageRun, TraceAnalysis, analyse, edges};
-use plimsoll_schemas::{Attr, DurationNs, Rules, Span, SpanKind, TimeClass};
+use plimsoll_analysis::{PASSED_OVER, StageRun, TraceAnalysis, analyse, edges, reads};
+use plimsoll_schemas::{Attr, AttrType, DurationNs, Rules, Span, SpanKind, TimeClass, Value};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -144,6 +144,32 @@ fn told(spans: &[Span<'_>], answer: &TraceAnalysis<'_>) -> (Vec<String>, Vec<Str
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_passed_over_changes_nothing(spans in any_trace(), salt in 0..1_000_i64) {
+        let rules = Rules::default();
+        let mut more = spans.clone();
+        for span in &mut more {
+            // Of spans that are equal they are equal, too.
+            let seed = salt + span.start.0 + 7 * span.duration.0;
+            for (n, attr) in (0..).zip(PASSED_OVER) {
+                let words = ["0", "1", "GET", "GET", "error", "retry"];
+                let number = (seed + n).rem_euclid(6);
+                let value = match attr.info().kind {
+                    AttrType::Int => Value::Int(number),
+                    AttrType::Double => Value::Double(number as f64),
+                    AttrType::Bool => Value::Bool(number == 0),
+                    AttrType::Keyword | AttrType::Text => Value::Str(words[number as usize]),
+                };
+                if (seed + n) % 3 > 0 {
+                    span.attributes.insert(*attr, value);
+                }
+            }
+        }
+        prop_assert!(PASSED_OVER.iter().all(|attr| !reads(*attr, &rules)));
+        prop_assert_eq!(format!("{:?}", analyse(&more, &rules)), format!("{:?}", analyse(&spans, &rules)));
+        prop_assert_eq!(format!("{:?}", edges(&more, &rules)), format!("{:?}", edges(&spans, &rules)));
+    }
 
     #[test]
     fn the_segments_of_a_span_are_those_of_the_oracle(spans in any_trace()) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, MapArray, StringBuilder, StructArray,
+    Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, MapArray, StringBuilder, StructArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
@@ -104,7 +104,12 @@ impl<'a> Promoted<'a> {
                 match column {
                     None => nulls.of(&attribute_type(attr.info().kind)),
                     Some(AttrColumn::Keyword(k)) => k.finish(rows),
-                    Some(AttrColumn::Text(mut b)) => pad!(b),
+                    Some(AttrColumn::Text(mut b)) => {
+                        while b.len() < rows {
+                            b.append_null();
+                        }
+                        fitted(&mut b)
+                    }
                     Some(AttrColumn::Int(mut b)) => pad!(b),
                     Some(AttrColumn::Double(mut b)) => pad!(b),
                     Some(AttrColumn::Bool(mut b)) => pad!(b),
@@ -112,6 +117,13 @@ impl<'a> Promoted<'a> {
             })
             .collect()
     }
+}
+
+/// Without the room for more, which would stay in memory as long as the rows.
+fn fitted(texts: &mut StringBuilder) -> ArrayRef {
+    let mut texts = texts.finish();
+    texts.shrink_to_fit();
+    Arc::new(texts)
 }
 
 /// One null array per type, shared by all columns that are null throughout.
@@ -207,11 +219,7 @@ impl Remainder {
         }
         let DataType::Map(field, sorted) = attribute_map() else { unreachable!("a map") };
         let DataType::Struct(fields) = field.data_type().clone() else { unreachable!("a map's entry") };
-        let entries = StructArray::new(
-            fields,
-            vec![Arc::new(self.keys.finish()), Arc::new(self.values.finish())],
-            None,
-        );
+        let entries = StructArray::new(fields, vec![fitted(&mut self.keys), fitted(&mut self.values)], None);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
         let valid = Some(NullBuffer::from(self.valid));
         (Arc::new(MapArray::new(field, offsets, entries, valid, sorted)), self.types)

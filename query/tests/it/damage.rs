@@ -91,3 +91,30 @@ async fn what_is_damaged_stops_nothing_else() {
     let jobs = "SELECT count(*) FROM plimsoll.jobs WHERE kind = 'merge' AND state = 'done'";
     assert_ne!(ask(jobs).await.1["rows"], serde_json::json!([[0]]));
 }
+
+/// Then it is not known which traces the file has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_damaged_with_its_sidecar_keeps_nobody_from_opening() {
+    let fleet = Fleet::empty("").await;
+    fleet.export("acme", "agent", request(1, 100, "session-1")).await;
+    fleet.settle().await;
+    let mut damaged = 0;
+    for file in files_of_spans(&fleet) {
+        let name = file.file_stem().and_then(|name| name.to_str()).expect("a name");
+        for path in [file.clone(), file.with_file_name(format!("_{name}.bloom"))] {
+            let mut bytes = std::fs::read(&path).expect("readable");
+            bytes.iter_mut().step_by(100).for_each(|byte| *byte ^= 1);
+            std::fs::write(&path, bytes).expect("written");
+            damaged += 1;
+        }
+    }
+    assert!(damaged >= 2);
+    let fleet = fleet.copy(&[]).await;
+    fleet.export("acme", "agent", request(2, 100, "session-2")).await;
+    fleet.settle().await;
+    let sql = r#"{"sql": "SELECT count(*) FROM traces WHERE session_id = 'session-2'"}"#;
+    let (status, answer) = fleet.send(http::Method::POST, "sql", sql.to_owned()).await;
+    assert_eq!((status.as_u16(), &answer["rows"]), (200, &serde_json::json!([[1]])), "{answer}");
+    let (status, answer) = fleet.send(http::Method::POST, "sql", EVERYTHING.to_owned()).await;
+    assert!(status != 200 && answer.to_string().contains("damaged"), "{answer}");
+}

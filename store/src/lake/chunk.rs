@@ -29,7 +29,7 @@ use compressor::Compressor;
 pub use compressor::Compressors;
 
 /// A chunk is compressed where that takes off at least one of so many parts: its dictionary and its first page tell.
-const SAVED_MIN: usize = 8;
+const SAVED_MIN: usize = 16;
 /// Longer texts tell nothing that a footer should be larger for.
 const STATISTICS_BYTES_MAX: usize = 64;
 

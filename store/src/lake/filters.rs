@@ -101,10 +101,16 @@ impl Filters {
         filters
     }
 
-    /// Reads them, unless newer files' have taken all the room.
+    /// Reads them, unless newer files' have taken all the room. Where they are damaged and so is the file, of which they would be built
+    /// again, whoever wants to know what it holds is told so.
     pub async fn read_where_room(self) -> Result<Self, StoreError> {
-        if self.0.resident.has_room(self.0.key) {
-            self.get().await?;
+        if self.0.resident.has_room(self.0.key)
+            && let Err(error) = self.get().await
+        {
+            if error.damaged_file().is_none() {
+                return Err(error);
+            }
+            tracing::error!(%error, "a data file and its bloom sidecar are damaged");
         }
         Ok(self)
     }

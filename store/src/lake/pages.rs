@@ -26,7 +26,7 @@ use super::object::{Object, impossible};
 
 /// What is read at once of a column of which all rows are wanted, in a folder: of forty files that are merged little is in
 /// memory then. A bucket is asked for all of them together.
-const WINDOW_BYTES: u64 = 32 << 10;
+const WINDOW_BYTES: u64 = 16 << 10;
 
 thread_local! {
     static ZSTD: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };

@@ -13,6 +13,10 @@ const IDLE_AT_LEAST: Duration = Duration::from_secs(1);
 /// Likewise, a trace that goes on is not settled at every pass: what it has in files is read each time.
 const AGE_AT_LEAST: Duration = Duration::from_secs(10);
 
+/// How full the tail is when the wait begins to be shorter, and when it is the least.
+const SHORTER_FROM: f64 = 1.0 / 16.0;
+const LEAST_FROM: f64 = 1.0 / 4.0;
+
 /// Which traces a pass takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settling {
@@ -26,10 +30,10 @@ impl Settling {
     /// Every trace, however fresh.
     pub const ALL: Self = Self { idle: Duration::ZERO, age: Duration::ZERO };
 
-    /// With so many bytes in the tail: up to an eighth of what it may hold traces have all of their time, from three eighths on the least.
+    /// With so many bytes in the tail: up to a sixteenth of what it may hold traces have all of their time, from a quarter on the least.
     pub fn with(options: &StoreOptions, tail_bytes: usize) -> Self {
         let filled = tail_bytes as f64 / options.tail_bytes_max.max(1) as f64;
-        let share = ((0.375 - filled) / (0.375 - 0.125)).clamp(0.0, 1.0);
+        let share = ((LEAST_FROM - filled) / (LEAST_FROM - SHORTER_FROM)).clamp(0.0, 1.0);
         let wait = |asked: Duration, least: Duration| asked.mul_f64(share).max(asked.min(least));
         Self {
             idle: wait(options.settle_after, IDLE_AT_LEAST),
@@ -47,13 +51,13 @@ mod tests {
     #[test]
     fn the_fuller_the_tail_the_shorter_the_wait() {
         let options = StoreOptions::new(Path::new("/home"));
-        let at = |eighths: usize| Settling::with(&options, options.tail_bytes_max / 8 * eighths);
+        let at = |parts: usize| Settling::with(&options, options.tail_bytes_max / 16 * parts);
         let asked = Settling { idle: options.settle_after, age: options.settle_at_most };
         assert_eq!(at(0), asked);
         assert_eq!(at(1), asked);
-        assert!((1..3).all(|n| at(n + 1).idle < at(n).idle && at(n + 1).age < at(n).age));
-        assert_eq!(at(3), Settling { idle: IDLE_AT_LEAST, age: AGE_AT_LEAST });
-        assert_eq!(at(12), at(3));
+        assert!((1..4).all(|n| at(n + 1).idle < at(n).idle && at(n + 1).age < at(n).age));
+        assert_eq!(at(4), Settling { idle: IDLE_AT_LEAST, age: AGE_AT_LEAST });
+        assert_eq!(at(20), at(4));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Inner {
         let rows = batches
             .iter()
             .zip(touched)
-            .map(|(b, touched)| touched.then(|| SpanRows::new(b, rules)).transpose());
+            .map(|(b, touched)| touched.then(|| SpanRows::to_analyse(b, rules)).transpose());
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let (mut derived, mut rows_of_tables) = (DerivedRows::default(), Vec::new());
         let mut to_restate = Vec::new();

@@ -16,7 +16,7 @@ use crate::store::derived::OfFile;
 
 /// Of a range, about: what lies in memory, and what a row group of all slices together has. A span takes some 400 bytes, or a hundred
 /// thousand with its prompt.
-const RANGE_BYTES: usize = 64 << 20;
+const RANGE_BYTES: usize = 32 << 20;
 
 /// See the module's description.
 #[derive(Debug)]
