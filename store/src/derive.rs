@@ -29,8 +29,11 @@ pub fn derive(
     senders: &Senders,
     rules: &Rules,
 ) -> Result<Derivation, StoreError> {
-    let rows =
-        batches.iter().chain(context).map(|b| SpanRows::to_analyse(b, rules)).collect::<Result<Vec<_>, _>>()?;
+    let rows = batches
+        .iter()
+        .chain(context)
+        .map(|b| SpanRows::to_analyse(b, rules))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut columns: Vec<Filled> = batches.iter().map(|b| Filled::with_rows(b.num_rows())).collect();
     let mut partitions: FxHashMap<String, Vec<u32>> = FxHashMap::default();
     let first = first_rows(batches);

@@ -25,7 +25,8 @@ pub(crate) fn own_bytes(array: &ArrayRef) -> usize {
         return 0;
     }
     let keys = array.as_dictionary_opt::<Int32Type>().map(|dictionary| dictionary.keys().values().inner());
-    let shared = keys.filter(|keys| keys.data_ptr() == FIRST_KEYS.data_ptr()).map_or(0, |keys| keys.capacity());
+    let shared =
+        keys.filter(|keys| keys.data_ptr() == FIRST_KEYS.data_ptr()).map_or(0, |keys| keys.capacity());
     array.get_array_memory_size() - shared
 }
 
