@@ -1,11 +1,11 @@
 //! The process's allocator, for C libraries too: a span passes through several hundred small allocations, and the tail holds columns
-//! for minutes (measured in `benches/README.md`).
+//! for seconds (measured in `benches/README.md`).
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long freed memory is kept for whoever asks next. By itself it would be a second, in which merges and flushes leave a hundred
-/// megabytes that nobody needs.
+/// How long freed memory is kept for whoever asks next. By itself it would be a second, in which settling and flushes leave
+/// sixty megabytes that nobody needs.
 const PURGE_DELAY_MS: std::ffi::c_long = 50;
 
 /// Its number among mimalloc's options, of which the bindings name a few only.

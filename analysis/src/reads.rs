@@ -30,5 +30,5 @@ const SET: AttrSet = AttrSet::of(PASSED_OVER);
 
 /// Whether an analysis under these rules may depend on the attribute.
 pub fn reads(attr: Attr, rules: &Rules) -> bool {
-    !SET.meets(AttrSet::of(&[attr])) || rules.name(attr)
+    !SET.meets(AttrSet::of(&[attr])) || rules.mention(attr)
 }

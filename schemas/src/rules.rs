@@ -72,7 +72,7 @@ impl Rules {
     }
 
     /// Whether any rule names this attribute, as what it reads or as what it says.
-    pub fn name(&self, attr: Attr) -> bool {
+    pub fn mention(&self, attr: Attr) -> bool {
         let name = attr.info().name;
         self.stages.iter().any(|rule| rule.attribute.as_deref() == Some(name))
             || self.outcomes.iter().any(|rule| rule.attribute.as_deref() == Some(name))
@@ -93,9 +93,9 @@ mod tests {
             "attributes: [{ name: acme.route, as: http.route }]",
         ] {
             let rules = serde_norway::from_str::<Rules>(named).expect("rules");
-            assert!(rules.name(Attr::HttpRoute) && !rules.name(Attr::ServerPort), "{named}");
+            assert!(rules.mention(Attr::HttpRoute) && !rules.mention(Attr::ServerPort), "{named}");
         }
-        assert!(!Rules::default().name(Attr::HttpRoute));
+        assert!(!Rules::default().mention(Attr::HttpRoute));
     }
 
     #[test]

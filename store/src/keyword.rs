@@ -152,13 +152,13 @@ impl<'a> KeywordBuilder<'a> {
             return null_column(&keyword(), rows);
         }
         self.keys.resize(rows, NO_KEY);
-        let is_same = self.values.len() == 1 && !self.keys.contains(&NO_KEY);
+        let has_nulls = self.keys.contains(&NO_KEY);
         let values = StringArray::from_iter_values(self.values.iter().map(AsRef::as_ref));
-        if is_same && rows * size_of::<i32>() <= FIRST_KEYS.len() {
+        if values.len() == 1 && !has_nulls && rows * size_of::<i32>() <= FIRST_KEYS.len() {
             let keys = ScalarBuffer::new(FIRST_KEYS.clone(), 0, rows);
             return Arc::new(DictionaryArray::new(Int32Array::new(keys, None), Arc::new(values)));
         }
-        let nulls = if self.keys.contains(&NO_KEY) {
+        let nulls = if has_nulls {
             let valid = BooleanBuffer::collect_bool(rows, |row| self.keys[row] != NO_KEY);
             // A null's key is not read, but it has to be one.
             self.keys.iter_mut().for_each(|key| *key = (*key).max(0));
