@@ -115,6 +115,7 @@ impl Rollup {
             left = left.without(&stretch);
             stretches += 1;
             let mut next = (*coverage).clone();
+            let _turn = state.store().turn().await;
             match self.roll(state, &view, &judges, &stretch, &mut next, pass).await {
                 Ok(()) => coverage = self.cover(next),
                 // It stays due; what is older does not wait for it.

@@ -118,6 +118,8 @@ struct Inner {
     derived: derived::Derived,
     damaged: damaged::Damaged,
     merging: tokio::sync::Mutex<()>,
+    /// See [`Store::turn`].
+    turns: Arc<tokio::sync::Mutex<()>>,
     /// See [`Store::rolled_up_through`].
     rolled_up_through: AtomicU64,
     /// Asks the keeper for a flush before its time.

@@ -24,9 +24,9 @@ use zstd::zstd_safe::get_frame_content_size;
 
 use super::object::{Object, impossible};
 
-/// What is read at once of a column of which all rows are wanted, in a folder: of forty files that are merged little is in
-/// memory then. A bucket is asked for all of them together.
-const WINDOW_BYTES: u64 = 16 << 10;
+/// Up to a multiple of that is read of a column of which all rows are wanted, in a folder, if its next page ends before: of forty
+/// files that are merged little is in memory then. A bucket is asked for all of them together.
+const WINDOW_BYTES: u64 = 4 << 10;
 
 thread_local! {
     static ZSTD: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
@@ -167,10 +167,11 @@ impl Window {
         {
             return Ok(here);
         }
-        let end = self.end.min(begin + WINDOW_BYTES.max(bytes as u64));
+        let end = (begin + bytes as u64).max((begin + 1).next_multiple_of(WINDOW_BYTES)).min(self.end);
         let home = self.object.home().clone();
         let read = home.wait(self.object.get_bytes(begin..end))?;
-        self.read = (begin, read.clone());
+        // A page that ends it is not asked for again.
+        self.read = (begin, if read.len() > bytes { read.clone() } else { Bytes::new() });
         Ok(read)
     }
 }

@@ -5,9 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Inner;
+use tokio::sync::OwnedMutexGuard;
+
 use super::patience::Settling;
 use super::settle::TRACES_PER_PASS;
+use super::{Inner, Store};
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::lake::now;
@@ -17,6 +19,20 @@ const TURN: Duration = Duration::from_millis(500);
 
 /// How often what another process committed is looked for: a request per table.
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+
+impl Store {
+    /// Waits for the turn of work in the background that takes much memory for some seconds: one merge, one statement of a rollup.
+    /// What is held until then is of that work alone.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.inner.turn().await
+    }
+}
+
+impl Inner {
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turns.clone().lock_owned().await
+    }
+}
 
 pub(super) fn start(inner: &Arc<Inner>) {
     if inner.log.is_none() {

@@ -77,6 +77,7 @@ impl Inner {
         let job = self.jobs.begin(JobKind::Merge, table.as_str(), JobUnit::Rows, Some(rows));
         let inner = self.clone();
         let read = inputs.clone();
+        let turn = self.turn().await;
         let (inputs, job, adds) = blocking(move || {
             let merging = Merging { table, inputs: &inputs, job: &job };
             let adds = match table {
@@ -86,6 +87,7 @@ impl Inner {
             Ok((inputs, job, adds))
         })
         .await?;
+        drop(turn);
         let merged = match adds {
             Ok(adds) => {
                 let kept = adds.iter().map(|file| file.rows).sum::<u64>();

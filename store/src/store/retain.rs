@@ -86,8 +86,10 @@ impl Inner {
         }
         for file in old.mixed {
             let (inner, input) = (self.clone(), file.clone());
+            let turn = self.turn().await;
             let fate = blocking(move || inner.damaged.done_without(&input, inner.fate(table, &input, today)))
                 .await?;
+            drop(turn);
             job.advance(1);
             let rest = match fate.unwrap_or(Fate::Stays) {
                 Fate::Stays => {
