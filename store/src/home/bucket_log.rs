@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -27,6 +27,9 @@ use crate::files::{Appending, Files, Found};
 
 /// How long what is left of a file that is gone stays.
 const REMAINS_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// How long a part that the bucket does not take is tried again, beyond what its client does; afterwards the log is given up.
+const PATIENCE: Duration = Duration::from_secs(180);
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// Parts that are read at once: most of it is waiting.
 const READERS: usize = 32;
 
@@ -84,7 +87,18 @@ impl BucketLog {
         let put = || {
             self.objects.put_opts(&path, PutPayload::from(bytes.clone()), PutOptions::from(PutMode::Create))
         };
-        match self.wait(put()) {
+        let deadline = Instant::now() + PATIENCE;
+        let made = loop {
+            match wait(&self.runtime, put()) {
+                // Nobody listens, a connection broke, or it is too much for the bucket: it passes, as a rule.
+                Err(error @ Error::Generic { .. }) if Instant::now() < deadline => {
+                    tracing::warn!(%path, %error, "the bucket did not take a part of the log; it is tried again");
+                    std::thread::sleep(BETWEEN_TRIES);
+                }
+                made => break made.map_err(io_error),
+            }
+        };
+        match made {
             // A request whose answer was lost is sent again, and then finds what it made itself. Nobody else makes these bytes: a
             // record says which log it is of, and under which number. (Headers are another matter, see `wal::claim`.)
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !bytes.is_empty() => {
