@@ -32,7 +32,12 @@ fn main() -> ExitCode {
     memory::give_back_soon();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(IDLE).build();
     match runtime {
-        Ok(runtime) => runtime.block_on(run()),
+        Ok(runtime) => {
+            let code = runtime.block_on(run());
+            // A thread may still wait for a bucket, and goes with the process; a runtime that is gone below it is a panic to it.
+            std::mem::forget(runtime);
+            code
+        }
         Err(error) => {
             eprintln!("plimsoll: no threads to work with: {error}");
             ExitCode::FAILURE

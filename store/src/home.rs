@@ -12,10 +12,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions, PutPayload,
+};
 use tokio::runtime::Handle;
+use url::Url;
 
 use crate::blocking::wait;
 use crate::error::StoreError;
@@ -59,9 +65,7 @@ impl Home {
                     object: PathBuf::from(url.as_str()),
                     source: Box::new(source),
                 };
-                // Lower-case, as the settings of each kind of store are called; what is none of them is passed over.
-                let settings = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
-                let (store, prefix) = object_store::parse_url_opts(url, settings).map_err(problem)?;
+                let (store, prefix) = bucket(url).map_err(problem)?;
                 Ok(Self {
                     objects: Arc::new(PrefixStore::new(store, prefix)),
                     name: PathBuf::from(url.as_str().trim_end_matches('/')).into(),
@@ -213,6 +217,23 @@ impl Home {
         let object = self.name(object);
         move |source| StoreError::Object { object, source: Box::new(source) }
     }
+}
+
+/// What is at an address, and the prefix that it names; the rest is in the environment, of which each kind reads what is its own. (Settings
+/// have short names, too, but `TOKEN` or `TIMEOUT` in the environment are of other programs.)
+fn bucket(url: &Url) -> Result<(Arc<dyn ObjectStore>, ObjectPath), object_store::Error> {
+    let (scheme, prefix) = ObjectStoreScheme::parse(url)?;
+    let url = url.as_str();
+    let store: Arc<dyn ObjectStore> = match scheme {
+        ObjectStoreScheme::MicrosoftAzure => {
+            Arc::new(MicrosoftAzureBuilder::from_env().with_url(url).build()?)
+        }
+        ObjectStoreScheme::GoogleCloudStorage => {
+            Arc::new(GoogleCloudStorageBuilder::from_env().with_url(url).build()?)
+        }
+        _ => Arc::new(AmazonS3Builder::from_env().with_url(url).build()?),
+    };
+    Ok((store, prefix))
 }
 
 pub(crate) fn path(object: &str) -> Result<ObjectPath, object_store::Error> {

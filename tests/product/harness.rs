@@ -79,16 +79,7 @@ impl Server {
 
     /// SIGTERM, and what the process ended with.
     pub fn terminate(mut self) -> ExitStatus {
-        let sent = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill is there");
-        assert!(sent.success());
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.process.try_wait().expect("a child") {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it does not end after SIGTERM");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        end(&mut self.process)
     }
 
     /// Stops it where it is (SIGSTOP), or lets it go on (SIGCONT).
@@ -147,6 +138,20 @@ impl Drop for Server {
     }
 }
 
+/// SIGTERM, and what the process ended with.
+pub fn end(process: &mut Child) -> ExitStatus {
+    let sent = Command::new("kill").arg(process.id().to_string()).status().expect("kill is there");
+    assert!(sent.success());
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = process.try_wait().expect("a child") {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "it does not end after SIGTERM");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// The binary under test.
 pub fn plimsoll() -> Command {
     Command::new(env!("CARGO_BIN_EXE_plimsoll"))
@@ -161,6 +166,7 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
+#[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,

@@ -5,6 +5,7 @@
 mod bad_input;
 mod browser;
 mod bucket;
+mod cloud;
 mod compare;
 mod crash;
 mod fixture;
@@ -14,7 +15,6 @@ mod import;
 mod lake;
 mod overload;
 mod readers;
-mod s3;
 mod salvage;
 mod sdk_clients;
 mod shutdown;

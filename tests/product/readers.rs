@@ -5,8 +5,8 @@ use std::path::Path;
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use crate::cloud::{Bucket, Cloud};
 use crate::harness::{QUICK, Server, eventually, plimsoll};
-use crate::s3::S3;
 use crate::wire::post;
 
 const READ_ONLY: [(&str, &str); 1] = [("PLIMSOLL__STORE__READ_ONLY", "true")];
@@ -85,8 +85,8 @@ async fn an_hour_of_a_folder() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn some_minutes_of_a_bucket() {
-    let (s3, folder) = (S3::start(), tempfile::tempdir().expect("a folder"));
-    one_writes_and_one_reads(&s3.home("one"), folder.path(), &s3.settings(&[]), "5m").await;
+    let (bucket, folder) = (Bucket::start(Cloud::S3).await, tempfile::tempdir().expect("a folder"));
+    one_writes_and_one_reads(&bucket.home("one"), folder.path(), &bucket.settings(&[]), "5m").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,9 +2,10 @@
 //! commit is one PUT.
 //!
 //! A file is a prefix; its parts are `<file>/<offset>`, each made under a name that must be free. Two processes that believe the log
-//! to be theirs write to the same next name, and only one of them succeeds. The one that opened last is the one that goes on: at
-//! opening it puts a part without bytes behind the last one of each file ([`Files::seal`]), on which the other one runs. Of a file that
-//! goes, this part and an empty first one stay for a day, since a process may sleep for long before it finds out.
+//! to be theirs write to the same next name, and only one of them succeeds (or both, where what they write is the same). The one that
+//! opened last is the one that goes on: at opening it puts a part without bytes behind the last one of each file ([`Files::seal`]), on
+//! which the other one runs. Of a file that goes, this part and an empty first one stay for a day, since a process may sleep for long
+//! before it finds out.
 //!
 //! It is no file system: of what the seam offers, it has what the log asks for.
 
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -26,6 +27,9 @@ use crate::files::{Appending, Files, Found};
 
 /// How long what is left of a file that is gone stays.
 const REMAINS_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// How long a part that the bucket does not take is tried again, beyond what its client does; afterwards the log is given up.
+const PATIENCE: Duration = Duration::from_secs(180);
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// Parts that are read at once: most of it is waiting.
 const READERS: usize = 32;
 
@@ -83,9 +87,20 @@ impl BucketLog {
         let put = || {
             self.objects.put_opts(&path, PutPayload::from(bytes.clone()), PutOptions::from(PutMode::Create))
         };
-        match self.wait(put()) {
+        let deadline = Instant::now() + PATIENCE;
+        let made = loop {
+            match wait(&self.runtime, put()) {
+                // Nobody listens, a connection broke, or it is too much for the bucket: it passes, as a rule.
+                Err(error @ Error::Generic { .. }) if Instant::now() < deadline => {
+                    tracing::warn!(%path, %error, "the bucket did not take a part of the log; it is tried again");
+                    std::thread::sleep(BETWEEN_TRIES);
+                }
+                made => break made.map_err(io_error),
+            }
+        };
+        match made {
             // A request whose answer was lost is sent again, and then finds what it made itself. Nobody else makes these bytes: a
-            // record says which log it is of, and under which number.
+            // record says which log it is of, and under which number. (Headers are another matter, see `wal::claim`.)
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !bytes.is_empty() => {
                 if self.get(&path)? == bytes { Ok(()) } else { Err(taken(&path)) }
             }
@@ -282,4 +297,55 @@ fn io_error(error: Error) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use plimsoll_schemas::{Tenant, UnixNanos};
+
+    use super::BucketLog;
+    use crate::decode::{RecordKind, RecordMeta};
+    use crate::error::StoreError;
+    use crate::files::Files;
+    use crate::wal::Wal;
+
+    fn open(files: &Arc<dyn Files>, seq_floor: u64) -> (Wal, usize) {
+        let (mut wal, replay) = Wal::open(files.clone(), Path::new("wal"), seq_floor).expect("it opens");
+        let found = replay.map(|record| record.expect("whole")).count();
+        wal.skip().expect("a number");
+        (wal, found)
+    }
+
+    fn append(wal: &mut Wal, payload: &[u8]) -> Result<u64, StoreError> {
+        let meta = RecordMeta { kind: RecordKind::Traces, tenant: Tenant::default(), ingest: UnixNanos(1) };
+        wal.append([(&meta, payload)])
+    }
+
+    #[test]
+    fn who_opens_a_log_last_has_it_however_much_the_one_before_wrote() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        for case in 0..12 {
+            let (written, let_go, seq_floor) = (case % 3, case / 3 % 2 == 1, case as u64 / 6 * 10);
+            let case = format!("{written} records, let go of: {let_go}, floor {seq_floor}");
+            let objects = Arc::new(InMemory::new());
+            let files: Arc<dyn Files> = Arc::new(BucketLog::new(objects, runtime.handle().clone()));
+            let (mut first, _) = open(&files, 0);
+            for _ in 0..written {
+                append(&mut first, b"first").expect("it is the first's");
+            }
+            if let_go {
+                first.delete_through(first.last_seq()).expect("it is the first's");
+            }
+            let (mut second, found) = open(&files, seq_floor);
+            assert_eq!(found, written, "{case}: the last segment stays");
+            let refused = append(&mut first, b"late");
+            assert!(matches!(refused, Err(StoreError::Poisoned(_))), "{case}: {refused:?}");
+            append(&mut second, b"second").expect("it is the second's");
+            assert_eq!(open(&files, seq_floor).1, written + 1, "{case}");
+        }
+    }
 }
