@@ -84,7 +84,7 @@ impl Rollup {
             return self.follow(state, pass).await;
         }
         let mut coverage = self.coverage();
-        let view = state.view(None);
+        let view = seen(state);
         let judges = judges(state);
         if pass.held.is_none() {
             coverage = Arc::new(self.begin(state, &view, pass).await?);
@@ -134,7 +134,7 @@ impl Rollup {
         let failed = |e: StoreError| QueryError::Internal(format!("following: {e}"));
         state.store().refresh().await.map_err(failed)?;
         pass.saved = Some(Arc::new(written));
-        let covered = self.begin(state, &state.view(None), pass).await?;
+        let covered = self.begin(state, &seen(state), pass).await?;
         self.cover(covered);
         Ok(0)
     }
@@ -221,7 +221,7 @@ FROM {} GROUP BY 1, 2",
         let of: Vec<&Digest> = hours.iter().map(|(digest, _)| *digest).collect();
         if !of.is_empty() {
             // With the minutes that were just added.
-            let view = state.view(None);
+            let view = seen(state);
             let sql = hours_sql(&of, &all);
             pass.replace(state, &view, Table::StageHours, &of, &all, &sql).await?;
         }
@@ -277,6 +277,12 @@ FROM (SELECT DISTINCT tenant, objective, start_unix_nano FROM {}
         }
         Ok(())
     }
+}
+
+/// What a pass looks at: runs and cells, for as long as it takes. Of spans a second's are a hundred megabytes that would stay.
+fn seen(state: &QueryState) -> View {
+    let view = state.view(None);
+    View { snapshot: Arc::new(view.snapshot.without(Table::Spans)), ..view }
 }
 
 /// To be changed with what a cell counts.

@@ -34,6 +34,14 @@ impl Snapshot {
     pub fn table(&self, table: Table) -> &TableSnapshot {
         &self.tables[table as usize]
     }
+
+    /// The same without a table's rows, for who looks for long and not at these: they need not stay for it.
+    pub fn without(&self, table: Table) -> Self {
+        let mut rest = self.clone();
+        let of = &mut rest.tables[table as usize];
+        (of.files, of.tail) = (Arc::new(std::iter::empty().collect()), Arc::default());
+        rest
+    }
 }
 
 /// One table at one instant.

@@ -1,7 +1,7 @@
 //! What the store knows at one instant: the tail, and the files of each table. One lock guards both,
 //! so that rows move from one to the other in one step.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use plimsoll_schemas::table::Table;
 
@@ -23,20 +23,20 @@ pub struct State {
     pub tables: [TableFiles; Table::ALL.len()],
     /// Passes of settling since opening.
     pub settled: u64,
-    cached: Option<(u64, Arc<Snapshot>)>,
+    /// For as long as somebody looks at it: of what is flushed since, it holds the rows in memory.
+    cached: (u64, Weak<Snapshot>),
 }
 
 impl State {
     pub fn new(tables: [TableFiles; Table::ALL.len()]) -> Self {
-        Self { tail: Tail::default(), tables, settled: 0, cached: None }
+        Self { tail: Tail::default(), tables, settled: 0, cached: Default::default() }
     }
 
-    /// The snapshot of this instant; the same one until something changes.
+    /// The snapshot of this instant; one for all who look at the same.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
-        if let Some((generation, snapshot)) = &self.cached
-            && *generation == self.tail.generation
-        {
-            return snapshot.clone();
+        let (generation, cached) = &self.cached;
+        if let Some(snapshot) = cached.upgrade().filter(|_| *generation == self.tail.generation) {
+            return snapshot;
         }
         let snapshot = Arc::new(Snapshot::new(
             std::array::from_fn(|i| {
@@ -48,7 +48,7 @@ impl State {
             self.tail.seq,
             self.settled,
         ));
-        self.cached = Some((self.tail.generation, snapshot.clone()));
+        self.cached = (self.tail.generation, Arc::downgrade(&snapshot));
         snapshot
     }
 
@@ -68,5 +68,21 @@ impl State {
             table.version = change.version;
         }
         self.tail.generation += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_look_at_the_same_share_a_snapshot_which_goes_with_the_last_of_them() {
+        let empty = |_| TableFiles { version: 0, files: Arc::new(std::iter::empty().collect()) };
+        let mut state = State::new(std::array::from_fn(empty));
+        let (first, second) = (state.snapshot(), state.snapshot());
+        assert!(Arc::ptr_eq(&first, &second));
+        let kept = Arc::downgrade(&first);
+        drop((first, second));
+        assert!(kept.upgrade().is_none());
     }
 }
