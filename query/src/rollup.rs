@@ -279,7 +279,7 @@ FROM (SELECT DISTINCT tenant, objective, start_unix_nano FROM {}
     }
 }
 
-/// What a pass looks at: runs and cells, for as long as it takes. Of spans a second's are a hundred megabytes that would stay.
+/// What a pass looks at: runs, verdicts and cells. Spans that are in memory would stay there for as long as it takes.
 fn seen(state: &QueryState) -> View {
     let view = state.view(None);
     View { snapshot: Arc::new(view.snapshot.without(Table::Spans)), ..view }

@@ -119,7 +119,7 @@ struct Inner {
     damaged: damaged::Damaged,
     merging: tokio::sync::Mutex<()>,
     /// See [`Store::turn`].
-    turns: Arc<tokio::sync::Mutex<()>>,
+    turns: tokio::sync::Mutex<()>,
     /// See [`Store::rolled_up_through`].
     rolled_up_through: AtomicU64,
     /// Asks the keeper for a flush before its time.

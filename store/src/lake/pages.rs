@@ -24,8 +24,8 @@ use zstd::zstd_safe::get_frame_content_size;
 
 use super::object::{Object, impossible};
 
-/// Up to a multiple of that is read of a column of which all rows are wanted, in a folder, if its next page ends before: of forty
-/// files that are merged little is in memory then. A bucket is asked for all of them together.
+/// Of a column of which all rows are wanted, a page is read at a time, in a folder, and small ones up to a multiple of that: of
+/// forty files that are merged little is in memory then. A bucket is asked for all of them together.
 const WINDOW_BYTES: u64 = 4 << 10;
 
 thread_local! {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::MutexGuard;
 
 use super::patience::Settling;
 use super::settle::TRACES_PER_PASS;
@@ -21,16 +21,10 @@ const TURN: Duration = Duration::from_millis(500);
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
 
 impl Store {
-    /// Waits for the turn of work in the background that takes much memory for some seconds: one merge, one statement of a rollup.
-    /// What is held until then is of that work alone.
-    pub async fn turn(&self) -> OwnedMutexGuard<()> {
-        self.inner.turn().await
-    }
-}
-
-impl Inner {
-    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
-        self.turns.clone().lock_owned().await
+    /// Waits for the turn of work in the background that takes much memory for some seconds: one merge, one file that retention
+    /// looks through, one stretch of a rollup. It lasts until the answer is dropped.
+    pub async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.inner.turns.lock().await
     }
 }
 

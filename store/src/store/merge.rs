@@ -77,7 +77,7 @@ impl Inner {
         let job = self.jobs.begin(JobKind::Merge, table.as_str(), JobUnit::Rows, Some(rows));
         let inner = self.clone();
         let read = inputs.clone();
-        let turn = self.turn().await;
+        let turn = self.turns.lock().await;
         let (inputs, job, adds) = blocking(move || {
             let merging = Merging { table, inputs: &inputs, job: &job };
             let adds = match table {

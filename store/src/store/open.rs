@@ -175,7 +175,7 @@ fn inner(
         derived: Default::default(),
         damaged: Default::default(),
         merging: tokio::sync::Mutex::default(),
-        turns: Arc::default(),
+        turns: tokio::sync::Mutex::default(),
         rolled_up_through: AtomicU64::new(0),
         flush_wanted: tokio::sync::Notify::new(),
         closing: AtomicBool::new(false),

@@ -86,7 +86,7 @@ impl Inner {
         }
         for file in old.mixed {
             let (inner, input) = (self.clone(), file.clone());
-            let turn = self.turn().await;
+            let turn = self.turns.lock().await;
             let fate = blocking(move || inner.damaged.done_without(&input, inner.fate(table, &input, today)))
                 .await?;
             drop(turn);
