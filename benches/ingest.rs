@@ -1,7 +1,8 @@
 //! What does it cost to take a span in, all told: doors, decode, log with fsync, settle, flush? And how many bytes does it lie on?
 //!
 //! `cargo bench --bench ingest -- --spans 1000000 --connections 4`; with `--rate 50000`, how long an acknowledgement takes
-//! at so many spans a second. With `--merge-every 5`, files are merged meanwhile, and that is counted too.
+//! at so many spans a second. With `--merge-every 5`, files are merged meanwhile, and that is counted too. With `--prompt-bytes 8000`
+//! model calls say what they were asked, and with `--request-spans 16` requests are as small.
 
 #[allow(dead_code)] // Each bench uses its part of what they share.
 mod common;
@@ -11,7 +12,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use common::http::Client;
-use common::load::{Load, Request};
+use common::load::{Load, Request, SPANS_PER_REQUEST};
 use common::server::Server;
 use common::{argument, quantile};
 
@@ -22,6 +23,9 @@ fn main() {
     let rate = argument("rate", 0);
     // Seconds; 0: merging is measured apart, and begins when all is long flushed.
     let merge_every = argument("merge-every", 0);
+    let mut load = Load::new(7, now() - 3_600_000_000_000, 60_000_000);
+    load.spans_per_request = argument("request-spans", SPANS_PER_REQUEST as u64) as usize;
+    load.prompt_bytes = argument("prompt-bytes", 0) as usize;
     let home = tempfile::tempdir().expect("a temporary folder");
     let rate_at_least = if rate > 0 { rate } else { 60_000 };
     let merge_after = if merge_every > 0 { merge_every } else { spans as u64 / rate_at_least + 30 };
@@ -35,7 +39,7 @@ fn main() {
     let requests = Mutex::new(requests);
     let next = || requests.lock().expect("not poisoned").recv();
     std::thread::scope(|scope| {
-        scope.spawn(move || make(spans, rate, begun, made));
+        scope.spawn(move || make(load, spans, rate, begun, made));
         let senders: Vec<_> = (0..connections)
             .map(|_| {
                 scope.spawn(|| {
@@ -106,8 +110,7 @@ fn main() {
 const REQUESTS_AHEAD: usize = 64;
 
 /// Makes requests, each with the moment at which it is due.
-fn make(spans: usize, rate: u64, begun: Instant, made: SyncSender<(Instant, Request)>) {
-    let mut load = Load::new(7, now() - 3_600_000_000_000, 60_000_000);
+fn make(mut load: Load, spans: usize, rate: u64, begun: Instant, made: SyncSender<(Instant, Request)>) {
     let mut sent = 0;
     while sent < spans {
         let request = load.request();

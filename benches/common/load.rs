@@ -11,7 +11,7 @@ use prost::Message;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// Spans a request: the default batch of OpenTelemetry's SDKs.
+/// Spans a request, unless asked otherwise: the default batch of OpenTelemetry's SDKs.
 pub const SPANS_PER_REQUEST: usize = 512;
 
 const SERVICES: [&str; 5] = ["agent-runtime", "tool-gateway", "policy-engine", "mcp-search", "vllm"];
@@ -19,8 +19,17 @@ const MODELS: [&str; 4] = ["gpt-4.1-mini", "claude-sonnet-4-5", "qwen2.5-72b", "
 const CLASSES: [&str; 4] = ["interactive", "batch", "research", "support"];
 const TOOLS: [&str; 6] = ["web_search", "read_file", "run_query", "send_mail", "book_flight", "get_weather"];
 
+/// What prompts are made of: they compress about as text does.
+const WORDS: &str = "the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one \
+    you were her all she there would their we him been has when who will more no if out so said what up its about into than them can only \
+    other new some could time these two may then do first any my now such like our over man me even most made after also did many before";
+
 pub struct Load {
     random: SmallRng,
+    /// A request has as many, and the rest of its last trace.
+    pub spans_per_request: usize,
+    /// Bytes of a model call's prompt, on average.
+    pub prompt_bytes: usize,
     /// Start of the next trace.
     now_unix_nano: u64,
     spacing_ns: u64,
@@ -35,14 +44,20 @@ pub struct Request {
 impl Load {
     /// `spacing_ns` apart, traces begin at `start_unix_nano`.
     pub fn new(seed: u64, start_unix_nano: u64, spacing_ns: u64) -> Self {
-        Self { random: SmallRng::seed_from_u64(seed), now_unix_nano: start_unix_nano, spacing_ns }
+        Self {
+            random: SmallRng::seed_from_u64(seed),
+            spans_per_request: SPANS_PER_REQUEST,
+            prompt_bytes: 0,
+            now_unix_nano: start_unix_nano,
+            spacing_ns,
+        }
     }
 
-    /// The next request: whole traces, about [`SPANS_PER_REQUEST`] spans, grouped by service as a collector does.
+    /// The next request: whole traces, about [`Load::spans_per_request`] spans, grouped by service as a collector does.
     pub fn request(&mut self) -> Request {
         let mut by_service: [Vec<Span>; SERVICES.len()] = Default::default();
         let (mut spans, mut trace_ids) = (0, Vec::new());
-        while spans < SPANS_PER_REQUEST {
+        while spans < self.spans_per_request {
             let (id, count) = self.trace(&mut by_service);
             trace_ids.push(id.iter().map(|b| format!("{b:02x}")).collect());
             spans += count;
@@ -157,7 +172,11 @@ impl Load {
             };
             let far = [4, 3, 2][step];
             let attributes: Vec<_> = attributes.into_iter().chain(common).chain(extra(kind)).collect();
-            self.span(by_service, 0, trace_id, parent, root, 3, name, at, duration, attributes.clone());
+            let mut asked = attributes.clone();
+            if step == 0 && self.prompt_bytes > 0 {
+                asked.push(text("gen_ai.input.messages", &self.prompt()));
+            }
+            self.span(by_service, 0, trace_id, parent, root, 3, name, at, duration, asked);
             made += 1;
             if made < count {
                 let (wait, id) = (self.random.random_range(50_000..2_000_000u64), self.id());
@@ -203,6 +222,17 @@ impl Load {
             attributes,
         );
         (trace_id, made)
+    }
+
+    fn prompt(&mut self) -> String {
+        let words: Vec<&str> = WORDS.split_whitespace().collect();
+        let bytes = self.random.random_range(0..=2 * self.prompt_bytes);
+        let mut prompt = String::with_capacity(bytes + 16);
+        while prompt.len() < bytes {
+            prompt += words[self.random.random_range(0..words.len())];
+            prompt.push(' ');
+        }
+        prompt
     }
 
     fn id(&mut self) -> [u8; 8] {

@@ -10,7 +10,7 @@ use arrow::datatypes::Int32Type;
 use plimsoll_schemas::table::keyword;
 use rustc_hash::FxHashMap;
 
-use crate::nulls::null_column;
+use crate::nulls::{is_null, null_column};
 
 /// In place of a key: no value.
 const NO_KEY: i32 = -1;
@@ -21,7 +21,7 @@ static FIRST_KEYS: LazyLock<Buffer> = LazyLock::new(|| vec![0_i32; 8 * 1024].int
 /// What a column takes in memory that others do not share.
 pub(crate) fn own_bytes(array: &ArrayRef) -> usize {
     // Columns that are null throughout share their memory with all others that are.
-    if array.null_count() == array.len() {
+    if is_null(array) {
         return 0;
     }
     let keys = array.as_dictionary_opt::<Int32Type>().map(|dictionary| dictionary.keys().values().inner());

@@ -1,10 +1,14 @@
-//! Columns without a value. Most columns of spans are such in a given request, and all of them share one array of each type.
+//! Columns without a value. Most columns of spans are such in a given request: all of them share one array of each type, and still do
+//! where some rows of a batch are taken or batches are put together.
 
 use std::sync::LazyLock;
 
-use arrow::array::{ArrayRef, new_null_array};
-use arrow::datatypes::DataType;
-use plimsoll_schemas::table::{attribute_map, keyword};
+use arrow::array::{Array, ArrayRef, BooleanArray, new_null_array};
+use arrow::compute::{FilterBuilder, concat as concat_arrays};
+use arrow::datatypes::{DataType, Fields};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use plimsoll_schemas::table::{attribute_map, event_fields, keyword, link_fields, list_item};
 
 /// Longer columns get an array of their own.
 const SHARED_ROWS: usize = 8192;
@@ -12,7 +16,9 @@ const SHARED_ROWS: usize = 8192;
 static SHARED: LazyLock<Vec<ArrayRef>> = LazyLock::new(|| {
     let scalars =
         [keyword(), DataType::Utf8, DataType::Int64, DataType::Int32, DataType::Float64, DataType::Boolean];
-    scalars.iter().chain([&attribute_map()]).map(|t| new_null_array(t, SHARED_ROWS)).collect()
+    let list = |fields: Fields| DataType::List(list_item(fields));
+    let nested = [attribute_map(), list(event_fields()), list(link_fields())];
+    scalars.iter().chain(&nested).map(|t| new_null_array(t, SHARED_ROWS)).collect()
 });
 
 /// A column of nulls.
@@ -22,4 +28,29 @@ pub fn null_column(data_type: &DataType, rows: usize) -> ArrayRef {
         Some(array) if rows <= SHARED_ROWS => array.slice(0, rows),
         _ => new_null_array(data_type, rows),
     }
+}
+
+/// Whether no row has a value.
+pub(crate) fn is_null(array: &ArrayRef) -> bool {
+    array.null_count() == array.len()
+}
+
+/// The rows of a batch that a mask has.
+pub fn filter(batch: &RecordBatch, mask: &BooleanArray) -> Result<RecordBatch, ArrowError> {
+    let filter = FilterBuilder::new(mask).optimize().build();
+    let column = |array: &ArrayRef| match is_null(array) {
+        true => Ok(null_column(array.data_type(), filter.count())),
+        false => filter.filter(array),
+    };
+    RecordBatch::try_new(batch.schema(), batch.columns().iter().map(column).collect::<Result<_, _>>()?)
+}
+
+/// The rows of one batch, then those of another with the same columns.
+pub(crate) fn concat(a: &RecordBatch, b: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let column = |(a, b): (&ArrayRef, &ArrayRef)| match is_null(a) && is_null(b) {
+        true => Ok(null_column(a.data_type(), a.len() + b.len())),
+        false => concat_arrays(&[a, b]),
+    };
+    let columns = a.columns().iter().zip(b.columns()).map(column);
+    RecordBatch::try_new(a.schema(), columns.collect::<Result<_, _>>()?)
 }

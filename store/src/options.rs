@@ -39,7 +39,7 @@ impl StoreOptions {
             wal: None,
             rules: Rules::default(),
             flush_after: Duration::from_secs(30),
-            flush_bytes: 64 << 20,
+            flush_bytes: 32 << 20,
             tail_bytes_max: 512 << 20,
             settle_after: Duration::from_secs(10),
             settle_at_most: Duration::from_secs(600),

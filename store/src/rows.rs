@@ -4,6 +4,7 @@ mod builder;
 mod columns;
 pub mod derived;
 pub mod filled;
+mod to_analyse;
 
 use arrow::array::{Array, AsArray, Int64Array, ListArray, MapArray, StringArray};
 use arrow::record_batch::RecordBatch;
@@ -16,6 +17,7 @@ use plimsoll_schemas::{
 use crate::error::StoreError;
 use columns::AttrColumn;
 pub(crate) use columns::{Columns, Keyword};
+pub(crate) use to_analyse::ToAnalyse;
 
 /// What a span has room for at first: a batch has many columns, a span few of them.
 const ATTRIBUTES: usize = 24;

@@ -3,100 +3,26 @@
 //! Not thread-safe by itself: the store keeps it behind one lock, which is held for bookkeeping only,
 //! never for I/O, sorting or analysis.
 
+mod chunk;
 pub mod traces;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array};
-use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::record_batch::RecordBatch;
-use parking_lot::Mutex;
-use plimsoll_analysis::SpanAnalysis;
+use plimsoll_schemas::Tenant;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Slice, Tenant, TraceId};
 
 use crate::decode::Decoded;
 use crate::error::StoreError;
-use crate::keyword::own_bytes;
-use crate::rows::filled::Filled;
+use crate::nulls::{concat, filter};
+pub use chunk::Chunk;
 pub use traces::{TraceKey, Traces};
 
 /// Adjacent chunks of fewer rows are concatenated, so that clients who send one span at a time
 /// do not fill memory with the overhead of a hundred columns each. An exporter's usual batch is not copied.
 const SMALL_CHUNK_ROWS: usize = 512;
-
-/// Rows of one table and one tenant that came in adjacent requests.
-#[derive(Debug)]
-pub struct Chunk {
-    pub tenant: Tenant,
-    /// First and last log sequence.
-    pub seqs: (u64, u64),
-    /// For `spans`, the trace of each row.
-    pub keys: Vec<TraceId>,
-    pub batch: RecordBatch,
-    pub bytes: usize,
-    /// Where settling notes what it derived of its spans.
-    derived: Mutex<Noted>,
-}
-
-/// What is derived of a chunk's rows: the chunk's own, until a flush puts that of all its chunks together.
-#[derive(Debug, Clone, Default)]
-struct Noted {
-    filled: Arc<Mutex<Filled>>,
-    /// The number there of the chunk's first row.
-    first: u32,
-    /// From that one on, the numbers of its rows, where some were let go of since.
-    rows: Option<Vec<u32>>,
-}
-
-impl Chunk {
-    fn new(tenant: Tenant, seqs: (u64, u64), keys: Vec<TraceId>, batch: RecordBatch) -> Self {
-        let bytes = batch.columns().iter().map(own_bytes).sum::<usize>()
-            + keys.len() * (TraceId::BYTES + Filled::BYTES_PER_ROW);
-        Self { tenant, seqs, keys, batch, bytes, derived: Mutex::default() }
-    }
-
-    /// Notes what settling derived of some rows.
-    pub fn note_derived<'d>(
-        &self,
-        slice: &Slice<'_>,
-        rows: impl IntoIterator<Item = (usize, &'d SpanAnalysis<'d>)>,
-    ) {
-        let noted = self.derived.lock();
-        let mut filled = noted.filled.lock();
-        let slice = filled.slice(slice);
-        for (row, of) in rows {
-            let row = noted.rows.as_ref().map_or(row as u32, |rows| rows[row]);
-            filled.fill((noted.first + row) as usize, of, slice);
-        }
-    }
-
-    /// Notes from now on go there, where its rows begin at `first`; what was noted before is copied.
-    pub fn note_in(&self, filled: &Arc<Mutex<Filled>>, first: u32) {
-        let mut noted = self.derived.lock();
-        filled.lock().copy_all(
-            first as usize,
-            &noted.filled.lock(),
-            noted.first as usize,
-            self.batch.num_rows(),
-        );
-        *noted = Noted { filled: filled.clone(), first, rows: None };
-    }
-
-    /// These rows of it.
-    pub fn filter(&self, mask: Vec<bool>) -> Result<Self, StoreError> {
-        let keys = self.keys.iter().zip(&mask).filter(|(_, keep)| **keep).map(|(k, _)| *k).collect();
-        let mut derived = self.derived.lock().clone();
-        let numbers = derived.rows.unwrap_or_else(|| (0..self.batch.num_rows() as u32).collect());
-        derived.rows =
-            Some(numbers.into_iter().zip(&mask).filter(|(_, keep)| **keep).map(|(n, _)| n).collect());
-        let batch = filter_record_batch(&self.batch, &BooleanArray::from(mask))
-            .map_err(StoreError::arrow("retained rows"))?;
-        let derived = Mutex::new(derived);
-        Ok(Self { derived, ..Self::new(self.tenant.clone(), self.seqs, keys, batch) })
-    }
-}
 
 /// See the module's description.
 #[derive(Debug, Default)]
@@ -146,8 +72,7 @@ impl Tail {
                 if let Some(fresh) = fresh {
                     published.duplicate_spans = fresh.iter().filter(|f| !**f).count() as u64;
                     let mask = BooleanArray::from(fresh.clone());
-                    batch =
-                        filter_record_batch(&batch, &mask).map_err(StoreError::arrow("duplicate spans"))?;
+                    batch = filter(&batch, &mask).map_err(StoreError::arrow("duplicate spans"))?;
                     keys = keys.into_iter().zip(fresh).filter(|(_, f)| *f).map(|(k, _)| k).collect();
                 }
             }
@@ -182,8 +107,7 @@ impl Tail {
             if a.tenant != b.tenant || rows_a + rows_b > SMALL_CHUNK_ROWS || rows_a > 2 * rows_b {
                 break;
             }
-            let batch = concat_batches(&a.batch.schema(), [&a.batch, &b.batch])
-                .map_err(StoreError::arrow("small chunks"))?;
+            let batch = concat(&a.batch, &b.batch).map_err(StoreError::arrow("small chunks"))?;
             let keys = a.keys.iter().chain(&b.keys).copied().collect();
             let both = Chunk::new(a.tenant.clone(), (a.seqs.0, b.seqs.1), keys, batch);
             self.bytes = self.bytes + both.bytes - a.bytes - b.bytes;
@@ -236,10 +160,14 @@ impl Tail {
         gone
     }
 
-    /// Retained chunks most of whose rows are not waited for any more, each with the rows that are.
-    pub fn sparse(&self) -> Vec<(Arc<Chunk>, Vec<bool>)> {
-        let sparse = |chunk: &Arc<Chunk>| Some((chunk.clone(), self.traces.few_unsettled_rows(chunk)?));
-        self.retained.iter().filter_map(sparse).collect()
+    /// Retained chunks with columns that nobody reads any more, or most of whose rows are not waited for. Each with the rows that are,
+    /// where these are few.
+    pub fn shrinkable(&self) -> Vec<(Arc<Chunk>, Option<Vec<bool>>)> {
+        let shrinkable = |chunk: &Arc<Chunk>| {
+            let few = self.traces.few_unsettled_rows(chunk);
+            (few.is_some() || chunk.has_all_columns).then(|| (chunk.clone(), few))
+        };
+        self.retained.iter().filter_map(shrinkable).collect()
     }
 
     /// Keeps others in the place of retained chunks, which it hands over as far as they are still there.
@@ -264,6 +192,11 @@ impl Tail {
 
     pub fn bytes(&self) -> usize {
         self.bytes + self.retained_bytes
+    }
+
+    /// Of rows that were flushed, and whose traces did not settle.
+    pub fn retained_bytes(&self) -> usize {
+        self.retained_bytes
     }
 
     pub fn unflushed_bytes(&self) -> usize {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, StringArray, StringBuilder, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Fields};
 use plimsoll_schemas::table::{event_fields, link_fields, list_item};
 use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
-use plimsoll_store::TextBuilder;
+use plimsoll_store::{TextBuilder, null_column};
 
 use super::columns::Remainder;
 use super::notes::Notes;
@@ -60,10 +61,14 @@ impl Lists {
         self.offsets.push(items);
     }
 
-    fn finish(self, items: StructArray) -> ArrayRef {
-        let field = list_item(items.fields().clone());
+    fn finish(self, fields: Fields, columns: impl FnOnce() -> Vec<ArrayRef>) -> ArrayRef {
+        let item = list_item(fields.clone());
+        if !self.valid.contains(&true) {
+            return null_column(&DataType::List(item), self.valid.len());
+        }
+        let items = StructArray::new(fields, columns(), None);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        Arc::new(ListArray::new(field, offsets, Arc::new(items), Some(NullBuffer::from(self.valid))))
+        Arc::new(ListArray::new(item, offsets, Arc::new(items), Some(NullBuffer::from(self.valid))))
     }
 }
 
@@ -117,15 +122,16 @@ impl Events {
     }
 
     pub fn finish(mut self) -> ArrayRef {
-        let (attributes, types) = self.attributes.finish();
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(Int64Array::from(self.time)),
-            Arc::new(self.name.finish()),
-            attributes,
-            Arc::new(types.finish_text()),
-            Arc::new(Int32Array::from(self.dropped)),
-        ];
-        self.lists.finish(StructArray::new(event_fields(), columns, None))
+        self.lists.finish(event_fields(), || {
+            let (attributes, types) = self.attributes.finish();
+            vec![
+                Arc::new(Int64Array::from(self.time)),
+                Arc::new(self.name.finish()),
+                attributes,
+                Arc::new(types.finish_text()),
+                Arc::new(Int32Array::from(self.dropped)),
+            ]
+        })
     }
 }
 
@@ -175,16 +181,17 @@ impl Links {
     }
 
     pub fn finish(self) -> ArrayRef {
-        let (attributes, types) = self.attributes.finish();
-        let columns: Vec<ArrayRef> = vec![
-            self.trace_id.finish(),
-            self.span_id.finish(),
-            Arc::new(StringArray::from(self.trace_state)),
-            attributes,
-            Arc::new(types.finish_text()),
-            Arc::new(Int32Array::from(self.flags)),
-            Arc::new(Int32Array::from(self.dropped)),
-        ];
-        self.lists.finish(StructArray::new(link_fields(), columns, None))
+        self.lists.finish(link_fields(), || {
+            let (attributes, types) = self.attributes.finish();
+            vec![
+                self.trace_id.finish(),
+                self.span_id.finish(),
+                Arc::new(StringArray::from(self.trace_state)),
+                attributes,
+                Arc::new(types.finish_text()),
+                Arc::new(Int32Array::from(self.flags)),
+                Arc::new(Int32Array::from(self.dropped)),
+            ]
+        })
     }
 }

@@ -71,7 +71,7 @@ async fn follow(inner: Arc<Inner>) {
 }
 
 async fn settle(inner: &Arc<Inner>) -> Result<usize, StoreError> {
-    let settling = Settling::with(&inner.options, inner.state.lock().tail.bytes());
+    let settling = Settling::with(&inner.options, inner.state.lock().tail.retained_bytes());
     let settler = inner.clone();
     blocking(move || settler.settle(settling)).await
 }

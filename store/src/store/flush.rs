@@ -17,7 +17,7 @@ use super::pending;
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::lake::{Commit, Effort, Gather, Part, Partition, first_rows, now, write_files};
-use crate::rows::Columns;
+use crate::rows::{Columns, ToAnalyse};
 use crate::snapshot::{DataFile, FileChange};
 use crate::tail::Chunk;
 
@@ -94,12 +94,14 @@ impl Inner {
         Ok(true)
     }
 
-    /// Cuts chunks that wait for a few slow traces down to the rows of these. The rows are copied while nobody waits.
+    /// Cuts chunks that wait for slow traces down to what settling reads of them, and to the rows of these traces where they are few.
+    /// Rows are copied while nobody waits.
     fn shrink_retained(&self) -> Result<(), StoreError> {
-        let sparse = self.state.lock().tail.sparse();
-        let mut others = Vec::with_capacity(sparse.len());
-        for (chunk, mask) in sparse {
-            let rest = chunk.filter(mask)?;
+        let shrinkable = self.state.lock().tail.shrinkable();
+        let columns = ToAnalyse::under(&self.options.rules);
+        let mut others = Vec::with_capacity(shrinkable.len());
+        for (chunk, rows) in shrinkable {
+            let rest = chunk.shrunk(&columns, rows)?;
             others.push((chunk, rest));
         }
         let gone = self.state.lock().tail.replace_retained(others);

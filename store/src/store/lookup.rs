@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{SpanId, Tenant, TraceId};
@@ -13,6 +12,7 @@ use super::Inner;
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::lake::read_traces;
+use crate::nulls::filter;
 use crate::rows::SpanRows;
 
 impl Inner {
@@ -35,9 +35,7 @@ impl Inner {
                     continue;
                 }
                 let mask: BooleanArray = chunk.keys.iter().map(|id| Some(*id == trace_id)).collect();
-                found.push(
-                    filter_record_batch(&chunk.batch, &mask).map_err(StoreError::arrow("trace in tail"))?,
-                );
+                found.push(filter(&chunk.batch, &mask).map_err(StoreError::arrow("trace in tail"))?);
             }
             for file in files.that_may_hold(&[trace_id]) {
                 if file.held([&trace_id].into_iter())?.is_empty() {
@@ -63,7 +61,7 @@ impl Inner {
                 kept.push(batch);
             } else if mask.contains(&true) {
                 let mask = BooleanArray::from(mask);
-                kept.push(filter_record_batch(&batch, &mask).map_err(StoreError::arrow("duplicate spans"))?);
+                kept.push(filter(&batch, &mask).map_err(StoreError::arrow("duplicate spans"))?);
             }
         }
         Ok(kept)

@@ -1,21 +1,21 @@
-//! How long a trace is waited for: as long as the options say while there is room in the tail, less when it fills.
+//! How long a trace is waited for: as long as the options say while few rows stay in memory for it alone, less when they are many.
 //!
-//! Traces that are waited for stay in memory. One that settled too early is settled again when its late spans come, which costs time;
+//! Rows of traces that are waited for stay in memory after they were written to files. A trace that settled too early is settled again when its late spans come, which costs time;
 //! spans that find no room are refused, which is worse.
 
 use std::time::Duration;
 
 use crate::options::StoreOptions;
 
-/// However full the tail is, spans of a trace that come at nearly the same time are settled together.
+/// However many rows wait, spans of a trace that come at nearly the same time are settled together.
 const IDLE_AT_LEAST: Duration = Duration::from_secs(1);
 
 /// Likewise, a trace that goes on is not settled at every pass: what it has in files is read each time.
 const AGE_AT_LEAST: Duration = Duration::from_secs(10);
 
-/// How full the tail is when the wait begins to be shorter, and when it is the least.
-const SHORTER_FROM: f64 = 1.0 / 16.0;
-const LEAST_FROM: f64 = 1.0 / 4.0;
+/// Which part of the tail rows take that only wait when the wait begins to be shorter, and when it is the least.
+const SHORTER_FROM: f64 = 1.0 / 32.0;
+const LEAST_FROM: f64 = 1.0 / 8.0;
 
 /// Which traces a pass takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,9 +30,10 @@ impl Settling {
     /// Every trace, however fresh.
     pub const ALL: Self = Self { idle: Duration::ZERO, age: Duration::ZERO };
 
-    /// With so many bytes in the tail: up to a sixteenth of what it may hold traces have all of their time, from a quarter on the least.
-    pub fn with(options: &StoreOptions, tail_bytes: usize) -> Self {
-        let filled = tail_bytes as f64 / options.tail_bytes_max.max(1) as f64;
+    /// With so many bytes of rows that only wait: up to a thirty-second of what the tail may hold traces have all of their time, from an
+    /// eighth on the least.
+    pub fn with(options: &StoreOptions, retained_bytes: usize) -> Self {
+        let filled = retained_bytes as f64 / options.tail_bytes_max.max(1) as f64;
         let share = ((LEAST_FROM - filled) / (LEAST_FROM - SHORTER_FROM)).clamp(0.0, 1.0);
         let wait = |asked: Duration, least: Duration| asked.mul_f64(share).max(asked.min(least));
         Self {
@@ -49,9 +50,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fuller_the_tail_the_shorter_the_wait() {
+    fn the_more_rows_wait_the_shorter() {
         let options = StoreOptions::new(Path::new("/home"));
-        let at = |parts: usize| Settling::with(&options, options.tail_bytes_max / 16 * parts);
+        let at = |parts: usize| Settling::with(&options, options.tail_bytes_max / 32 * parts);
         let asked = Settling { idle: options.settle_after, age: options.settle_at_most };
         assert_eq!(at(0), asked);
         assert_eq!(at(1), asked);

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray};
-use arrow::compute::filter_record_batch;
 use arrow::compute::kernels::cmp::distinct;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::slice::SLUG_OVERFLOW;
@@ -23,6 +22,7 @@ use super::settle::TRACES_PER_PASS;
 use crate::derive::derive;
 use crate::error::StoreError;
 use crate::lake::{first_rows, now, read_traces};
+use crate::nulls::filter;
 use crate::rows::SpanRows;
 use crate::snapshot::DataFile;
 
@@ -239,5 +239,5 @@ fn differs(old: &RecordBatch, new: &RecordBatch) -> Result<Vec<bool>, StoreError
 
 /// The rows of a batch that a mask has.
 pub(super) fn filtered(batch: &RecordBatch, mask: Vec<bool>) -> Result<RecordBatch, StoreError> {
-    filter_record_batch(batch, &BooleanArray::from(mask)).map_err(StoreError::arrow("spans of some traces"))
+    filter(batch, &BooleanArray::from(mask)).map_err(StoreError::arrow("spans of some traces"))
 }
