@@ -27,7 +27,7 @@ use crate::blocking::wait;
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
 use crate::lake::{FILTER_BYTES_MAX, FOOTER_BYTES_MAX, FooterCache, Resident};
-use bucket_log::BucketLog;
+pub(crate) use bucket_log::BucketLog;
 use disk::Disk;
 pub use location::{BadLocation, Location};
 
@@ -117,13 +117,13 @@ impl Home {
         self.files.as_ref().map(|files| (&*self.name, files))
     }
 
-    /// The files of a write-ahead log that is kept here: with their folder, and the one of the small files beside it.
+    /// The files of a write-ahead log that is kept here: with their folder, and the one of the files that name what is pending.
     pub(crate) fn log(&self) -> (Arc<dyn Files>, PathBuf, PathBuf) {
         match self.folder() {
             Some((folder, files)) => (files.clone(), folder.join(WAL), folder.to_owned()),
             None => {
                 let files = BucketLog::new(self.objects(), self.runtime.clone());
-                (Arc::new(files), WAL.into(), PathBuf::new())
+                (Arc::new(files), WAL.into(), WAL.into())
             }
         }
     }

@@ -21,7 +21,6 @@ mod state;
 mod superseded;
 
 use std::any::Any;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -135,8 +134,8 @@ struct Log {
     /// Its UUID: the application id of its Delta transactions.
     id: String,
     files: Arc<dyn Files>,
-    /// The folder of the small files that go with it.
-    beside: PathBuf,
+    /// Names the traces that a crash would leave unsettled.
+    beside: pending::Beside,
     /// Held for as long as the store is open, so that no second process writes here.
     _lock: Box<dyn Any + Send + Sync>,
 }
@@ -317,7 +316,7 @@ impl Store {
             };
             match behind {
                 Some(behind) => behind.write(&*log.files, &log.beside)?,
-                None => pending::remove(&*log.files, &log.beside)?,
+                None => log.beside.remove(&*log.files)?,
             }
             log.writer.close(true).await.map_err(|e| StoreError::Poisoned(e.to_string()))
         };

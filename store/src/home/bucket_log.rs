@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path as ObjectPath;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::runtime::Handle;
 
 use crate::blocking::wait;
@@ -70,7 +70,7 @@ impl BucketLog {
 
     fn parts(&self, path: &Path) -> io::Result<Parts> {
         let found = self.wait(self.objects.list(Some(&object(path)?)).try_collect::<Vec<_>>())?;
-        let part = |meta: object_store::ObjectMeta| {
+        let part = |meta: ObjectMeta| {
             let offset = meta.location.filename()?.parse().ok()?;
             let part = Part { object: meta.location, bytes: meta.size, modified: meta.last_modified.into() };
             Some((offset, part))
@@ -213,10 +213,15 @@ impl Files for BucketLog {
         Ok(Found { path: path.into(), is_folder: false, bytes, modified })
     }
 
-    /// Files that have parts. What is left of files that are long gone goes.
+    /// Files that have parts, and small ones. What is left of files that are long gone goes.
     fn entries(&self, folder: &Path) -> io::Result<Vec<Found>> {
         let listed = self.wait(self.objects.list_with_delimiter(Some(&object(folder)?)))?;
-        let mut found = Vec::new();
+        let small = |object: ObjectMeta| {
+            let path = folder.join(object.location.filename()?);
+            let modified = object.last_modified.into();
+            Some(Found { path, is_folder: false, bytes: object.size, modified })
+        };
+        let mut found: Vec<Found> = listed.objects.into_iter().filter_map(small).collect();
         for file in listed.common_prefixes {
             let path = folder.join(file.filename().unwrap_or_default());
             let parts = self.parts(&path)?;
