@@ -69,6 +69,8 @@ pub struct StoreStatus {
     pub tail_bytes: u64,
     /// `Some(why)` once nothing more is acknowledged.
     pub poisoned: Option<String>,
+    /// For how long acknowledgements have been waiting for the log's disk or bucket, once that is long.
+    pub held_up: Option<Duration>,
     pub spans: u64,
     pub log_records: u64,
     pub verdicts: u64,
@@ -264,6 +266,7 @@ impl Store {
             tail_rows: state.tail.rows() as u64,
             tail_bytes: state.tail.bytes() as u64,
             poisoned: self.inner.poisoned(),
+            held_up: self.inner.held_up(),
             spans: c.spans.get(),
             log_records: c.log_records.get(),
             verdicts: c.verdicts.get(),

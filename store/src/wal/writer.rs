@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -100,6 +101,7 @@ pub struct WalWriter<T> {
     commands: mpsc::Sender<Command<T>>,
     queue_bytes: Arc<Semaphore>,
     poisoned: Arc<Mutex<Option<String>>>,
+    busy_since: Arc<Mutex<Option<Instant>>>,
     files: Arc<dyn Files>,
     digests_path: PathBuf,
 }
@@ -119,16 +121,18 @@ impl<T: Send + 'static> WalWriter<T> {
         }
         let (commands, queue) = mpsc::channel(QUEUE_MAX);
         let poisoned = Arc::new(Mutex::new(None));
+        let busy_since = Arc::new(Mutex::new(None));
         let queue_bytes = Arc::new(Semaphore::new(QUEUE_BYTES_MAX as usize));
         let files = wal.files.clone();
         let handle = Self {
             commands,
             queue_bytes,
             poisoned: poisoned.clone(),
+            busy_since: busy_since.clone(),
             files,
             digests_path: digests_path.clone(),
         };
-        let writer = Writer { wal, digests, digests_path, publish: Box::new(publish), poisoned };
+        let writer = Writer { wal, digests, digests_path, publish: Box::new(publish), poisoned, busy_since };
         std::thread::Builder::new()
             .name("wal-writer".into())
             .spawn(move || writer.run(queue))
@@ -185,6 +189,12 @@ impl<T: Send + 'static> WalWriter<T> {
     pub fn poisoned(&self) -> Option<String> {
         self.poisoned.lock().clone()
     }
+
+    /// For how long the writer has been at one piece of its work, for which all others wait. It is short, but where the disk or the
+    /// bucket does not answer.
+    pub fn busy(&self) -> Option<Duration> {
+        self.busy_since.lock().map(|since| since.elapsed())
+    }
 }
 
 struct Writer<T> {
@@ -193,12 +203,14 @@ struct Writer<T> {
     digests_path: PathBuf,
     publish: Box<dyn FnMut(Vec<Durable<T>>) + Send>,
     poisoned: Arc<Mutex<Option<String>>>,
+    busy_since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl<T> Writer<T> {
     fn run(mut self, mut queue: mpsc::Receiver<Command<T>>) {
         let mut next = queue.blocking_recv();
         while let Some(command) = next.take() {
+            *self.busy_since.lock() = Some(Instant::now());
             match command {
                 Command::Append(first) => {
                     let mut bytes = first.entry.payload.len();
@@ -234,6 +246,7 @@ impl<T> Writer<T> {
                 }
             }
             if next.is_none() {
+                *self.busy_since.lock() = None;
                 next = queue.blocking_recv();
             }
         }
