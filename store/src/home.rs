@@ -66,29 +66,32 @@ impl Home {
                     source: Box::new(source),
                 };
                 let (store, prefix) = bucket(url).map_err(problem)?;
-                Ok(Self {
-                    objects: Arc::new(PrefixStore::new(store, prefix)),
-                    name: PathBuf::from(url.as_str().trim_end_matches('/')).into(),
-                    files: None,
-                    filters: Resident::new(FILTER_BYTES_MAX),
-                    footers: FooterCache::new(FOOTER_BYTES_MAX),
-                    runtime: Handle::current(),
-                })
+                let name = url.as_str().trim_end_matches('/');
+                Ok(Self::in_bucket(Arc::new(PrefixStore::new(store, prefix)), name))
             }
         }
+    }
+
+    /// A bucket, or whatever else is an object store, and how messages name it.
+    pub fn in_bucket(objects: Arc<dyn ObjectStore>, name: &str) -> Self {
+        Self::of(objects, Path::new(name), None)
     }
 
     /// A folder of these files.
     pub fn on_disk(files: Arc<dyn Files>, folder: &Path) -> Result<Self, StoreError> {
         files.create_dir_all(folder).map_err(StoreError::io(folder))?;
-        Ok(Self {
-            objects: Arc::new(Disk::new(files.clone(), folder)),
-            name: folder.into(),
-            files: Some(files),
+        Ok(Self::of(Arc::new(Disk::new(files.clone(), folder)), folder, Some(files)))
+    }
+
+    fn of(objects: Arc<dyn ObjectStore>, name: &Path, files: Option<Arc<dyn Files>>) -> Self {
+        Self {
+            objects,
+            name: name.into(),
+            files,
             filters: Resident::new(FILTER_BYTES_MAX),
             footers: FooterCache::new(FOOTER_BYTES_MAX),
             runtime: Handle::current(),
-        })
+        }
     }
 
     /// The same with room for so many bytes of files' filters.
