@@ -41,6 +41,9 @@ async fn data(salvage: &Salvage) -> crate::Outcome {
             println!("  bytes {}–{} are not what was written", range.start, range.end);
             is_lost = true;
         }
+        if let Some(kept_as) = &file.kept_as {
+            println!("  what it was before is kept as {}; nothing reads it any more", kept_as.display());
+        }
     }
     println!("{} data files are whole.", found.whole);
     if found.unchecked > 0 {

@@ -27,7 +27,7 @@ use crate::blocking::wait;
 use crate::error::StoreError;
 use crate::files::{Files, OsFiles};
 use crate::lake::{FILTER_BYTES_MAX, FOOTER_BYTES_MAX, FooterCache, Resident};
-use bucket_log::BucketLog;
+pub(crate) use bucket_log::BucketLog;
 use disk::Disk;
 pub use location::{BadLocation, Location};
 
@@ -66,29 +66,32 @@ impl Home {
                     source: Box::new(source),
                 };
                 let (store, prefix) = bucket(url).map_err(problem)?;
-                Ok(Self {
-                    objects: Arc::new(PrefixStore::new(store, prefix)),
-                    name: PathBuf::from(url.as_str().trim_end_matches('/')).into(),
-                    files: None,
-                    filters: Resident::new(FILTER_BYTES_MAX),
-                    footers: FooterCache::new(FOOTER_BYTES_MAX),
-                    runtime: Handle::current(),
-                })
+                let name = url.as_str().trim_end_matches('/');
+                Ok(Self::in_bucket(Arc::new(PrefixStore::new(store, prefix)), name))
             }
         }
+    }
+
+    /// A bucket, or whatever else is an object store, and how messages name it.
+    pub fn in_bucket(objects: Arc<dyn ObjectStore>, name: &str) -> Self {
+        Self::of(objects, Path::new(name), None)
     }
 
     /// A folder of these files.
     pub fn on_disk(files: Arc<dyn Files>, folder: &Path) -> Result<Self, StoreError> {
         files.create_dir_all(folder).map_err(StoreError::io(folder))?;
-        Ok(Self {
-            objects: Arc::new(Disk::new(files.clone(), folder)),
-            name: folder.into(),
-            files: Some(files),
+        Ok(Self::of(Arc::new(Disk::new(files.clone(), folder)), folder, Some(files)))
+    }
+
+    fn of(objects: Arc<dyn ObjectStore>, name: &Path, files: Option<Arc<dyn Files>>) -> Self {
+        Self {
+            objects,
+            name: name.into(),
+            files,
             filters: Resident::new(FILTER_BYTES_MAX),
             footers: FooterCache::new(FOOTER_BYTES_MAX),
             runtime: Handle::current(),
-        })
+        }
     }
 
     /// The same with room for so many bytes of files' filters.
@@ -117,13 +120,13 @@ impl Home {
         self.files.as_ref().map(|files| (&*self.name, files))
     }
 
-    /// The files of a write-ahead log that is kept here: with their folder, and the one of the small files beside it.
+    /// The files of a write-ahead log that is kept here: with their folder, and the one of the files that name what is pending.
     pub(crate) fn log(&self) -> (Arc<dyn Files>, PathBuf, PathBuf) {
         match self.folder() {
             Some((folder, files)) => (files.clone(), folder.join(WAL), folder.to_owned()),
             None => {
                 let files = BucketLog::new(self.objects(), self.runtime.clone());
-                (Arc::new(files), WAL.into(), PathBuf::new())
+                (Arc::new(files), WAL.into(), WAL.into())
             }
         }
     }

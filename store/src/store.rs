@@ -1,6 +1,7 @@
 //! The store: one handle for doors (ingest), for queries (snapshots, traces) and for the process (open, close).
 
 mod background;
+mod close;
 mod counters;
 mod damaged;
 mod derived;
@@ -18,13 +19,13 @@ mod retain;
 mod senders;
 mod settle;
 mod state;
+mod status;
 mod superseded;
 
 use std::any::Any;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -41,7 +42,6 @@ use crate::jobs::Jobs;
 use crate::lake::LakeTable;
 use crate::options::StoreOptions;
 use crate::snapshot::Snapshot;
-use crate::tail::Traces;
 use crate::wal::WalWriter;
 use counters::Counters;
 pub use counters::Written;
@@ -49,6 +49,7 @@ pub use open::{salvage, salvage_data};
 use patience::Settling;
 pub use senders::Senders;
 use state::State;
+pub use status::StoreStatus;
 
 /// What was accepted; it is durable.
 #[derive(Debug, Clone, Default)]
@@ -59,33 +60,6 @@ pub struct Accepted {
     pub message: Option<String>,
     /// The same request was accepted before: nothing was written again.
     pub duplicate: bool,
-}
-
-/// The state of the store, for `/system`, `/readyz` and `/metrics`.
-#[derive(Debug, Clone, Default)]
-pub struct StoreStatus {
-    pub wal_seq: u64,
-    pub flushed_wal_seq: u64,
-    pub tail_rows: u64,
-    pub tail_bytes: u64,
-    /// `Some(why)` once nothing more is acknowledged.
-    pub poisoned: Option<String>,
-    pub spans: u64,
-    pub log_records: u64,
-    pub verdicts: u64,
-    pub requests: u64,
-    pub rejected: u64,
-    pub refused: u64,
-    pub duplicate_requests: u64,
-    pub duplicate_spans: u64,
-    pub pending_traces: u64,
-    pub settled_traces: u64,
-    pub flushes: u64,
-    pub merges: u64,
-    /// By table, in the order of [`Table::ALL`]: what flushes, merges and retention wrote.
-    pub written: [Written; Table::ALL.len()],
-    /// Data files that the store's own work found to be damaged.
-    pub damaged: Vec<String>,
 }
 
 /// A cheap handle; clones share one store.
@@ -135,8 +109,8 @@ struct Log {
     /// Its UUID: the application id of its Delta transactions.
     id: String,
     files: Arc<dyn Files>,
-    /// The folder of the small files that go with it.
-    beside: PathBuf,
+    /// Names the traces that a crash would leave unsettled.
+    beside: pending::Beside,
     /// Held for as long as the store is open, so that no second process writes here.
     _lock: Box<dyn Any + Send + Sync>,
 }
@@ -256,32 +230,6 @@ impl Store {
         self.inner.state.lock().tail.traces.unsettled_floor()
     }
 
-    pub fn status(&self) -> StoreStatus {
-        let c = &self.inner.counters;
-        let state = self.inner.state.lock();
-        StoreStatus {
-            wal_seq: state.tail.seq,
-            flushed_wal_seq: c.flushed_seq.get(),
-            tail_rows: state.tail.rows() as u64,
-            tail_bytes: state.tail.bytes() as u64,
-            poisoned: self.inner.poisoned(),
-            spans: c.spans.get(),
-            log_records: c.log_records.get(),
-            verdicts: c.verdicts.get(),
-            requests: c.requests.get(),
-            rejected: c.rejected.get(),
-            refused: c.refused.get(),
-            duplicate_requests: c.duplicate_requests.get(),
-            duplicate_spans: c.duplicate_spans.get(),
-            pending_traces: state.tail.traces.unsettled() as u64,
-            settled_traces: c.settled_traces.get(),
-            flushes: c.flushes.get(),
-            merges: c.merges.get(),
-            written: c.written(),
-            damaged: self.inner.damaged.names(),
-        }
-    }
-
     /// Waits until every trace that was acknowledged before the call is settled, flushed and merged.
     /// For `--once` loads, tests and benches.
     pub async fn settle_all(&self) -> Result<(), StoreError> {
@@ -294,43 +242,6 @@ impl Store {
     /// Lets go of what is not to be kept at that time. The store does so itself, by the clock.
     pub async fn retain(&self, now: UnixNanos) -> Result<usize, StoreError> {
         self.inner.retain(now.day()).await
-    }
-
-    /// Settles and flushes everything, and leaves no log behind. What does not end within the given time
-    /// stays in the log, from which the next start replays it.
-    pub async fn close(&self, within: Duration) -> Result<(), StoreError> {
-        let inner = &self.inner;
-        inner.closing.store(true, Ordering::Release);
-        for task in inner.background.lock().drain(..) {
-            task.abort();
-        }
-        if self.is_read_only() {
-            return Ok(());
-        }
-        let orderly = async {
-            inner.settle_everything().await?;
-            inner.flush().await?;
-            let Some(log) = &inner.log else { return Ok(()) };
-            let behind = {
-                let restating = inner.restating.lock();
-                restating.traces().next().map(|_| pending::Pending::of(&Traces::default(), &restating))
-            };
-            match behind {
-                Some(behind) => behind.write(&*log.files, &log.beside)?,
-                None => pending::remove(&*log.files, &log.beside)?,
-            }
-            log.writer.close(true).await.map_err(|e| StoreError::Poisoned(e.to_string()))
-        };
-        match tokio::time::timeout(within, orderly).await {
-            Ok(result) => result,
-            Err(_) => {
-                tracing::warn!(
-                    seconds = within.as_secs(),
-                    "closing took too long; the log is kept and will be replayed"
-                );
-                Ok(())
-            }
-        }
     }
 
     pub fn home(&self) -> &Home {

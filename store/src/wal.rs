@@ -25,7 +25,9 @@
 //!
 //! It is no queue (nothing is read from it but at a start) and knows nothing of what its payloads mean.
 
+mod claim;
 mod digests;
+mod letting_go;
 mod record;
 mod replay;
 mod salvage;
@@ -49,8 +51,6 @@ pub use writer::{Durable, Entry, Submitted, WalError, WalWriter};
 
 /// A group that does not fit begins a new segment, so that the log can be let go of piece by piece.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
-/// Segments that wait to be written over: a flush lets go of about as many.
-const SPARES_MAX: usize = 3;
 /// A buffer that one large group needed is not kept.
 const BUFFER_BYTES_KEPT: usize = 16 << 20;
 
@@ -109,7 +109,7 @@ impl Wal {
         // The process that made the folder may have died before the folder's own entry was durable.
         files.sync_dir(folder_of(folder)).map_err(StoreError::io(folder))?;
         let mut found = replay::recover(&*files, folder)?;
-        while files.is_shared() && !claim(&*files, folder, &mut found, seq_floor)? {
+        while files.is_shared() && !claim::claim(&*files, folder, &mut found, seq_floor)? {
             found = replay::recover(&*files, folder)?;
         }
         let replay = Replay::new(files.clone(), &found.segments);
@@ -249,102 +249,8 @@ impl Wal {
         StoreError::Poisoned(why)
     }
 
-    /// Deletes the segments all of whose records are at or below `seq`, but for the very last: a log keeps its id and its
-    /// sequence in its segments, and one that is left with none would be another log at the next start.
-    pub fn delete_through(&mut self, seq: u64) -> Result<(), StoreError> {
-        self.check()?;
-        if self.open.as_ref().is_some_and(|open| open.segment.last_seq <= seq) {
-            self.close_segment()?;
-        }
-        let gone = self.closed.iter().take_while(|s| s.last_seq <= seq).count();
-        let kept = usize::from(gone == self.closed.len() && self.open.is_none());
-        self.let_go(gone.saturating_sub(kept))
-    }
-
-    /// Deletes the whole log, after a clean stop. The next one in this folder is another.
-    pub fn remove_all(&mut self) -> Result<(), StoreError> {
-        self.check()?;
-        self.close_segment()?;
-        while let Some(path) = self.closed.first().map(|s| s.path.clone()) {
-            self.files.remove(&path).map_err(StoreError::io(&path))?;
-            self.closed.remove(0);
-        }
-        while let Some(path) = self.spares.last() {
-            self.files.remove(path).map_err(StoreError::io(path))?;
-            self.spares.pop();
-        }
-        self.sync_folder()
-    }
-
-    /// Of the oldest segments; a few of them stay to be written over.
-    fn let_go(&mut self, n: usize) -> Result<(), StoreError> {
-        if n == 0 {
-            return Ok(());
-        }
-        let mut spares = Vec::new();
-        for _ in 0..n {
-            let Segment { path, len, .. } = &self.closed[0];
-            let is_kept = self.spares.len() + spares.len() < SPARES_MAX && !self.files.is_shared();
-            let is_spare = is_kept && 2 * len >= self.segment_bytes_max;
-            if is_spare {
-                let spare = path.with_extension(SPARE);
-                self.files.rename(path, &spare).map_err(StoreError::io(path))?;
-                spares.push(spare);
-            } else {
-                self.files.remove(path).map_err(StoreError::io(path))?;
-            }
-            self.closed.remove(0);
-        }
-        // Written over before its new name is durable, a segment would be found under its old one after a crash.
-        self.sync_folder()?;
-        self.spares.extend(spares);
-        Ok(())
-    }
-
     fn sync_folder(&mut self) -> Result<(), StoreError> {
         let folder = self.folder.clone();
         self.files.sync_dir(&folder).map_err(|source| self.poison(&folder, source))
     }
-}
-
-/// Takes the number that another process would go on with which believes the log to be its own, so that it cannot, and, where that
-/// is not above the floor, one that is. Each is of a segment that stays empty. False where the other process went on just now.
-fn claim(
-    files: &dyn Files,
-    folder: &Path,
-    found: &mut replay::Contents,
-    floor: u64,
-) -> Result<bool, StoreError> {
-    let id = *found.id.get_or_insert_with(uuid::Uuid::new_v4);
-    let mut first_seq = if found.last_seq == 0 { floor } else { found.last_seq } + 1;
-    loop {
-        let path = folder.join(file_name(first_seq));
-        let header = Header { id, first_seq }.encode();
-        match begin_empty(files, &path, &header) {
-            Ok(true) => {
-                found.last_seq = first_seq;
-                found.segments.push(Segment { path, last_seq: first_seq, len: header.len() as u64 });
-                if first_seq > floor {
-                    return Ok(true);
-                }
-                first_seq = floor + 1;
-            }
-            Ok(false) => return Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match files.find(&path) {
-                // Of one that is gone the name is not free yet.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => first_seq += 1,
-                there => return there.map(|_| false).map_err(StoreError::io(&path)),
-            },
-            Err(error) => return Err(StoreError::io(&path)(error)),
-        }
-    }
-}
-
-/// Makes a segment to which nobody writes. False where somebody did: headers of one log and number are the same, whoever writes
-/// them, so that it is what follows the header that tells whose a segment is.
-fn begin_empty(files: &dyn Files, path: &Path, header: &[u8]) -> io::Result<bool> {
-    let mut file = files.create(path)?;
-    file.append(header)?;
-    file.sync()?;
-    Ok(files.seal(path)? && files.find(path)?.bytes == header.len() as u64)
 }

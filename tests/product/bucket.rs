@@ -1,7 +1,6 @@
 //! A bucket as the home: nothing on this machine lasts, and what was acknowledged is there all the same.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use axum::http::StatusCode;
 
@@ -12,8 +11,6 @@ use crate::wire::{INTERNAL, post, span, traces};
 
 /// As many kills as a gate has time for.
 const ROUNDS: usize = 6;
-/// Longer than a bucket's client tries by itself.
-const AWAY: Duration = Duration::from_secs(10);
 
 /// What is promised of every kind of bucket.
 macro_rules! promises {
@@ -134,15 +131,24 @@ async fn a_bucket_that_is_away_for_a_while_is_waited_for(cloud: Cloud) {
             let url = format!("{}/v1/traces", server.otlp_http);
             let headers = [("content-type", "application/x-protobuf")];
             let mut sent = Box::pin(async move { post(&url, &headers, request(1)).await });
-            // It is not acknowledged while nothing keeps it.
-            let answered = tokio::time::timeout(AWAY, &mut sent).await;
-            assert!(answered.is_err(), "it waits: {answered:?}");
+            let waits = eventually("the bucket's client gives up, and the server is not ready", async || {
+                let (status, body) = server.get("/readyz").await;
+                let is_held_up = body["detail"].as_str().is_some_and(|why| why.contains("bucket"));
+                server.has_said("it is tried again")
+                    && status == StatusCode::SERVICE_UNAVAILABLE
+                    && is_held_up
+            });
+            tokio::select! {
+                answered = &mut sent => panic!("it is answered while nothing keeps it: {answered:?}"),
+                () = waits => {}
+            }
             waiting.replace(Some(sent));
         })
         .await;
     let sent = waiting.take().expect("it was sent");
     let answer = tokio::time::timeout(PATIENCE, sent).await.expect("it is answered").expect("an answer");
     assert_eq!(answer.status, StatusCode::OK);
+    eventually("it is ready again", async || server.get("/readyz").await.0 == StatusCode::OK).await;
     assert_eq!(count(&server).await, 2);
     server.settled().await;
     assert_eq!(count(&server).await, 2);

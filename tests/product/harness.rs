@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
@@ -26,6 +27,7 @@ pub const QUICK: &[(&str, &str)] = &[
 
 pub struct Server {
     process: Child,
+    said: Arc<Mutex<String>>,
     pub http: String,
     pub otlp_grpc: String,
     pub otlp_http: String,
@@ -50,8 +52,17 @@ impl Server {
             .envs(settings.iter().copied())
             .current_dir(folder)
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
+        let said = Arc::new(Mutex::new(String::new()));
+        let (lines, heard) = (BufReader::new(process.stderr.take().expect("piped")).lines(), said.clone());
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                eprintln!("{line}");
+                heard.lock().expect("not poisoned").push_str(&line);
+            }
+        });
         let mut line = String::new();
         let out = process.stdout.take().expect("piped");
         BufReader::new(out).read_line(&mut line).expect("readable");
@@ -60,7 +71,12 @@ impl Server {
             word.unwrap_or_else(|| panic!("no {name} in the ready line {line:?}")).to_owned()
         };
         assert!(line.starts_with("plimsoll is ready:"), "{line:?}");
-        Self { http: door("http"), otlp_grpc: door("otlp-grpc"), otlp_http: door("otlp-http"), process }
+        Self { http: door("http"), otlp_grpc: door("otlp-grpc"), otlp_http: door("otlp-http"), process, said }
+    }
+
+    /// Whether it said so on its standard error.
+    pub fn has_said(&self, what: &str) -> bool {
+        self.said.lock().expect("not poisoned").contains(what)
     }
 
     /// The most memory that it ever had, where the system says so.

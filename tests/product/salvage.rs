@@ -87,6 +87,12 @@ async fn flipped_bits_of_data_files_are_flipped_back() {
     assert!(ok && text.contains("a bit of byte 100 was flipped"), "{text}");
     assert!(text.contains(&format!("a bit of byte {footer} was flipped")), "{text}");
     assert!(std::fs::read(&files[0]).expect("readable") == whole);
+    // What it was before is kept, and is no part of the lake.
+    let kept = text.lines().find_map(|line| line.strip_prefix("  what it was before is kept as "));
+    let (kept, _) = kept.and_then(|said| said.split_once(';')).expect("it says where");
+    assert!(std::fs::read(kept).expect("readable") == damaged);
+    assert_eq!(data_files(&home.path().join("spans")), files);
+    std::fs::remove_file(kept).expect("it is of no more use");
 
     // More than that is named, and stays.
     damaged[100..200].fill(0);

@@ -17,13 +17,16 @@ pub async fn alive() -> &'static str {
 }
 
 pub async fn ready(State(state): State<QueryState>) -> Response {
-    match state.store().status().poisoned {
-        None => "ready\n".into_response(),
-        Some(why) => {
-            let detail = format!("nothing is accepted any more: {why}; check the disk, then restart");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
-        }
-    }
+    let status = state.store().status();
+    let why_not = match (status.poisoned, status.held_up) {
+        (Some(why), _) => format!("nothing is accepted any more: {why}; check the disk, then restart"),
+        (None, Some(waiting)) => format!(
+            "acknowledgements have been waiting for {} s for the log's disk or bucket; check that it answers",
+            waiting.as_secs()
+        ),
+        (None, None) => return "ready\n".into_response(),
+    };
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, why_not).into_response()
 }
 
 pub async fn system(State(state): State<QueryState>) -> Json<Value> {

@@ -9,27 +9,26 @@
 //!
 //! It is no file system: of what the seam offers, it has what the log asks for.
 
+mod parts;
+
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path as ObjectPath;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::runtime::Handle;
 
 use crate::blocking::wait;
 use crate::files::{Appending, Files, Found};
+use parts::Writing;
 
 /// How long what is left of a file that is gone stays.
 const REMAINS_KEPT: Duration = Duration::from_secs(24 * 3_600);
-/// How long a part that the bucket does not take is tried again, beyond what its client does; afterwards the log is given up.
-const PATIENCE: Duration = Duration::from_secs(180);
-const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// Parts that are read at once: most of it is waiting.
 const READERS: usize = 32;
 
@@ -38,25 +37,6 @@ const READERS: usize = 32;
 pub struct BucketLog {
     objects: Arc<dyn ObjectStore>,
     runtime: Handle,
-}
-
-/// Parts of one file, by offset.
-#[derive(Debug, Default)]
-struct Parts(BTreeMap<u64, Part>);
-
-#[derive(Debug)]
-struct Part {
-    object: ObjectPath,
-    bytes: u64,
-    modified: SystemTime,
-}
-
-impl Parts {
-    /// Where it ends; `None` of a file that is gone.
-    fn end(&self) -> Option<u64> {
-        self.0.get(&0).filter(|first| first.bytes > 0)?;
-        self.0.iter().map(|(at, part)| at + part.bytes).max()
-    }
 }
 
 impl BucketLog {
@@ -68,45 +48,8 @@ impl BucketLog {
         wait(&self.runtime, answer).map_err(io_error)
     }
 
-    fn parts(&self, path: &Path) -> io::Result<Parts> {
-        let found = self.wait(self.objects.list(Some(&object(path)?)).try_collect::<Vec<_>>())?;
-        let part = |meta: object_store::ObjectMeta| {
-            let offset = meta.location.filename()?.parse().ok()?;
-            let part = Part { object: meta.location, bytes: meta.size, modified: meta.last_modified.into() };
-            Some((offset, part))
-        };
-        Ok(Parts(found.into_iter().filter_map(part).collect()))
-    }
-
     fn get(&self, object: &ObjectPath) -> io::Result<Bytes> {
         self.wait(async { self.objects.get(object).await?.bytes().await })
-    }
-
-    fn make(&self, file: &Path, offset: u64, bytes: Bytes) -> io::Result<()> {
-        let path = object(&file.join(format!("{offset:020}")))?;
-        let put = || {
-            self.objects.put_opts(&path, PutPayload::from(bytes.clone()), PutOptions::from(PutMode::Create))
-        };
-        let deadline = Instant::now() + PATIENCE;
-        let made = loop {
-            match wait(&self.runtime, put()) {
-                // Nobody listens, a connection broke, or it is too much for the bucket: it passes, as a rule.
-                Err(error @ Error::Generic { .. }) if Instant::now() < deadline => {
-                    tracing::warn!(%path, %error, "the bucket did not take a part of the log; it is tried again");
-                    std::thread::sleep(BETWEEN_TRIES);
-                }
-                made => break made.map_err(io_error),
-            }
-        };
-        match made {
-            // A request whose answer was lost is sent again, and then finds what it made itself. Nobody else makes these bytes: a
-            // record says which log it is of, and under which number. (Headers are another matter, see `wal::claim`.)
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !bytes.is_empty() => {
-                if self.get(&path)? == bytes { Ok(()) } else { Err(taken(&path)) }
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(taken(&path)),
-            made => made.map(drop),
-        }
     }
 
     fn delete(&self, object: &ObjectPath) -> io::Result<()> {
@@ -114,41 +57,6 @@ impl BucketLog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             gone => gone,
         }
-    }
-}
-
-/// A file that is written.
-#[derive(Debug)]
-struct Writing {
-    log: BucketLog,
-    path: PathBuf,
-    buffer: Vec<u8>,
-    offset: u64,
-}
-
-impl Appending for Writing {
-    fn reserve(&mut self, _: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.buffer.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let bytes = Bytes::from(std::mem::take(&mut self.buffer));
-        let len = bytes.len() as u64;
-        self.log.make(&self.path, self.offset, bytes)?;
-        self.offset += len;
-        Ok(())
-    }
-
-    fn cut(&mut self) -> io::Result<()> {
-        self.sync()
     }
 }
 
@@ -163,7 +71,7 @@ impl Files for BucketLog {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
-        Ok(Box::new(Writing { log: self.clone(), path: path.into(), buffer: Vec::new(), offset: 0 }))
+        Ok(Box::new(Writing::new(self, path)))
     }
 
     fn reuse(&self, _: &Path) -> io::Result<Box<dyn Appending>> {
@@ -213,10 +121,15 @@ impl Files for BucketLog {
         Ok(Found { path: path.into(), is_folder: false, bytes, modified })
     }
 
-    /// Files that have parts. What is left of files that are long gone goes.
+    /// Files that have parts, and small ones. What is left of files that are long gone goes.
     fn entries(&self, folder: &Path) -> io::Result<Vec<Found>> {
         let listed = self.wait(self.objects.list_with_delimiter(Some(&object(folder)?)))?;
-        let mut found = Vec::new();
+        let small = |object: ObjectMeta| {
+            let path = folder.join(object.location.filename()?);
+            let modified = object.last_modified.into();
+            Some(Found { path, is_folder: false, bytes: object.size, modified })
+        };
+        let mut found: Vec<Found> = listed.objects.into_iter().filter_map(small).collect();
         for file in listed.common_prefixes {
             let path = folder.join(file.filename().unwrap_or_default());
             let parts = self.parts(&path)?;
@@ -282,11 +195,6 @@ impl Files for BucketLog {
 fn object(path: &Path) -> io::Result<ObjectPath> {
     let text = path.to_str().ok_or(io::ErrorKind::InvalidInput)?;
     ObjectPath::parse(text).map_err(io::Error::other)
-}
-
-fn taken(path: &ObjectPath) -> io::Error {
-    let why = format!("{path} is there already: another process took the log over; stop one of them");
-    io::Error::new(io::ErrorKind::AlreadyExists, why)
 }
 
 fn io_error(error: Error) -> io::Error {

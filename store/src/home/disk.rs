@@ -4,6 +4,8 @@
 //! An object is written under another name, in `drafts`, and fsynced; then it gets its name, and the folders up to the
 //! store's are fsynced. An upload in parts is written under its own name: whoever sends one tells nobody of it before it is whole.
 
+mod upload;
+
 use std::collections::HashSet;
 use std::fmt::{Display, Formatter};
 use std::io;
@@ -18,7 +20,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{
     Attributes, CopyMode, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult,
     MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
-    PutResult, Result, UploadPart,
+    PutResult, Result,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -26,6 +28,7 @@ use uuid::Uuid;
 use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::files::{Appending, Files, Found, folder_of};
+use upload::Upload;
 
 const DRAFTS: &str = "drafts";
 /// A folder may be removed, since nothing is in it, between its creation and the file's.
@@ -205,7 +208,7 @@ impl ObjectStore for Disk {
         _: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let file = self.on_file(to, Self::create).await?;
-        Ok(Box::new(Upload { disk: self.clone(), object: to.clone(), file: Arc::new(Mutex::new(file)) }))
+        Ok(Box::new(Upload::new(self, to, file)))
     }
 
     async fn get_opts(&self, from: &ObjectPath, options: GetOptions) -> Result<GetResult> {
@@ -264,39 +267,6 @@ impl ObjectStore for Disk {
         };
         let bytes = self.get_opts(from, GetOptions::default()).await?.bytes().await?;
         self.on_file(to, move |disk, path| disk.put(path, &bytes.into(), &mode)).await
-    }
-}
-
-/// An upload in parts, which are put down in the order in which they are polled.
-#[derive(Debug)]
-struct Upload {
-    disk: Disk,
-    object: ObjectPath,
-    file: Arc<Mutex<Box<dyn Appending>>>,
-}
-
-#[async_trait]
-impl MultipartUpload for Upload {
-    fn put_part(&mut self, part: PutPayload) -> UploadPart {
-        let (disk, object, file) = (self.disk.clone(), self.object.clone(), self.file.clone());
-        Box::pin(async move {
-            disk.on_file(&object, move |_, _| part.iter().try_for_each(|bytes| file.lock().append(bytes)))
-                .await
-        })
-    }
-
-    async fn complete(&mut self) -> Result<PutResult> {
-        let file = self.file.clone();
-        let sync = move |disk: &Disk, path: &Path| {
-            file.lock().sync()?;
-            disk.sync_folders(path)
-        };
-        self.disk.on_file(&self.object, sync).await?;
-        Ok(PutResult { e_tag: None, version: None })
-    }
-
-    async fn abort(&mut self) -> Result<()> {
-        self.disk.on_file(&self.object, Disk::delete).await
     }
 }
 

@@ -137,13 +137,31 @@ impl GroupWriter<'_> {
     }
 }
 
-/// Whether columns of a type are encoded by [`super::chunk`].
-pub fn is_flat(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::Binary | DataType::Dictionary(..))
-        || numbers::has_type(data_type)
+/// How [`super::chunk`] encodes columns of a type: all that are not nested, but for types that few columns have.
+enum Flat {
+    Keywords,
+    Texts,
+    Bytes,
+    Numbers,
 }
 
-/// The chunk of a column that is not nested; `None` for types that few columns have.
+impl Flat {
+    fn of(data_type: &DataType) -> Option<Self> {
+        match data_type {
+            DataType::Dictionary(..) => Some(Self::Keywords),
+            DataType::Utf8 => Some(Self::Texts),
+            DataType::Binary => Some(Self::Bytes),
+            other => numbers::has_type(other).then_some(Self::Numbers),
+        }
+    }
+}
+
+/// Whether columns of a type are encoded by [`super::chunk`].
+pub fn is_flat(data_type: &DataType) -> bool {
+    Flat::of(data_type).is_some()
+}
+
+/// The chunk of a column that is not one of keywords; `None` where the library encodes it.
 fn flat(
     array: &ArrayRef,
     column: &ColumnDescPtr,
@@ -151,16 +169,15 @@ fn flat(
     properties: &WriterProperties,
     compressors: &mut Compressors,
 ) -> Option<ParquetResult<Chunk>> {
-    match array.data_type() {
-        DataType::Utf8 => {
+    match Flat::of(array.data_type())? {
+        Flat::Texts => {
             Some(texts::encode::<Utf8Type>(column, array.as_string(), rows, properties, compressors))
         }
-        DataType::Binary => {
+        Flat::Bytes => {
             Some(texts::encode::<BinaryType>(column, array.as_binary(), rows, properties, compressors))
         }
-        other if numbers::has_type(other) => {
-            Some(numbers::encode(column, array, rows, properties, compressors))
-        }
-        _ => None,
+        Flat::Numbers => Some(numbers::encode(column, array, rows, properties, compressors)),
+        // They come as [`Column::Keywords`], if their words are texts.
+        Flat::Keywords => None,
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! CRC-32C tells which one it is: no other single bit of so few bytes changes the sum so, nor do any two. More damage than that is
 //! named and stays, but for the one time in a hundred thousand, of a block of 4 KiB, in which its sum is that of a single bit.
+//!
+//! Nothing is thrown away: what a file was before it was mended stays, as `<table>/_damaged/<its path in the table>.damaged`. No reader takes
+//! that for data, whether it goes by the table's log or by names, and no vacuum looks into a folder that begins with an underscore. (Beside
+//! its file it would go with delta-rs' full vacuum, for which only folders of the table itself are hidden.)
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -14,7 +18,7 @@ use plimsoll_schemas::table::Table;
 use super::checksums::{Blocks, Tail};
 use super::table::LakeTable;
 use crate::error::StoreError;
-use crate::home::Home;
+use crate::home::{Created, Home};
 use crate::snapshot::DataFile;
 
 /// The polynomial of CRC-32C, its bits reversed.
@@ -35,6 +39,8 @@ pub struct Mended {
 pub struct Damage {
     pub file: PathBuf,
     pub rows: u64,
+    /// Where it is as it was before it was mended, if anything was.
+    pub kept_as: Option<PathBuf>,
     /// Bytes in which a bit was flipped, and is as it was again.
     pub mended: Vec<u64>,
     /// Bytes that are not what was written, and stay so.
@@ -65,14 +71,29 @@ async fn check(home: &Home, file: &DataFile, found: &mut Mended) -> Result<(), S
     let bytes = home.get(name).await?.unwrap_or_default();
     let mut bytes = Vec::from(bytes);
     let (mended, lost) = mend_bytes(&mut bytes, file.size_bytes, tail);
+    let mut kept_as = None;
     if !mended.is_empty() {
+        kept_as = Some(keep(home, name).await?);
         home.put(name, bytes.into()).await?;
     }
     found.whole += usize::from(lost.is_empty());
     if !mended.is_empty() || !lost.is_empty() {
-        found.damaged.push(Damage { file: home.name(name), rows: file.rows, mended, lost });
+        found.damaged.push(Damage { file: home.name(name), rows: file.rows, kept_as, mended, lost });
     }
     Ok(())
+}
+
+/// Makes a copy of a damaged file; answers where it is. It may be there already, if a crash kept the file from being mended then.
+async fn keep(home: &Home, name: &str) -> Result<PathBuf, StoreError> {
+    let (table, path) = name.split_once('/').unwrap_or(("", name));
+    let kept_as = format!("{table}/_damaged/{path}.damaged");
+    let damaged = home.get(name).await?.unwrap_or_default();
+    let made = home.create(&kept_as, damaged.clone()).await?;
+    if made == Created::Taken && home.get(&kept_as).await?.is_none_or(|there| there != damaged) {
+        let problem = "is what an earlier salvage left; move it away first".to_owned();
+        return Err(StoreError::BadFormat { path: home.name(&kept_as), problem });
+    }
+    Ok(home.name(&kept_as))
 }
 
 /// Flips back what can be; answers where that was, and what else is not as it was written.

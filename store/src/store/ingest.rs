@@ -17,6 +17,9 @@ use crate::wal::{Entry, WalError};
 /// How long a client should wait when the tail is full: a flush takes about that long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Longer than a disk or a bucket that is well lets an acknowledgement wait.
+const HELD_UP_AFTER: Duration = Duration::from_secs(5);
+
 /// A millisecond's worth or so.
 const DECODE_HERE_BYTES_MAX: usize = 512 << 10;
 
@@ -90,6 +93,11 @@ impl Inner {
     /// Why nothing more is acknowledged.
     pub(super) fn poisoned(&self) -> Option<String> {
         self.stopped.lock().clone().or_else(|| self.log.as_ref()?.writer.poisoned())
+    }
+
+    /// For how long acknowledgements have been waiting for the log, once that is long.
+    pub(super) fn held_up(&self) -> Option<Duration> {
+        self.log.as_ref()?.writer.busy().filter(|busy| *busy >= HELD_UP_AFTER)
     }
 
     /// Takes note of a failure that no later try can mend.

@@ -43,7 +43,8 @@ pub(super) async fn open(
         let version = tables[table as usize].transaction_version(&id).await?;
         flushed_of[table as usize] = version.and_then(|v| u64::try_from(v).ok()).unwrap_or(0);
     }
-    let interrupted = pending::read(&*place.files, &place.beside)?;
+    let Place { files, beside, _lock, .. } = place;
+    let (beside, interrupted) = pending::Beside::open(&*files, &beside)?;
     let reader = decoder.clone();
     let (wal, mut recovered) = blocking(move || {
         let mut recovered = recover(state, replay, &*reader, &flushed_of)?;
@@ -68,7 +69,6 @@ pub(super) async fn open(
     let state = Arc::new(Mutex::new(state));
     let publisher = publisher(state.clone(), counters.clone());
     let writer = WalWriter::spawn(wal, digests, publisher)?;
-    let Place { files, beside, _lock, .. } = place;
     let log = Log { writer, id, files, beside, _lock };
     Ok(inner(home, options, decoder, Some(log), tables, state, counters))
 }

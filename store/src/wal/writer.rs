@@ -1,9 +1,11 @@
 //! The one writer of the log, on a thread of its own: it drains what is queued, writes once, fsyncs once,
-//! makes the rows visible, then answers everyone. Group commit falls out of the queue.
+//! makes the rows visible, then answers everyone. Group commit falls out of the queue. Here is its handle; what it does is in `thread.rs`.
 
-use std::collections::HashSet;
+mod thread;
+
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,13 +18,11 @@ use crate::blocking::blocking;
 use crate::decode::RecordMeta;
 use crate::error::StoreError;
 use crate::files::Files;
+use thread::Writer;
 
 /// Requests that may wait for the writer, and their payloads' bytes; beyond either doors refuse.
 const QUEUE_MAX: usize = 4_096;
 const QUEUE_BYTES_MAX: u32 = 64 << 20;
-/// What one group may hold, so that the first of it does not wait for too many others.
-const GROUP_BYTES_MAX: usize = 16 << 20;
-const GROUP_RECORDS_MAX: usize = 1_024;
 
 /// A request that wants to be durable. The attachment travels beside it and is not written.
 #[derive(Debug)]
@@ -100,6 +100,7 @@ pub struct WalWriter<T> {
     commands: mpsc::Sender<Command<T>>,
     queue_bytes: Arc<Semaphore>,
     poisoned: Arc<Mutex<Option<String>>>,
+    busy_since: Arc<Mutex<Option<Instant>>>,
     files: Arc<dyn Files>,
     digests_path: PathBuf,
 }
@@ -119,16 +120,18 @@ impl<T: Send + 'static> WalWriter<T> {
         }
         let (commands, queue) = mpsc::channel(QUEUE_MAX);
         let poisoned = Arc::new(Mutex::new(None));
+        let busy_since = Arc::new(Mutex::new(None));
         let queue_bytes = Arc::new(Semaphore::new(QUEUE_BYTES_MAX as usize));
         let files = wal.files.clone();
         let handle = Self {
             commands,
             queue_bytes,
             poisoned: poisoned.clone(),
+            busy_since: busy_since.clone(),
             files,
             digests_path: digests_path.clone(),
         };
-        let writer = Writer { wal, digests, digests_path, publish: Box::new(publish), poisoned };
+        let writer = Writer { wal, digests, digests_path, publish: Box::new(publish), poisoned, busy_since };
         std::thread::Builder::new()
             .name("wal-writer".into())
             .spawn(move || writer.run(queue))
@@ -185,118 +188,10 @@ impl<T: Send + 'static> WalWriter<T> {
     pub fn poisoned(&self) -> Option<String> {
         self.poisoned.lock().clone()
     }
-}
 
-struct Writer<T> {
-    wal: Wal,
-    digests: Digests,
-    digests_path: PathBuf,
-    publish: Box<dyn FnMut(Vec<Durable<T>>) + Send>,
-    poisoned: Arc<Mutex<Option<String>>>,
-}
-
-impl<T> Writer<T> {
-    fn run(mut self, mut queue: mpsc::Receiver<Command<T>>) {
-        let mut next = queue.blocking_recv();
-        while let Some(command) = next.take() {
-            match command {
-                Command::Append(first) => {
-                    let mut bytes = first.entry.payload.len();
-                    let mut group = vec![first];
-                    while bytes < GROUP_BYTES_MAX && group.len() < GROUP_RECORDS_MAX {
-                        match queue.try_recv() {
-                            Ok(Command::Append(another)) => {
-                                bytes += another.entry.payload.len();
-                                group.push(another);
-                            }
-                            Ok(other) => {
-                                next = Some(other);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
-                    }
-                    self.commit(group);
-                }
-                Command::Digests(answer) => {
-                    let _ = answer.send(Ok(self.digests.encode()));
-                }
-                Command::DeleteThrough(seq, answer) => {
-                    let done = self.wal.delete_through(seq);
-                    self.answer(answer, done);
-                }
-                Command::Close { remove, answer } => {
-                    // Nobody can be told after the answer that there is still a writer.
-                    queue.close();
-                    let done = self.close(remove);
-                    self.answer(answer, done);
-                    return;
-                }
-            }
-            if next.is_none() {
-                next = queue.blocking_recv();
-            }
-        }
-    }
-
-    /// Nobody may be waiting for an answer any more; the work is done all the same.
-    fn answer(&self, answer: Answer<()>, done: Result<(), StoreError>) {
-        *self.poisoned.lock() = self.wal.poisoned().map(str::to_owned);
-        let _ = answer.send(done.map_err(WalError::from));
-    }
-
-    fn commit(&mut self, group: Vec<Queued<T>>) {
-        let mut seen = HashSet::new();
-        // Only what became durable is in the window, so that a failed group leaves no trace there.
-        let (repeated, fresh): (Vec<_>, Vec<_>) = group.into_iter().partition(|Queued { entry, .. }| {
-            self.digests.contains(entry.digest, entry.meta.ingest) || !seen.insert(entry.digest)
-        });
-        // Of a group without records nothing is written; a poisoned log refuses it all the same.
-        match self.wal.append(fresh.iter().map(|q| (&q.entry.meta, q.entry.payload.as_ref()))) {
-            Ok(last) => {
-                self.publish(last, fresh);
-                for queued in repeated {
-                    let _ = queued.answer.send(Ok(Submitted { duplicate: true }));
-                }
-            }
-            Err(error) => {
-                *self.poisoned.lock() = self.wal.poisoned().map(str::to_owned);
-                let error = WalError::from(error);
-                for queued in fresh.into_iter().chain(repeated) {
-                    let _ = queued.answer.send(Err(error.clone()));
-                }
-            }
-        }
-    }
-
-    fn publish(&mut self, last: u64, fresh: Vec<Queued<T>>) {
-        if fresh.is_empty() {
-            return;
-        }
-        let first = last + 1 - fresh.len() as u64;
-        let (mut durable, mut answers) = (Vec::with_capacity(fresh.len()), Vec::with_capacity(fresh.len()));
-        for (seq, Queued { entry, answer, _bytes }) in (first..).zip(fresh) {
-            self.digests.insert(entry.digest, entry.meta.ingest);
-            durable.push(Durable { seq, meta: entry.meta, attachment: entry.attachment });
-            answers.push(answer);
-        }
-        (self.publish)(durable);
-        for answer in answers {
-            let _ = answer.send(Ok(Submitted { duplicate: false }));
-        }
-    }
-
-    fn close(&mut self, remove: bool) -> Result<(), StoreError> {
-        self.digests.save(&*self.wal.files, &self.digests_path)?;
-        if remove { self.wal.remove_all() } else { Ok(()) }
-    }
-}
-
-impl<T> Drop for Writer<T> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let why = "its writer stopped at a defect; restart to go on".to_owned();
-            self.poisoned.lock().get_or_insert(why);
-        }
+    /// For how long the writer has been at one piece of its work, for which all others wait. It is short, but where the disk or the
+    /// bucket does not answer.
+    pub fn busy(&self) -> Option<Duration> {
+        self.busy_since.lock().map(|since| since.elapsed())
     }
 }

@@ -5,6 +5,7 @@ mod crashes;
 mod damage;
 mod faults;
 mod log;
+mod mend;
 mod pressure;
 mod read;
 mod vacuum;

@@ -1,5 +1,8 @@
 //! What the disk holds, what the process sees, and what lies between the two.
 
+mod change;
+mod power;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,66 +12,8 @@ use std::time::SystemTime;
 
 use super::{Fault, Restart};
 use crate::files::{Found, folder_of};
-
-/// Of a write that was not synced, each of these reaches the disk or not by itself.
-const SECTOR_BYTES: usize = 16;
-
-/// A change of a file's bytes.
-#[derive(Debug, Clone)]
-pub enum Change {
-    Write { at: usize, bytes: Vec<u8> },
-    Cut(usize),
-}
-
-impl Change {
-    fn apply(&self, to: &mut Vec<u8>) {
-        match self {
-            Self::Write { at, bytes } => {
-                if to.len() < at + bytes.len() {
-                    to.resize(at + bytes.len(), 0);
-                }
-                to[*at..at + bytes.len()].copy_from_slice(bytes);
-            }
-            Self::Cut(len) => to.truncate(*len),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-struct Inode {
-    /// Bytes for which there is room, also when the disk is full.
-    reserved: usize,
-    seen: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
-}
-
-/// A change of a folder's entries.
-#[derive(Debug, Clone)]
-enum Entry {
-    Link(PathBuf, usize),
-    Unlink(PathBuf),
-    Rename { from: PathBuf, to: PathBuf, inode: usize },
-}
-
-impl Entry {
-    fn folder(&self) -> &Path {
-        match self {
-            Self::Link(path, _) | Self::Unlink(path) | Self::Rename { to: path, .. } => folder_of(path),
-        }
-    }
-
-    fn apply(self, to: &mut BTreeMap<PathBuf, usize>) {
-        match self {
-            Self::Link(path, inode) => drop(to.insert(path, inode)),
-            Self::Unlink(path) => drop(to.remove(&path)),
-            Self::Rename { from, to: path, inode } => {
-                to.remove(&from);
-                to.insert(path, inode);
-            }
-        }
-    }
-}
+pub use change::Change;
+use change::{Entry, Inode};
 
 /// What a disk was before each operation that changed it.
 #[derive(Debug, Clone, Default)]
@@ -304,72 +249,5 @@ impl Disk {
             self.lose_power();
         }
         self.life
-    }
-
-    fn lose_power(&mut self) {
-        for entry in std::mem::take(&mut self.unsynced) {
-            if self.below(2) == 0 {
-                entry.apply(&mut self.durable_names);
-            }
-        }
-        self.names = self.durable_names.clone();
-        for i in 0..self.inodes.len() {
-            let unsynced = std::mem::take(&mut self.inodes[i].unsynced);
-            let landed = self.landed(unsynced);
-            let inode = &mut self.inodes[i];
-            landed.iter().for_each(|change| change.apply(&mut inode.durable));
-            inode.seen.clone_from(&inode.durable);
-        }
-    }
-
-    /// What of the changes reached the disk: nothing, all, a prefix of the bytes, or sectors here and there.
-    fn landed(&mut self, changes: Vec<Change>) -> Vec<Change> {
-        match self.below(4) {
-            0 => Vec::new(),
-            1 => changes,
-            2 => {
-                let bytes = |c: &Change| if let Change::Write { bytes, .. } = c { bytes.len() } else { 0 };
-                let mut left = self.below(changes.iter().map(bytes).sum::<usize>() + 1);
-                let mut landed = Vec::new();
-                for mut change in changes {
-                    let all = bytes(&change);
-                    if let Change::Write { bytes, .. } = &mut change {
-                        bytes.truncate(left);
-                    }
-                    landed.push(change);
-                    if all >= left {
-                        break;
-                    }
-                    left -= all;
-                }
-                landed
-            }
-            _ => {
-                let mut landed = Vec::new();
-                for change in changes {
-                    let Change::Write { at, bytes } = change else {
-                        if self.below(2) == 0 {
-                            landed.push(change);
-                        }
-                        continue;
-                    };
-                    for (i, sector) in bytes.chunks(SECTOR_BYTES).enumerate() {
-                        if self.below(2) == 0 {
-                            landed.push(Change::Write { at: at + i * SECTOR_BYTES, bytes: sector.to_vec() });
-                        }
-                    }
-                }
-                landed
-            }
-        }
-    }
-
-    /// SplitMix64 (Steele, Lea, Flood 2014): a test's failure must come again from its seed.
-    fn below(&mut self, n: usize) -> usize {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % (n.max(1) as u64)) as usize
     }
 }

@@ -1,18 +1,20 @@
 //! The rows of some files of a table, a range at a time, of traces or of time: files are sorted so, and a merge of millions of rows
 //! needs few of them in memory at once, however large they are.
 
+mod place;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 
 use crate::error::StoreError;
 use crate::lake::{FileReader, read_file};
-use crate::rows::Columns;
 use crate::snapshot::DataFile;
 use crate::store::derived::OfFile;
+use place::Place;
 
 /// Of a range, about: what lies in memory, and what a row group of all slices together has. A span takes some 400 bytes, or a hundred
 /// thousand with its prompt.
@@ -118,7 +120,7 @@ impl Ranges {
             while let Some(batch) = input.batches.pop_front() {
                 let rows = match before {
                     None => batch.num_rows(),
-                    Some(before) => rows_before(self.table, &batch, before)?,
+                    Some(before) => before.rows_before(self.table, &batch)?,
                 };
                 if rows > 0 {
                     taken.push(batch.slice(0, rows));
@@ -137,12 +139,7 @@ impl Ranges {
 impl Input {
     /// The place of the last row that was read.
     fn last(&self, table: Table) -> Result<Place, StoreError> {
-        let Some(batch) = self.batches.back() else { return Ok(Place::Begin) };
-        let last = batch.num_rows() - 1;
-        Ok(match Places::of(table, batch)? {
-            Places::Traces(ids) => Place::Trace(ids.value(last).to_owned()),
-            Places::Times(times) => Place::Time(times.value(last)),
-        })
+        self.batches.back().map_or(Ok(Place::Begin), |batch| Place::of_last(table, batch))
     }
 
     fn read(&mut self) -> Result<(), StoreError> {
@@ -172,53 +169,9 @@ fn memory_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(of_column).sum()
 }
 
-/// By what the files of a table are sorted first.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    /// Ahead of all rows.
-    Begin,
-    Trace(String),
-    Time(i64),
-}
-
-/// The places of a batch's rows.
-enum Places<'a> {
-    Traces(&'a StringArray),
-    Times(&'a Int64Array),
-}
-
-impl<'a> Places<'a> {
-    fn of(table: Table, batch: &'a RecordBatch) -> Result<Self, StoreError> {
-        let columns = Columns::of(batch);
-        match table {
-            Table::Spans => Ok(Self::Traces(columns.text("trace_id")?)),
-            other => Ok(Self::Times(columns.int(other.time_column())?)),
-        }
-    }
-
-    fn is_before(&self, row: usize, place: &Place) -> bool {
-        match (self, place) {
-            (Self::Traces(ids), Place::Trace(id)) => ids.value(row) < id.as_str(),
-            (Self::Times(times), Place::Time(time)) => times.value(row) < *time,
-            _ => false,
-        }
-    }
-}
-
-/// How many rows of a batch come before this place.
-fn rows_before(table: Table, batch: &RecordBatch, place: &Place) -> Result<usize, StoreError> {
-    let places = Places::of(table, batch)?;
-    let (mut low, mut high) = (0, batch.num_rows());
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        if places.is_before(middle, place) { low = middle + 1 } else { high = middle }
-    }
-    Ok(low)
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow::array::new_null_array;
+    use arrow::array::{Int64Array, StringArray, new_null_array};
     use arrow::compute::cast;
     use arrow::datatypes::DataType;
     use proptest::prelude::*;
@@ -226,6 +179,7 @@ mod tests {
     use super::*;
     use crate::home::Home;
     use crate::lake::{Effort, Gather, Part, Partition, Writing};
+    use crate::rows::Columns;
 
     /// Rows (place, another number) as a batch with the table's file schema: the place is what its files are sorted by.
     fn batch(table: Table, rows: &[(u8, i64)]) -> RecordBatch {
