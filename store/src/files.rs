@@ -10,6 +10,7 @@
 //! Calls block; they are made off the async threads.
 
 pub mod faulty;
+mod own;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -23,6 +24,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
+
+pub use own::{Older, OwnFile};
 
 /// An open file that is written from its beginning on, one piece behind the other.
 pub trait Appending: Send + Debug {

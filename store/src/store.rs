@@ -36,7 +36,7 @@ use rustc_hash::FxHashMap;
 use crate::blocking::blocking;
 use crate::decode::{Decode, Decoded, RecordKind};
 use crate::error::{IngestError, StoreError};
-use crate::files::Files;
+use crate::files::{Files, OwnFile};
 use crate::home::Home;
 use crate::jobs::Jobs;
 use crate::lake::LakeTable;
@@ -109,8 +109,8 @@ struct Log {
     /// Its UUID: the application id of its Delta transactions.
     id: String,
     files: Arc<dyn Files>,
-    /// Names the traces that a crash would leave unsettled.
-    beside: pending::Beside,
+    /// Names the traces that a crash would leave unsettled (see `pending.rs`).
+    pending: OwnFile,
     /// Held for as long as the store is open, so that no second process writes here.
     _lock: Box<dyn Any + Send + Sync>,
 }

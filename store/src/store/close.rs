@@ -28,8 +28,8 @@ impl Store {
                 restating.traces().next().map(|_| pending::Pending::of(&Traces::default(), &restating))
             };
             match behind {
-                Some(behind) => behind.write(&*log.files, &log.beside)?,
-                None => log.beside.remove(&*log.files)?,
+                Some(behind) => behind.write(&*log.files, &log.pending)?,
+                None => log.pending.remove(&*log.files)?,
             }
             log.writer.close(true).await.map_err(|e| StoreError::Poisoned(e.to_string()))
         };

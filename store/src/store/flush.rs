@@ -66,7 +66,7 @@ impl Inner {
         let inner = self.clone();
         let (sealed, written) = blocking(move || {
             let log = inner.log.as_ref().ok_or(StoreError::ReadOnly)?;
-            pending.write(&*log.files, &log.beside)?;
+            pending.write(&*log.files, &log.pending)?;
             let written = inner.write_files(&sealed)?;
             Ok::<_, StoreError>((sealed, written))
         })

@@ -44,7 +44,7 @@ pub(super) async fn open(
         flushed_of[table as usize] = version.and_then(|v| u64::try_from(v).ok()).unwrap_or(0);
     }
     let Place { files, beside, _lock, .. } = place;
-    let (beside, interrupted) = pending::Beside::open(&*files, &beside)?;
+    let (pending, interrupted) = pending::open(&*files, &beside)?;
     let reader = decoder.clone();
     let (wal, mut recovered) = blocking(move || {
         let mut recovered = recover(state, replay, &*reader, &flushed_of)?;
@@ -68,8 +68,8 @@ pub(super) async fn open(
     counters.flushed_seq.set(if records == 0 { state.tail.seq } else { flushed });
     let state = Arc::new(Mutex::new(state));
     let publisher = publisher(state.clone(), counters.clone());
-    let writer = WalWriter::spawn(wal, digests, publisher)?;
-    let log = Log { writer, id, files, beside, _lock };
+    let writer = WalWriter::spawn(wal, &beside, digests, publisher)?;
+    let log = Log { writer, id, files, pending, _lock };
     Ok(inner(home, options, decoder, Some(log), tables, state, counters))
 }
 
@@ -227,6 +227,7 @@ fn publisher(state: Arc<Mutex<State>>, counters: Arc<Counters>) -> impl FnMut(Ve
 struct Place {
     files: Arc<dyn Files>,
     folder: PathBuf,
+    /// Where its small files are: no other log's are there.
     beside: PathBuf,
     _lock: Box<dyn Any + Send + Sync>,
 }

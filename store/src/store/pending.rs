@@ -5,72 +5,33 @@
 //! start settles them from the files. So are traces named whose merged spans are to be restated (see `restate.rs`): also
 //! when the store is closed, since that waits for no merge. More names than needed do no harm.
 //!
-//! Each opening writes a file of its own: whoever has a bucket is not kept from replacing its file once more after another server took
-//! the bucket over, which may have let go of its log meanwhile. An opening reads all files that are there, and removes them once its own,
-//! which names their traces too, is durable.
+//! Each opening writes a file of its own, see [`OwnFile`].
 //!
 //! Format: `PLMPEND1`, then for each trace a length byte, the tenant and 16 bytes of trace id; last a CRC-32C
 //! of everything before it, little-endian.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use parking_lot::Mutex;
 use plimsoll_schemas::{Tenant, TraceId};
-use uuid::Uuid;
 
 use super::restate::Restating;
 use crate::error::StoreError;
-use crate::files::Files;
+use crate::files::{Files, OwnFile};
 use crate::tail::Traces;
 
 const MAGIC: &[u8; 8] = b"PLMPEND1";
-/// What a file is called, before the dot and what tells it from others.
 const NAME: &str = "pending";
-/// A file that [`Files::replace`] did not get to name.
-const DRAFT: &str = "draft";
 
-/// The files beside the log: that of this opening, and those of openings before it as long as they are needed.
-#[derive(Debug)]
-pub struct Beside {
-    folder: PathBuf,
-    own: PathBuf,
-    older: Mutex<Vec<PathBuf>>,
-}
-
-impl Beside {
-    /// Finds the files in the log's folder, and the traces that they name: at the last flush before a crash, or at the clean stop.
-    pub fn open(files: &dyn Files, folder: &Path) -> Result<(Self, Vec<(Tenant, TraceId)>), StoreError> {
-        loop {
-            let mut older = files.list(folder).map_err(StoreError::io(folder))?;
-            older.retain(|path| is_of_an_opening(path));
-            // One that is gone since has another in its place, of a server that was taken over and does not know it yet.
-            let Some(read) =
-                older.iter().map(|path| read(files, path)).collect::<Result<Option<Vec<_>>, _>>()?
-            else {
-                continue;
-            };
-            let own = folder.join(format!("{NAME}.{}", Uuid::new_v4().simple()));
-            let beside = Self { folder: folder.to_owned(), own, older: Mutex::new(older) };
-            return Ok((beside, read.concat()));
-        }
+/// The file of this opening in the log's folder, and the traces that were named at the last flush before a crash, or at the clean stop.
+pub fn open(files: &dyn Files, folder: &Path) -> Result<(OwnFile, Vec<(Tenant, TraceId)>), StoreError> {
+    let (own, older) = OwnFile::open(files, folder, NAME)?;
+    let mut named = Vec::new();
+    for (path, bytes) in older {
+        let problem = "damaged; remove it to start without settling again what a crash interrupted";
+        let traces = parse(&bytes).ok_or(StoreError::BadFormat { path, problem: problem.into() })?;
+        named.extend(traces);
     }
-
-    /// After a clean stop, when nothing is left to be settled again.
-    pub fn remove(&self, files: &dyn Files) -> Result<(), StoreError> {
-        self.remove_older(files)?;
-        remove(files, &self.own)?;
-        files.sync_dir(&self.folder).map_err(StoreError::io(&self.folder))
-    }
-
-    fn remove_older(&self, files: &dyn Files) -> Result<(), StoreError> {
-        let mut older = self.older.lock();
-        while let Some(path) = older.last() {
-            remove(files, path)?;
-            older.pop();
-        }
-        Ok(())
-    }
+    Ok((own, named))
 }
 
 /// The encoded file.
@@ -90,34 +51,8 @@ impl Pending {
         Self(bytes)
     }
 
-    pub fn write(&self, files: &dyn Files, beside: &Beside) -> Result<(), StoreError> {
-        files.replace(&beside.own, &self.0).map_err(StoreError::io(&beside.own))?;
-        beside.remove_older(files)
-    }
-}
-
-fn is_of_an_opening(path: &Path) -> bool {
-    path.file_stem().is_some_and(|stem| stem == NAME) && path.extension().is_none_or(|of| of != DRAFT)
-}
-
-/// `None` where there is no such file.
-fn read(files: &dyn Files, path: &Path) -> Result<Option<Vec<(Tenant, TraceId)>>, StoreError> {
-    let bytes = match files.read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StoreError::io(path)(error)),
-    };
-    let traces = parse(&bytes).ok_or_else(|| StoreError::BadFormat {
-        path: path.to_owned(),
-        problem: "damaged; remove it to start without settling again what a crash interrupted".into(),
-    })?;
-    Ok(Some(traces))
-}
-
-fn remove(files: &dyn Files, path: &Path) -> Result<(), StoreError> {
-    match files.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
-        _ => Ok(()),
+    pub fn write(&self, files: &dyn Files, own: &OwnFile) -> Result<(), StoreError> {
+        own.replace(files, &self.0)
     }
 }
 
@@ -160,13 +95,13 @@ mod tests {
         TraceId::from_wire(&[[1; 8], number.to_be_bytes()].concat()).expect("an id")
     }
 
-    fn open(files: &dyn Files) -> (Beside, Vec<u64>) {
-        let (beside, found) = Beside::open(files, Path::new("wal")).expect("it opens");
+    fn open(files: &dyn Files) -> (OwnFile, Vec<u64>) {
+        let (own, found) = super::open(files, Path::new("wal")).expect("it opens");
         let number = |id: &TraceId| (0..10).find(|number| trace_id(*number) == *id).expect("one of ours");
         let mut found: Vec<u64> = found.iter().map(|(_, id)| number(id)).collect();
         found.sort_unstable();
         found.dedup();
-        (beside, found)
+        (own, found)
     }
 
     #[test]

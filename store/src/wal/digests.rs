@@ -3,19 +3,16 @@
 //!
 //! A window: the last 65,536 requests, and of those the ones received within 15 minutes before the request that asks.
 //!
-//! File: `PLMDIGS1`, then 16 bytes digest and 8 bytes ingest time each, last a CRC-32C; little-endian.
+//! File, of which each opening has one of its own: `PLMDIGS1`, then 16 bytes digest and 8 bytes ingest time each, last a CRC-32C; little-endian.
 
 use std::collections::VecDeque;
-use std::io;
-use std::path::Path;
 
 use plimsoll_schemas::UnixNanos;
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::decode::RecordMeta;
-use crate::error::StoreError;
-use crate::files::Files;
+use crate::files::Older;
 
 const MAGIC: &[u8; 8] = b"PLMDIGS1";
 /// SDKs give up on a request after minutes; at the default batch size this is some thirty million spans.
@@ -62,23 +59,22 @@ impl Digests {
         }
     }
 
-    /// What was saved; nothing where there is no file. One that cannot be read is reported and left out: the worst that
-    /// follows is that a request is kept twice, which reads and merges collapse.
-    pub fn load(files: &dyn Files, path: &Path) -> Self {
+    /// What was saved. A file that cannot be read is reported and left out: the worst that follows is that a request is kept twice,
+    /// which reads and merges collapse.
+    pub fn of(saved: Vec<Older>) -> Self {
+        let mut all = Vec::new();
+        for (path, bytes) in saved {
+            match entries(&bytes) {
+                Some(entries) => all.extend(entries),
+                None => tracing::warn!(
+                    path = %path.display(),
+                    "damaged: requests from before the restart that are sent again may be kept twice"
+                ),
+            }
+        }
+        all.sort_unstable_by_key(|(_, at)| *at);
         let mut digests = Self::default();
-        let problem = match files.read(path) {
-            Ok(bytes) => match entries(&bytes) {
-                Some(entries) => {
-                    entries.for_each(|(digest, at)| digests.insert(digest, at));
-                    return digests;
-                }
-                None => "damaged".to_owned(),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return digests,
-            Err(error) => error.to_string(),
-        };
-        let path = path.display();
-        tracing::warn!(%path, problem, "requests from before the restart that are sent again may be kept twice");
+        all.into_iter().for_each(|(digest, at)| digests.insert(digest, at));
         digests
     }
 
@@ -93,10 +89,6 @@ impl Digests {
         let crc = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes
-    }
-
-    pub fn save(&self, files: &dyn Files, path: &Path) -> Result<(), StoreError> {
-        files.replace(path, &self.encode()).map_err(StoreError::io(path))
     }
 }
 

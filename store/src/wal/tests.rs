@@ -5,8 +5,7 @@ use uuid::Uuid;
 use super::digests::{Digests, digest};
 use super::record::{Codec, Header, HeaderError};
 use crate::decode::{RecordKind, RecordMeta};
-use crate::files::Files;
-use crate::files::faulty::FaultyFiles;
+use crate::files::Older;
 
 const ANY: std::ops::RangeInclusive<u64> = 0..=u64::MAX;
 const MINUTE_NS: i64 = 60_000_000_000;
@@ -110,16 +109,18 @@ fn the_window_holds_so_many_and_no_more() {
 
 #[test]
 fn a_saved_window_is_read_back_and_a_damaged_one_left_out() {
-    let (files, folder) = (FaultyFiles::new(0), std::path::Path::new("home"));
-    files.create_dir_all(folder).expect("no fault");
-    let path = folder.join("digests");
-    let mut digests = Digests::default();
-    (1..=3).for_each(|i| digests.insert(i, UnixNanos(i as i64)));
-    digests.save(&files, &path).expect("no fault");
-    digests.save(&files, &path).expect("over the one that is there");
-    let knows = |digests: &Digests| (1..=3).all(|i| digests.contains(i, UnixNanos(3)));
-    assert!(knows(&Digests::load(&files, &path)));
-    files.corrupt(&path, |bytes| bytes[20] ^= 1).expect("it is there");
-    assert!(!Digests::load(&files, &path).contains(1, UnixNanos(3)));
-    assert!(!Digests::load(&files, &folder.join("none")).contains(1, UnixNanos(3)));
+    let window = |of: std::ops::RangeInclusive<u128>| {
+        let mut digests = Digests::default();
+        of.for_each(|i| digests.insert(i, UnixNanos(i as i64)));
+        ("digests".into(), digests.encode())
+    };
+    let knows = |saved: Vec<Older>| {
+        let digests = Digests::of(saved);
+        (1..=6).filter(|i| digests.contains(*i, UnixNanos(6))).collect::<Vec<_>>()
+    };
+    assert_eq!(knows(vec![window(3..=5), window(1..=3)]), [1, 2, 3, 4, 5]);
+    let mut damaged = window(3..=5);
+    damaged.1[20] ^= 1;
+    assert_eq!(knows(vec![damaged, window(1..=3)]), [1, 2, 3]);
+    assert_eq!(knows(Vec::new()), [0; 0]);
 }

@@ -3,7 +3,7 @@
 
 mod thread;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,15 @@ use super::{PAYLOAD_BYTES_MAX, Wal};
 use crate::blocking::blocking;
 use crate::decode::RecordMeta;
 use crate::error::StoreError;
-use crate::files::Files;
+use crate::files::{Files, OwnFile};
 use thread::Writer;
 
 /// Requests that may wait for the writer, and their payloads' bytes; beyond either doors refuse.
 const QUEUE_MAX: usize = 4_096;
 const QUEUE_BYTES_MAX: u32 = 64 << 20;
+
+/// The name of the file that keeps the window of digests.
+const DIGESTS: &str = "digests";
 
 /// A request that wants to be durable. The attachment travels beside it and is not written.
 #[derive(Debug)]
@@ -102,19 +105,21 @@ pub struct WalWriter<T> {
     poisoned: Arc<Mutex<Option<String>>>,
     busy_since: Arc<Mutex<Option<Instant>>>,
     files: Arc<dyn Files>,
-    digests_path: PathBuf,
+    saved_digests: Arc<OwnFile>,
 }
 
 impl<T: Send + 'static> WalWriter<T> {
-    /// Starts the writer. `replayed` are the digests of the log's own records; `publish` is called in the order of
+    /// Starts the writer. `beside` is the folder for the log's small files; `replayed` are the digests of the log's own records; `publish` is called in the order of
     /// sequences, before anyone is answered.
     pub fn spawn(
         wal: Wal,
+        beside: &Path,
         replayed: Vec<(u128, UnixNanos)>,
         publish: impl FnMut(Vec<Durable<T>>) + Send + 'static,
     ) -> Result<Self, StoreError> {
-        let digests_path = wal.folder.with_file_name("digests");
-        let mut digests = Digests::load(&*wal.files, &digests_path);
+        let (saved_digests, saved) = OwnFile::open(&*wal.files, beside, DIGESTS)?;
+        let saved_digests = Arc::new(saved_digests);
+        let mut digests = Digests::of(saved);
         for (digest, at) in replayed {
             digests.insert(digest, at);
         }
@@ -129,9 +134,9 @@ impl<T: Send + 'static> WalWriter<T> {
             poisoned: poisoned.clone(),
             busy_since: busy_since.clone(),
             files,
-            digests_path: digests_path.clone(),
+            saved_digests: saved_digests.clone(),
         };
-        let writer = Writer { wal, digests, digests_path, publish: Box::new(publish), poisoned, busy_since };
+        let writer = Writer { wal, digests, saved_digests, publish: Box::new(publish), poisoned, busy_since };
         std::thread::Builder::new()
             .name("wal-writer".into())
             .spawn(move || writer.run(queue))
@@ -167,8 +172,8 @@ impl<T: Send + 'static> WalWriter<T> {
     /// are gone nothing else remembers their requests; not by the writer, for whom requests wait.
     pub async fn delete_through(&self, seq: u64) -> Result<(), WalError> {
         let bytes = self.command(Command::Digests).await?;
-        let (files, path) = (self.files.clone(), self.digests_path.clone());
-        blocking(move || files.replace(&path, &bytes).map_err(StoreError::io(path))).await?;
+        let (files, saved) = (self.files.clone(), self.saved_digests.clone());
+        blocking(move || saved.replace(&*files, &bytes)).await?;
         self.command(|answer| Command::DeleteThrough(seq, answer)).await
     }
 

@@ -1,5 +1,6 @@
 //! The open lake on a real disk: what is written is read, whoever else wrote into its log.
 
+mod apart;
 mod columns;
 mod crashes;
 mod damage;

@@ -1,7 +1,6 @@
 //! What the writer does with what is queued.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Answer, Command, Durable, Queued, Submitted, WalError};
 use crate::error::StoreError;
+use crate::files::OwnFile;
 use crate::wal::Wal;
 use crate::wal::digests::Digests;
 
@@ -21,7 +21,7 @@ const GROUP_RECORDS_MAX: usize = 1_024;
 pub struct Writer<T> {
     pub wal: Wal,
     pub digests: Digests,
-    pub digests_path: PathBuf,
+    pub saved_digests: Arc<OwnFile>,
     pub publish: Box<dyn FnMut(Vec<Durable<T>>) + Send>,
     pub poisoned: Arc<Mutex<Option<String>>>,
     pub busy_since: Arc<Mutex<Option<Instant>>>,
@@ -121,7 +121,7 @@ impl<T> Writer<T> {
     }
 
     fn close(&mut self, remove: bool) -> Result<(), StoreError> {
-        self.digests.save(&*self.wal.files, &self.digests_path)?;
+        self.saved_digests.replace(&*self.wal.files, &self.digests.encode())?;
         if remove { self.wal.remove_all() } else { Ok(()) }
     }
 }

@@ -1,6 +1,7 @@
 //! The writer: groups, bounds, duplicates, and a client that tries until it is answered.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -40,7 +41,8 @@ fn start(
     let numbers = requests(&records);
     let digests = numbers.iter().map(|n| (entry(*n).digest, entry(*n).meta.ingest)).collect();
     let tail = records.iter().map(|r| r.seq).zip(numbers).filter(|(seq, _)| *seq > floor).collect();
-    let writer = WalWriter::spawn(wal.with_segment_bytes_max(SEGMENT_BYTES), digests, publish)?;
+    let writer =
+        WalWriter::spawn(wal.with_segment_bytes_max(SEGMENT_BYTES), Path::new("home"), digests, publish)?;
     Ok((writer, tail))
 }
 
@@ -151,7 +153,10 @@ async fn digests_survive_a_restart_a_clean_stop_and_the_loss_of_their_segments()
     assert!(tail.is_empty());
     assert_eq!(writer.submit(entry(10)).await, REPEATED);
     drop(writer);
-    files.corrupt(&folder().with_file_name("digests"), |bytes| bytes.truncate(9)).expect("it is there");
+    let is_window = |path: &PathBuf| path.file_stem().is_some_and(|name| name == "digests");
+    for window in files.all().into_iter().filter(is_window) {
+        files.corrupt(&window, |bytes| bytes.truncate(9)).expect("it is there");
+    }
     let (writer, _) = start(&files, 10, drop).expect("damaged digests are no reason to stop");
     assert_eq!(writer.submit(entry(1)).await, FRESH);
 }
