@@ -4,6 +4,16 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::DataType;
+
+use crate::nulls::null_column;
+
+/// Lets go of room that was made for rows that did not come. A little of it costs less than to move the others.
+pub(crate) fn fit<T>(values: &mut Vec<T>) {
+    if values.len() < values.capacity() / 2 {
+        values.shrink_to_fit();
+    }
+}
 
 /// See the module's description.
 #[derive(Debug)]
@@ -45,7 +55,12 @@ impl TextBuilder {
         self.valid.push(valid);
     }
 
-    pub fn finish(self) -> ArrayRef {
+    pub fn finish(mut self) -> ArrayRef {
+        if !self.valid.contains(&true) {
+            return null_column(&DataType::Utf8, self.valid.len());
+        }
+        fit(&mut self.bytes);
+        fit(&mut self.offsets);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
         let nulls = self.valid.contains(&false).then(|| NullBuffer::from(self.valid));
         Arc::new(StringArray::new(offsets, Buffer::from_vec(self.bytes), nulls))

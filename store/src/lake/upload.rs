@@ -12,6 +12,8 @@ use crate::home::{Home, path};
 
 /// Buckets want parts of at least 5 MiB, and no more than 10,000 of them.
 const BUCKET_PART_BYTES: usize = 8 << 20;
+/// What is written at a time, as a rule.
+const WRITE_BYTES: usize = 8 << 10;
 /// A merge writes a file for each slice at once.
 const FOLDER_PART_BYTES: usize = 1 << 20;
 
@@ -97,6 +99,10 @@ impl Upload {
 
 impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.capacity() == 0 {
+            // Room that is not used costs nothing, but to grow into it does.
+            self.buffer.reserve_exact(self.part_bytes.max(bytes.len()) + WRITE_BYTES);
+        }
         self.buffer.extend_from_slice(bytes);
         self.bytes += bytes.len() as u64;
         self.summing.add(bytes);

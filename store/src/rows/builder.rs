@@ -3,24 +3,26 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, BooleanBuilder, ListBuilder,
+    Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, BooleanBuilder, ListBuilder,
     PrimitiveArray, StringBuilder,
 };
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::Tokens;
 use plimsoll_schemas::table::Table;
-use plimsoll_schemas::{Envelope, Slice, SpanId, UnixNanos};
+use plimsoll_schemas::{Envelope, Slice, SpanId, TraceId, UnixNanos};
 
 use crate::error::StoreError;
 use crate::keyword::KeywordBuilder;
-use crate::text::TextBuilder;
+use crate::nulls::null_column;
+use crate::text::{TextBuilder, fit};
 
 /// Builders of one table, in the order of its file schema.
 pub struct Rows {
     pub table: Table,
     columns: Vec<Column>,
+    rows_expected: usize,
     pub rows: usize,
     at: usize,
 }
@@ -37,75 +39,102 @@ enum Column {
 }
 
 impl Column {
-    fn new(data_type: &DataType) -> Self {
-        match data_type {
+    /// With room for so many rows.
+    fn new(field: &Field, rows: usize) -> Self {
+        let digits = if field.name() == "trace_id" { TraceId::HEX_DIGITS } else { SpanId::HEX_DIGITS };
+        match field.data_type() {
             DataType::Dictionary(..) => Self::Keyword(KeywordBuilder::default()),
-            DataType::Int64 => Self::Long(Numbers::default()),
-            DataType::Int32 => Self::Int(Numbers::default()),
-            DataType::Float64 => Self::Double(Numbers::default()),
+            DataType::Int64 => Self::Long(Numbers::expecting(rows)),
+            DataType::Int32 => Self::Int(Numbers::expecting(rows)),
+            DataType::Float64 => Self::Double(Numbers::expecting(rows)),
             DataType::Boolean => Self::Bool(BooleanBuilder::new()),
-            DataType::Timestamp(..) => Self::Time(Numbers::default()),
-            DataType::List(field) => {
-                Self::Texts(ListBuilder::new(StringBuilder::new()).with_field(field.clone()))
+            DataType::Timestamp(..) => Self::Time(Numbers::expecting(rows)),
+            DataType::List(item) => {
+                Self::Texts(ListBuilder::new(StringBuilder::new()).with_field(item.clone()))
             }
-            _ => Self::Text(TextBuilder::default()),
+            _ => Self::Text(TextBuilder::with_capacity(rows, digits)),
         }
     }
 
-    fn finish(&mut self, rows: usize) -> ArrayRef {
+    fn finish(self, rows: usize) -> ArrayRef {
         match self {
-            Self::Keyword(b) => std::mem::take(b).finish(rows),
-            Self::Text(b) => std::mem::take(b).finish(),
-            Self::Long(n) => Arc::new(std::mem::take(n).finish()),
-            Self::Int(n) => Arc::new(std::mem::take(n).finish()),
-            Self::Double(n) => Arc::new(std::mem::take(n).finish()),
-            Self::Bool(b) => Arc::new(b.finish()),
-            Self::Time(n) => Arc::new(std::mem::take(n).finish().with_timezone("UTC")),
-            Self::Texts(b) => Arc::new(b.finish()),
+            Self::Keyword(b) => b.finish(rows),
+            Self::Text(b) => b.finish(),
+            Self::Long(n) => n.finish(|array| array),
+            Self::Int(n) => n.finish(|array| array),
+            Self::Double(n) => n.finish(|array| array),
+            Self::Bool(mut b) => Arc::new(b.finish()),
+            Self::Time(n) => n.finish(|array| array.with_timezone("UTC")),
+            Self::Texts(mut b) => Arc::new(b.finish()),
         }
     }
 }
 
-/// Numbers of one type, most often all there.
+/// Numbers of one type, most often all there, or none.
 struct Numbers<T: ArrowPrimitiveType> {
+    rows_expected: usize,
+    /// Rows without a value before the first one that has one: nothing is kept for them as long as there is none.
+    begins: u32,
     values: Vec<T::Native>,
     /// Rows without one.
     nulls: Vec<u32>,
 }
 
-impl<T: ArrowPrimitiveType> Default for Numbers<T> {
-    fn default() -> Self {
-        Self { values: Vec::new(), nulls: Vec::new() }
-    }
-}
-
 impl<T: ArrowPrimitiveType> Numbers<T> {
+    fn expecting(rows: usize) -> Self {
+        Self { rows_expected: rows, begins: 0, values: Vec::new(), nulls: Vec::new() }
+    }
+
     #[inline]
     fn push(&mut self, value: Option<T::Native>) {
+        if self.values.is_empty() && !self.begin(value.is_some()) {
+            return;
+        }
         if value.is_none() {
             self.nulls.push(self.values.len() as u32);
         }
         self.values.push(value.unwrap_or_default());
     }
 
-    fn finish(self) -> PrimitiveArray<T> {
-        let rows = self.values.len();
-        let nulls = (!self.nulls.is_empty()).then(|| {
+    /// Makes room once there is a value; answers whether there is.
+    fn begin(&mut self, is_some: bool) -> bool {
+        if is_some {
+            self.values.reserve_exact(self.rows_expected.max(self.begins as usize + 1));
+            self.values.resize(self.begins as usize, T::Native::default());
+            self.nulls.extend(0..self.begins);
+        } else {
+            self.begins += 1;
+        }
+        is_some
+    }
+
+    fn finish(self, with: impl FnOnce(PrimitiveArray<T>) -> PrimitiveArray<T>) -> ArrayRef {
+        let Self { mut values, nulls, begins, .. } = self;
+        if values.is_empty() {
+            return null_column(with(PrimitiveArray::new_null(0)).data_type(), begins as usize);
+        }
+        fit(&mut values);
+        let rows = values.len();
+        let nulls = (!nulls.is_empty()).then(|| {
             let mut valid = BooleanBufferBuilder::new(rows);
             valid.append_n(rows, true);
-            self.nulls.iter().for_each(|row| valid.set_bit(*row as usize, false));
+            nulls.iter().for_each(|row| valid.set_bit(*row as usize, false));
             NullBuffer::new(valid.finish())
         });
-        PrimitiveArray::new(self.values.into(), nulls)
+        Arc::new(with(PrimitiveArray::new(values.into(), nulls)))
     }
+}
+
+fn columns(table: Table, rows: usize) -> Vec<Column> {
+    table.file_schema().fields().iter().map(|field| Column::new(field, rows)).collect()
 }
 
 /// Appends one row column by column. A value of another type than its column's is a mistake in this file,
 /// which the schema check of [`Rows::finish`] turns into an error.
 impl Rows {
-    pub fn new(table: Table) -> Self {
-        let columns = table.file_schema().fields().iter().map(|f| Column::new(f.data_type())).collect();
-        Self { table, columns, rows: 0, at: 0 }
+    /// With room for so many rows.
+    pub fn new(table: Table, rows: usize) -> Self {
+        Self { table, columns: columns(table, rows), rows_expected: rows, rows: 0, at: 0 }
     }
 
     fn next(&mut self) -> &mut Column {
@@ -221,7 +250,8 @@ impl Rows {
             return Ok(None);
         }
         let rows = std::mem::take(&mut self.rows);
-        let columns = self.columns.iter_mut().map(|column| column.finish(rows)).collect();
+        let columns = std::mem::replace(&mut self.columns, columns(self.table, self.rows_expected));
+        let columns = columns.into_iter().map(|column| column.finish(rows)).collect();
         let batch = RecordBatch::try_new(self.table.file_schema(), columns)
             .map_err(StoreError::arrow(format!("rows of {}", self.table.as_str())))?;
         Ok(Some(batch))

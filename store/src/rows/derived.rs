@@ -19,6 +19,13 @@ pub struct Settled<'a> {
     pub resettled: bool,
 }
 
+/// Rows of `stage_runs` in one batch: it is finished with the trace that makes them as many.
+const RUNS_PER_BATCH: usize = 4_096;
+/// And those of that trace, as a rule.
+const RUNS_EXPECTED: usize = RUNS_PER_BATCH + RUNS_PER_BATCH / 16;
+/// Of a small trace.
+const RUNS_PER_TRACE: usize = 8;
+
 /// Collects the derived rows of many traces.
 pub struct DerivedRows {
     traces: Rows,
@@ -37,11 +44,11 @@ impl std::fmt::Debug for DerivedRows {
 impl Default for DerivedRows {
     fn default() -> Self {
         Self {
-            traces: Rows::new(Table::Traces),
-            stage_runs: Rows::new(Table::StageRuns),
-            attempts: Rows::new(Table::Attempts),
-            edges: Rows::new(Table::Edges),
-            violations: Rows::new(Table::Violations),
+            traces: Rows::new(Table::Traces, RUNS_EXPECTED / RUNS_PER_TRACE),
+            stage_runs: Rows::new(Table::StageRuns, RUNS_EXPECTED),
+            attempts: Rows::new(Table::Attempts, 0),
+            edges: Rows::new(Table::Edges, RUNS_EXPECTED / RUNS_PER_TRACE),
+            violations: Rows::new(Table::Violations, 0),
         }
     }
 }
@@ -57,9 +64,9 @@ impl DerivedRows {
         self.push_violations(of, spans, analysis);
     }
 
-    /// Rows of `stage_runs` so far.
-    pub fn runs(&self) -> usize {
-        self.stage_runs.rows
+    /// Whether there are enough for a batch: columns that grow larger are moved about while they do.
+    pub fn is_full(&self) -> bool {
+        self.stage_runs.rows >= RUNS_PER_BATCH
     }
 
     pub fn finish(&mut self) -> Result<Vec<(Table, RecordBatch)>, StoreError> {

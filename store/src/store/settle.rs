@@ -28,9 +28,6 @@ use crate::tail::{Chunk, TraceKey};
 /// Traces a pass: bounds what one pass holds in memory.
 pub const TRACES_PER_PASS: usize = 4_000;
 
-/// Rows of `stage_runs` that are put together: columns that grow larger are moved about while they do.
-const RUNS_PER_BATCH: usize = 4_096;
-
 /// How long before its root a span of a trace may have ended and still be looked for: a day, as late spans may come, and
 /// what clocks may differ by.
 const LATE_NS: i64 = 25 * 3_600_000_000_000;
@@ -141,7 +138,7 @@ impl Inner {
             }
             derived.push(of, &spans, &analysis);
             note_derived(&work.chunks, &members, &analysis);
-            if derived.runs() >= RUNS_PER_BATCH {
+            if derived.is_full() {
                 rows_of_tables.extend(derived.finish()?);
             }
         }
