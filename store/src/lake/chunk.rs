@@ -30,6 +30,8 @@ pub use compressor::Compressors;
 
 /// A chunk is compressed where that takes off at least one of so many parts: its dictionary and its first page tell.
 const SAVED_MIN: usize = 16;
+/// Room that is made for a chunk when its first page tells how large it may get. Few are larger.
+const ROOM_MAX: usize = 4 << 20;
 /// Longer texts tell nothing that a footer should be larger for.
 const STATISTICS_BYTES_MAX: usize = 64;
 
@@ -60,6 +62,7 @@ struct ChunkWriter<'a> {
     index: Option<PageIndex>,
     has_dictionary: bool,
     encoding: Encoding,
+    rows_expected: usize,
     data_pages: i32,
     data_page_offset: i64,
     rows: u64,
@@ -74,6 +77,7 @@ struct ChunkWriter<'a> {
 impl<'a> ChunkWriter<'a> {
     fn begin(
         column: &'a ColumnDescPtr,
+        rows: usize,
         encoding: Encoding,
         compressor: &'a mut Compressor,
         properties: &WriterProperties,
@@ -90,6 +94,7 @@ impl<'a> ChunkWriter<'a> {
             index: is_indexed.then(|| PageIndex::new(column)),
             has_dictionary: false,
             encoding,
+            rows_expected: rows,
             data_pages: 0,
             data_page_offset: 0,
             rows: 0,
@@ -159,6 +164,12 @@ impl<'a> ChunkWriter<'a> {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         })?;
+        if self.data_pages == 0 {
+            // Room for the others at once.
+            let others = self.rows_expected.div_ceil(rows.max(1)).saturating_sub(1);
+            let each = bytes as usize + bytes as usize / 16;
+            self.out.inner_mut().reserve_exact(others.saturating_mul(each).min(ROOM_MAX));
+        }
         self.offsets.append_offset_and_size(offset, bytes);
         self.offsets.append_row_count(rows as i64);
         self.offsets.append_unencoded_byte_array_data_bytes(None);

@@ -1,13 +1,17 @@
 //! The rows of many batches as one sequence, of which files take some in some order, column by column.
 //!
-//! Rows are numbered through all batches. A column is first put together and then taken from: both passes run through
-//! contiguous memory, and only one column is there twice at a time.
+//! Rows are numbered through all batches. Texts are taken from where they lie. Another column is first put together and then taken from:
+//! both passes run through contiguous memory, and only one column is there twice at a time.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBufferBuilder, DictionaryArray, StringArray, UInt32Array,
+};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{concat, take};
-use arrow::datatypes::{Int32Type, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use rustc_hash::FxHashMap;
@@ -21,6 +25,7 @@ pub const NO_WORD: i32 = -1;
 pub struct Gather<'a> {
     pub schema: SchemaRef,
     batches: &'a [RecordBatch],
+    places: OnceCell<Places>,
 }
 
 impl std::fmt::Debug for Gather<'_> {
@@ -33,7 +38,25 @@ impl std::fmt::Debug for Gather<'_> {
 #[derive(Debug)]
 pub enum Column<'a> {
     Keywords(Keywords<'a>),
+    Texts(Texts<'a>),
     Other(ArrayRef),
+}
+
+/// A column of texts.
+#[derive(Debug)]
+pub struct Texts<'a> {
+    arrays: Vec<&'a StringArray>,
+    places: &'a Places,
+    nulls: Option<NullBuffer>,
+}
+
+/// Where each row is.
+#[derive(Debug)]
+struct Places {
+    /// Of each row, the number of its batch.
+    batches: Vec<u32>,
+    /// Of each batch, the number of its first row.
+    first_rows: Vec<u32>,
 }
 
 /// Dictionaries of all batches as one.
@@ -46,7 +69,7 @@ pub struct Keywords<'a> {
 
 impl<'a> Gather<'a> {
     pub fn of(schema: SchemaRef, batches: &'a [RecordBatch]) -> Self {
-        Self { schema, batches }
+        Self { schema, batches, places: OnceCell::new() }
     }
 
     /// Whether no row has a value there: most columns of spans are promoted attributes that a given stretch of traffic
@@ -55,8 +78,13 @@ impl<'a> Gather<'a> {
         self.batches.iter().all(|b| b.column(index).null_count() == b.num_rows())
     }
 
-    pub fn column(&self, index: usize) -> Result<Column<'a>, StoreError> {
+    pub fn column(&self, index: usize) -> Result<Column<'_>, StoreError> {
         let arrays: Vec<&'a dyn Array> = self.batches.iter().map(|b| b.column(index).as_ref()).collect();
+        let is_text = self.schema.field(index).data_type() == &DataType::Utf8;
+        if is_text && let Some(texts) = arrays.iter().map(|array| array.as_string_opt()).collect() {
+            let places = self.places.get_or_init(|| Places::of(self.batches));
+            return Ok(Column::Texts(Texts::of(texts, places)));
+        }
         match Keywords::of(&arrays) {
             Some(keywords) => Ok(Column::Keywords(keywords)),
             None => concat(&arrays).map(Column::Other).map_err(self.context(index)),
@@ -70,6 +98,44 @@ impl<'a> Gather<'a> {
 
     fn context(&self, index: usize) -> impl FnOnce(ArrowError) -> StoreError {
         StoreError::arrow(format!("column {}", self.schema.field(index).name()))
+    }
+}
+
+impl Places {
+    fn of(batches: &[RecordBatch]) -> Self {
+        let mut of_rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for (number, batch) in (0..).zip(batches) {
+            of_rows.resize(of_rows.len() + batch.num_rows(), number);
+        }
+        Self { batches: of_rows, first_rows: first_rows(batches) }
+    }
+}
+
+impl<'a> Texts<'a> {
+    fn of(arrays: Vec<&'a StringArray>, places: &'a Places) -> Self {
+        let nulls = arrays.iter().any(|array| array.null_count() > 0).then(|| {
+            let mut valid = BooleanBufferBuilder::new(places.batches.len());
+            for array in &arrays {
+                match array.nulls() {
+                    Some(nulls) => valid.append_buffer(nulls.inner()),
+                    None => valid.append_n(array.len(), true),
+                }
+            }
+            NullBuffer::new(valid.finish())
+        });
+        Self { arrays, places, nulls }
+    }
+
+    /// That of a row; nothing to be looked at, where there is none.
+    #[inline]
+    pub fn get(&self, row: u32) -> &'a str {
+        let batch = self.places.batches[row as usize] as usize;
+        self.arrays[batch].value((row - self.places.first_rows[batch]) as usize)
+    }
+
+    /// Which rows have one; `None`: all.
+    pub fn nulls(&self) -> Option<&NullBuffer> {
+        self.nulls.as_ref()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::vec::IntoIter;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
-use arrow::datatypes::{BinaryType, DataType, Utf8Type};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::datatypes::DataType;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use parquet::errors::Result as ParquetResult;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
@@ -14,7 +14,7 @@ use plimsoll_schemas::table::Table;
 
 use super::bloom::collect_ids;
 use super::chunk::{Chunk, Compressors, keywords, numbers, texts};
-use super::gather::{Column, Gather};
+use super::gather::{Column, Gather, Texts};
 use super::tokens::{Tokenized, Tokens};
 use super::upload::Upload;
 use crate::error::StoreError;
@@ -60,10 +60,13 @@ impl GroupWriter<'_> {
                 let chunk = chunk.and_then(|chunk| chunk.map_or_else(texts, Ok));
                 self.append_chunk(Some(chunk)).map(|_| ())
             }
+            Column::Texts(texts) => {
+                self.note(name, texts, rows.values());
+                let leaf = &self.leaves.as_slice()[0];
+                let chunk = texts::encode(leaf, texts, rows.values(), &self.properties, compressors);
+                self.append_chunk(Some(chunk)).map(|_| ())
+            }
             Column::Other(array) => {
-                if let Some(texts) = array.as_string_opt() {
-                    self.note(name, texts, rows.values());
-                }
                 let leaf = &self.leaves.as_slice()[0];
                 let chunk = flat(array, leaf, rows.values(), &self.properties, compressors);
                 if self.append_chunk(chunk)? {
@@ -88,9 +91,9 @@ impl GroupWriter<'_> {
     }
 
     /// Notes the texts of a column for the file's filters.
-    fn note(&mut self, column: &str, texts: &StringArray, rows: &[u32]) {
-        let values =
-            || rows.iter().filter(|row| texts.is_valid(**row as usize)).map(|row| texts.value(*row as usize));
+    fn note(&mut self, column: &str, texts: &Texts<'_>, rows: &[u32]) {
+        let has_text = |row: &&u32| texts.nulls().is_none_or(|nulls| nulls.is_valid(**row as usize));
+        let values = || rows.iter().filter(has_text).map(|row| texts.get(*row));
         if self.table == Table::Spans && column == "trace_id" {
             collect_ids(values(), self.trace_ids);
         }
@@ -161,7 +164,7 @@ pub fn is_flat(data_type: &DataType) -> bool {
     Flat::of(data_type).is_some()
 }
 
-/// The chunk of a column that is not one of keywords; `None` where the library encodes it.
+/// The chunk of a column that is not of keywords or texts; `None` where the library encodes it.
 fn flat(
     array: &ArrayRef,
     column: &ColumnDescPtr,
@@ -170,14 +173,9 @@ fn flat(
     compressors: &mut Compressors,
 ) -> Option<ParquetResult<Chunk>> {
     match Flat::of(array.data_type())? {
-        Flat::Texts => {
-            Some(texts::encode::<Utf8Type>(column, array.as_string(), rows, properties, compressors))
-        }
-        Flat::Bytes => {
-            Some(texts::encode::<BinaryType>(column, array.as_binary(), rows, properties, compressors))
-        }
+        Flat::Bytes => Some(texts::encode_bytes(column, array.as_binary(), rows, properties, compressors)),
         Flat::Numbers => Some(numbers::encode(column, array, rows, properties, compressors)),
-        // They come as [`Column::Keywords`], if their words are texts.
-        Flat::Keywords => None,
+        // They come as [`Column::Texts`] and, if their words are texts, as [`Column::Keywords`].
+        Flat::Keywords | Flat::Texts => None,
     }
 }

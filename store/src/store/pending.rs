@@ -21,6 +21,8 @@ use crate::tail::Traces;
 
 const MAGIC: &[u8; 8] = b"PLMPEND1";
 const NAME: &str = "pending";
+/// Of a trace of a tenant whose name is short.
+const BYTES_EACH: usize = 32;
 
 /// The file of this opening in the log's folder, and the traces that were named at the last flush before a crash, or at the clean stop.
 pub fn open(files: &dyn Files, folder: &Path) -> Result<(OwnFile, Vec<(Tenant, TraceId)>), StoreError> {
@@ -40,8 +42,10 @@ pub struct Pending(Vec<u8>);
 
 impl Pending {
     pub fn of(traces: &Traces, restating: &Restating) -> Self {
-        let mut bytes = MAGIC.to_vec();
-        for (tenant, trace_id) in traces.pending().chain(restating.traces()) {
+        let all = traces.pending().chain(restating.traces());
+        let mut bytes = Vec::with_capacity(MAGIC.len() + all.size_hint().0 * BYTES_EACH);
+        bytes.extend_from_slice(MAGIC);
+        for (tenant, trace_id) in all {
             bytes.push(tenant.as_str().len() as u8);
             bytes.extend_from_slice(tenant.as_str().as_bytes());
             bytes.extend_from_slice(trace_id.bytes());

@@ -27,7 +27,13 @@ pub fn encode(
 ) -> Result<Option<Chunk>> {
     let bytes_max = properties.dictionary_page_size_limit();
     let Some(dictionary) = Dictionary::of(keywords, rows, bytes_max) else { return Ok(None) };
-    let chunk = ChunkWriter::begin(column, Encoding::RLE_DICTIONARY, &mut compressors.thorough, properties);
+    let chunk = ChunkWriter::begin(
+        column,
+        rows.len(),
+        Encoding::RLE_DICTIONARY,
+        &mut compressors.thorough,
+        properties,
+    );
     let used = vec![false; dictionary.words.len()];
     let mut pages = Pages { chunk, used, indices: Vec::new() };
     pages.dictionary(&dictionary);

@@ -121,7 +121,7 @@ fn write<N: Number>(
 ) -> Result<Chunk> {
     let dictionary = Dictionary::of(numbers, nulls, rows);
     let encoding = if dictionary.is_some() { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN };
-    let mut chunk = ChunkWriter::begin(column, encoding, &mut compressors.fast, properties);
+    let mut chunk = ChunkWriter::begin(column, rows.len(), encoding, &mut compressors.fast, properties);
     if let Some(dictionary) = &dictionary {
         put_all(&dictionary.words, &mut chunk.page);
         chunk.dictionary(dictionary.words.len());

@@ -1,9 +1,8 @@
 //! Texts that hardly repeat, such as ids: their lengths, then their bytes (DELTA_LENGTH_BYTE_ARRAY), so that what is
 //! compressed is their characters alone. An id that the row before has too is a repeat at a fixed distance, which costs nearly nothing.
 
-use arrow::array::{Array, GenericByteArray};
+use arrow::array::{Array, BinaryArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::ByteArrayType;
 use parquet::basic::Encoding;
 use parquet::data_type::ByteArray;
 use parquet::errors::Result;
@@ -11,20 +10,31 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
-use super::super::gather::{Keywords, NO_WORD};
+use super::super::gather::{Keywords, NO_WORD, Texts};
 use super::{Chunk, ChunkWriter, Compressors, Range, STATISTICS_BYTES_MAX, delta};
 
 /// Encodes these rows of a column.
-pub fn encode<T: ByteArrayType<Offset = i32>>(
+pub fn encode(
     column: &ColumnDescPtr,
-    texts: &GenericByteArray<T>,
+    texts: &Texts<'_>,
     rows: &[u32],
     properties: &WriterProperties,
     compressors: &mut Compressors,
 ) -> Result<Chunk> {
-    let nulls = texts.nulls().filter(|nulls| nulls.null_count() > 0);
-    let values = Values::Array { offsets: texts.value_offsets(), bytes: texts.value_data() };
-    write(column, Texts { values, nulls }, rows, properties, compressors)
+    let of = Of { values: Values::Texts(texts), nulls: texts.nulls() };
+    write(column, of, rows, properties, compressors)
+}
+
+/// Encodes these rows of a column of bytes.
+pub fn encode_bytes(
+    column: &ColumnDescPtr,
+    array: &BinaryArray,
+    rows: &[u32],
+    properties: &WriterProperties,
+    compressors: &mut Compressors,
+) -> Result<Chunk> {
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    write(column, Of { values: Values::Bytes(array), nulls }, rows, properties, compressors)
 }
 
 /// Encodes these rows of a column of keywords that repeat too little for a dictionary.
@@ -40,26 +50,27 @@ pub fn encode_keywords(
         numbers.map(|numbers| numbers.iter().map(|number| *number != NO_WORD).collect::<NullBuffer>());
     let nulls = nulls.as_ref().filter(|nulls| nulls.null_count() > 0);
     let values = Values::Words { words: &keywords.words, numbers };
-    write(column, Texts { values, nulls }, rows, properties, compressors)
+    write(column, Of { values, nulls }, rows, properties, compressors)
 }
 
 fn write(
     column: &ColumnDescPtr,
-    texts: Texts<'_>,
+    of: Of<'_>,
     rows: &[u32],
     properties: &WriterProperties,
     compressors: &mut Compressors,
 ) -> Result<Chunk> {
     let is_id = column.name().ends_with("_id");
     let compressor = if is_id { &mut compressors.fast } else { &mut compressors.thorough };
-    let chunk = ChunkWriter::begin(column, Encoding::DELTA_LENGTH_BYTE_ARRAY, compressor, properties);
+    let chunk =
+        ChunkWriter::begin(column, rows.len(), Encoding::DELTA_LENGTH_BYTE_ARRAY, compressor, properties);
     let statistics = properties.statistics_enabled(column.path());
-    let mut pages = Pages { chunk, texts, statistics, range: None, is_short: true, lengths: Vec::new() };
+    let mut pages = Pages { chunk, of, statistics, range: None, is_short: true, lengths: Vec::new() };
     let (rows_max, bytes_max) = (properties.data_page_row_count_limit(), properties.data_page_size_limit());
     for rows in rows.chunks(rows_max) {
         let mut rest = rows;
         while !rest.is_empty() {
-            let (page, after) = rest.split_at(pages.texts.fit(rest, bytes_max));
+            let (page, after) = rest.split_at(pages.of.fit(rest, bytes_max));
             pages.page(page)?;
             rest = after;
         }
@@ -68,16 +79,14 @@ fn write(
 }
 
 /// The column.
-struct Texts<'a> {
+struct Of<'a> {
     values: Values<'a>,
     nulls: Option<&'a NullBuffer>,
 }
 
 enum Values<'a> {
-    Array {
-        offsets: &'a [i32],
-        bytes: &'a [u8],
-    },
+    Texts(&'a Texts<'a>),
+    Bytes(&'a BinaryArray),
     /// Of each row the number of its word; `None`: all have the first.
     Words {
         words: &'a [&'a str],
@@ -85,11 +94,12 @@ enum Values<'a> {
     },
 }
 
-impl<'a> Texts<'a> {
+impl<'a> Of<'a> {
     #[inline]
     fn get(&self, row: usize) -> &'a [u8] {
         match self.values {
-            Values::Array { offsets, bytes } => &bytes[offsets[row] as usize..offsets[row + 1] as usize],
+            Values::Texts(texts) => texts.get(row as u32).as_bytes(),
+            Values::Bytes(array) => array.value(row),
             Values::Words { words, numbers } => {
                 let word = numbers.map_or(Some(0), |numbers| usize::try_from(numbers[row]).ok());
                 word.map_or(&[][..], |word| words[word].as_bytes())
@@ -110,7 +120,7 @@ impl<'a> Texts<'a> {
 
 struct Pages<'a> {
     chunk: ChunkWriter<'a>,
-    texts: Texts<'a>,
+    of: Of<'a>,
     statistics: EnabledStatistics,
     range: Option<Range<&'a [u8]>>,
     /// False once a text is too long for statistics.
@@ -120,18 +130,18 @@ struct Pages<'a> {
 
 impl Pages<'_> {
     fn page(&mut self, rows: &[u32]) -> Result<()> {
-        let Self { chunk, texts, lengths, .. } = self;
+        let Self { chunk, of, lengths, .. } = self;
         lengths.clear();
-        chunk.begin_page_of(rows, texts.nulls, |row| lengths.push(texts.get(row).len() as u32));
+        chunk.begin_page_of(rows, of.nulls, |row| lengths.push(of.get(row).len() as u32));
         delta::encode(lengths, &mut chunk.page);
         chunk.body = chunk.page.len();
         let mut range: Option<Range<&[u8]>> = None;
         for row in rows {
             // A null's bytes are none, as a rule; what they are is not looked at.
-            if texts.nulls.is_some_and(|nulls| nulls.is_null(*row as usize)) {
+            if of.nulls.is_some_and(|nulls| nulls.is_null(*row as usize)) {
                 continue;
             }
-            let text = texts.get(*row as usize);
+            let text = of.get(*row as usize);
             chunk.page.extend_from_slice(text);
             if self.statistics != EnabledStatistics::None {
                 self.is_short &= text.len() <= STATISTICS_BYTES_MAX;
