@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench ingest -- --spans 1000000 --connections 4`; with `--rate 50000`, how long an acknowledgement takes
 //! at so many spans a second. With `--merge-every 5`, files are merged meanwhile, and that is counted too. With `--prompt-bytes 8000`
-//! model calls say what they were asked, and with `--request-spans 16` requests are as small.
+//! model calls have prompts of 8,000 bytes on average, and with `--request-spans 16` requests are of 16 spans or a few more.
 
 #[allow(dead_code)] // Each bench uses its part of what they share.
 mod common;

@@ -1,10 +1,11 @@
 //! Seeded OTLP requests that resemble agent traces: 12–24 spans each over five services, about 430 wire bytes a span,
 //! 12 span and 8 resource attributes; waits and durations are random, as they are in life.
 
+use super::attributes::{double, extra, int, resource, text};
 use super::http::Client;
 use super::server::Server;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
@@ -26,7 +27,7 @@ const WORDS: &str = "the of and to in is that for it as was with be by on not he
 
 pub struct Load {
     random: SmallRng,
-    /// A request has as many, and the rest of its last trace.
+    /// A request has at least so many: whole traces until it does.
     pub spans_per_request: usize,
     /// Bytes of a model call's prompt, on average.
     pub prompt_bytes: usize,
@@ -270,37 +271,4 @@ impl Load {
             ..Default::default()
         });
     }
-}
-
-fn extra(kind: usize) -> [KeyValue; 2] {
-    [text("deployment.ring", ["r0", "r1", "r2", "r3"][kind]), int("thread.id", 140_234)]
-}
-
-fn resource(service: &str) -> Vec<KeyValue> {
-    vec![
-        text("service.name", service),
-        text("service.version", "2.3.1"),
-        text("service.instance.id", "5f0c6c7e-8a51-4d0e-9f61-6e5b5c0f2b11"),
-        text("deployment.environment.name", "production"),
-        text("host.name", "node-17"),
-        text("host.type", "h100-8x"),
-        text("telemetry.sdk.language", "python"),
-        text("k8s.pod.name", "agents-7d9c5b6f4-x2x9p"),
-    ]
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    attribute(key, Value::StringValue(value.to_owned()))
-}
-
-fn int(key: &str, value: i64) -> KeyValue {
-    attribute(key, Value::IntValue(value))
-}
-
-fn double(key: &str, value: f64) -> KeyValue {
-    attribute(key, Value::DoubleValue(value))
-}
-
-fn attribute(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
 }

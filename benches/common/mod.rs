@@ -1,5 +1,6 @@
 //! What the benches share: a seeded load that resembles agent traces, a server process, and a plain HTTP client.
 
+pub mod attributes;
 pub mod http;
 pub mod load;
 pub mod server;

@@ -33,6 +33,8 @@ pub use location::{BadLocation, Location};
 
 /// The log's folder in a home.
 pub(crate) const WAL: &str = "wal";
+/// In a bucket the log's small files have a folder to themselves, so that one request lists them.
+const RECOVERY: &str = "recovery";
 
 /// See the module's description. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -120,13 +122,13 @@ impl Home {
         self.files.as_ref().map(|files| (&*self.name, files))
     }
 
-    /// The files of a write-ahead log that is kept here: with their folder, and the one of the files that name what is pending.
+    /// The files of a write-ahead log that is kept here: with their folder, and the one of the small files that a restart needs besides.
     pub(crate) fn log(&self) -> (Arc<dyn Files>, PathBuf, PathBuf) {
         match self.folder() {
             Some((folder, files)) => (files.clone(), folder.join(WAL), folder.to_owned()),
             None => {
                 let files = BucketLog::new(self.objects(), self.runtime.clone());
-                (Arc::new(files), WAL.into(), WAL.into())
+                (Arc::new(files), WAL.into(), RECOVERY.into())
             }
         }
     }

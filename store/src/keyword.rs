@@ -24,6 +24,14 @@ pub(crate) fn own_bytes(array: &ArrayRef) -> usize {
     if is_null(array) {
         return 0;
     }
+    // So do, inside of lists, fields without a value.
+    if let Some(list) = array.as_list_opt::<i32>() {
+        let items = list.values().as_struct_opt().map(|items| items.columns().iter().map(own_bytes).sum());
+        let items = items.unwrap_or_else(|| own_bytes(list.values()));
+        return items
+            + list.offsets().inner().inner().capacity()
+            + list.nulls().map_or(0, |nulls| nulls.buffer().capacity());
+    }
     let keys = array.as_dictionary_opt::<Int32Type>().map(|dictionary| dictionary.keys().values().inner());
     let shared =
         keys.filter(|keys| keys.data_ptr() == FIRST_KEYS.data_ptr()).map_or(0, |keys| keys.capacity());

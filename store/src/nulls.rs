@@ -36,7 +36,7 @@ pub(crate) fn is_null(array: &ArrayRef) -> bool {
 }
 
 /// The rows of a batch that a mask has.
-pub fn filter(batch: &RecordBatch, mask: &BooleanArray) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn filter(batch: &RecordBatch, mask: &BooleanArray) -> Result<RecordBatch, ArrowError> {
     let filter = FilterBuilder::new(mask).optimize().build();
     let column = |array: &ArrayRef| match is_null(array) {
         true => Ok(null_column(array.data_type(), filter.count())),

@@ -22,7 +22,7 @@ pub struct StoreOptions {
     pub flush_bytes: usize,
     /// At this many bytes in the tail doors refuse, so that memory stays bounded when the disk is slow.
     pub tail_bytes_max: usize,
-    /// A trace without a new span for this long is settled; sooner when the tail fills.
+    /// A trace without a new span for this long is settled; sooner when many rows only wait.
     pub settle_after: Duration,
     /// A trace is settled at this age even if spans still come; likewise.
     pub settle_at_most: Duration,

@@ -13,6 +13,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array};
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::Tenant;
 use plimsoll_schemas::table::Table;
+use rustc_hash::FxHashMap;
 
 use crate::decode::Decoded;
 use crate::error::StoreError;
@@ -173,10 +174,12 @@ impl Tail {
     /// Keeps others in the place of retained chunks, which it hands over as far as they are still there.
     #[must_use]
     pub fn replace_retained(&mut self, others: Vec<(Arc<Chunk>, Chunk)>) -> Vec<Arc<Chunk>> {
+        let places = self.retained.iter().enumerate().map(|(at, chunk)| (Arc::as_ptr(chunk), at));
+        let places: FxHashMap<*const Chunk, usize> = places.collect();
         let mut gone = Vec::with_capacity(others.len());
         for (old, new) in others {
-            if let Some(at) = self.retained.iter().position(|chunk| Arc::ptr_eq(chunk, &old)) {
-                gone.push(std::mem::replace(&mut self.retained[at], Arc::new(new)));
+            if let Some(at) = places.get(&Arc::as_ptr(&old)) {
+                gone.push(std::mem::replace(&mut self.retained[*at], Arc::new(new)));
             }
         }
         self.retained_bytes = self.retained.iter().map(|c| c.bytes).sum();

@@ -57,17 +57,31 @@ impl Fleet {
 
     /// The same, of which not all is kept for ever.
     pub async fn keeping(home: tempfile::TempDir, rules: Rules, retention: Retention) -> Self {
-        let location = Location::Folder(home.path().to_owned());
-        let at = Home::open(&location).expect("a home");
-        Self::at(at, home, rules, retention).await
+        Self::with(home, rules, |options| StoreOptions { retention, ..options }).await
     }
 
-    async fn at(at: Home, home: tempfile::TempDir, rules: Rules, retention: Retention) -> Self {
+    /// The same, of a store with other options than never to do anything by itself.
+    pub async fn with(
+        home: tempfile::TempDir,
+        rules: Rules,
+        options: impl FnOnce(StoreOptions) -> StoreOptions,
+    ) -> Self {
+        let location = Location::Folder(home.path().to_owned());
+        let at = Home::open(&location).expect("a home");
+        Self::at(at, home, rules, options).await
+    }
+
+    async fn at(
+        at: Home,
+        home: tempfile::TempDir,
+        rules: Rules,
+        tuned: impl FnOnce(StoreOptions) -> StoreOptions,
+    ) -> Self {
         let mut options = StoreOptions::new(home.path());
-        options.retention = retention;
         options.settle_after = Duration::from_secs(3_600);
         options.merge_every = Duration::from_secs(3_600);
         options.rules = rules.clone();
+        let options = tuned(options);
         let store = Store::open_at(at, options, Arc::new(OtlpDecoder)).await.expect("opens");
         let mut options = QueryOptions::new(home.path());
         options.objectives_dir = Some(home.path().join("objectives"));
@@ -91,7 +105,7 @@ impl Fleet {
         copy(self.home.path(), home.path(), &[]);
         let location = Location::Folder(home.path().to_owned());
         let at = Home::open(&location).expect("a home").with_filter_bytes(0);
-        Self::at(at, home, self.store.rules().clone(), Retention::default()).await
+        Self::at(at, home, self.store.rules().clone(), |options| options).await
     }
 
     pub fn home(&self) -> &std::path::Path {

@@ -1,8 +1,56 @@
-//! Settling twice at once writes each trace's rows once.
+//! Settling: each trace's rows once, and of all its spans, wherever these are.
 
+use std::time::Duration;
+
+use plimsoll_schemas::Rules;
+use plimsoll_store::{StoreOptions, StoreStatus};
 use serde_json::json;
 
-use crate::fleet::{Fleet, request, span};
+use crate::fleet::{Fleet, attribute, request, span, text};
+
+/// Waits until the store is so.
+async fn until(fleet: &Fleet, what: &str, is_so: impl Fn(&StoreStatus) -> bool) -> StoreStatus {
+    let so = async {
+        loop {
+            let status = fleet.store.status();
+            if is_so(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), so).await.unwrap_or_else(|_| panic!("never {what}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_that_were_flushed_before_their_trace_settled_are_still_of_it_when_a_late_one_comes() {
+    let options = |options| StoreOptions {
+        settle_after: Duration::from_secs(1),
+        flush_bytes: 1 << 20,
+        flush_after: Duration::from_secs(3_600),
+        ..options
+    };
+    let fleet = Fleet::with(tempfile::tempdir().expect("a folder"), Rules::default(), options).await;
+    fleet.export("acme", "agent", vec![span(1, 1, 0, "invoke_agent", 0, 100)]).await;
+    // Others make a flush due.
+    const OTHERS: u8 = 30;
+    for other in 2..2 + OTHERS {
+        let mut large = span(other, 1, 0, "work", 0, 1);
+        large.attributes.push(attribute("my.text", text(&"x".repeat(60_000))));
+        fleet.export("acme", "agent", vec![large]).await;
+    }
+    let flushed = until(&fleet, "flushed", |status| status.flushes == 1).await;
+    assert_eq!(flushed.settled_traces, 0, "the flush is the first");
+    let settled = |traces| move |status: &StoreStatus| status.settled_traces == traces;
+    until(&fleet, "settled", settled(u64::from(OTHERS) + 1)).await;
+    for late in 2..=3_u8 {
+        fleet.export("acme", "agent", vec![span(1, late, 1, "chat m1", 10, 20)]).await;
+        let status = until(&fleet, "settled again", settled(u64::from(OTHERS + late))).await;
+        assert_eq!(status.flushes, flushed.flushes, "nothing is flushed in between");
+        let sql = "SELECT span_count FROM traces WHERE root_name = 'invoke_agent'";
+        assert_eq!(fleet.sql(sql).await, Ok(vec![vec![json!(late)]]));
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passes_that_overlap_derive_each_trace_once() {

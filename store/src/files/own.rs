@@ -11,9 +11,6 @@ use uuid::Uuid;
 use super::Files;
 use crate::error::StoreError;
 
-/// A file that [`Files::replace`] did not get to name.
-const DRAFT: &str = "draft";
-
 /// A file that was found, and what is in it.
 pub type Older = (PathBuf, Vec<u8>);
 
@@ -25,12 +22,12 @@ pub struct OwnFile {
 }
 
 impl OwnFile {
-    /// Finds the files of this name in a folder. Before their own came one had the name alone; now there is a dot and what tells it
-    /// from others behind it.
+    /// Finds the files of this name in a folder: `<name>.<id of the opening>`, or once the name alone.
     pub fn open(files: &dyn Files, folder: &Path, name: &str) -> Result<(Self, Vec<Older>), StoreError> {
         let is_older = |path: &PathBuf| {
+            let is_id = |text: &str| Uuid::try_parse(text).is_ok();
             path.file_stem().is_some_and(|stem| stem == name)
-                && path.extension().is_none_or(|extension| extension != DRAFT)
+                && path.extension().is_none_or(|after| after.to_str().is_some_and(is_id))
         };
         loop {
             let mut older = files.list(folder).map_err(StoreError::io(folder))?;

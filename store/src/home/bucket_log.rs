@@ -29,8 +29,8 @@ use parts::Writing;
 
 /// How long what is left of a file that is gone stays.
 const REMAINS_KEPT: Duration = Duration::from_secs(24 * 3_600);
-/// Parts that are read at once: most of it is waiting.
-const READERS: usize = 32;
+/// Parts that are read or removed at once: most of it is waiting.
+const AT_ONCE: usize = 32;
 
 /// See the module's description. Paths are within the home.
 #[derive(Debug, Clone)]
@@ -53,8 +53,12 @@ impl BucketLog {
     }
 
     fn delete(&self, object: &ObjectPath) -> io::Result<()> {
-        match self.wait(self.objects.delete(object)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        self.wait(self.gone(object))
+    }
+
+    async fn gone(&self, object: &ObjectPath) -> object_store::Result<()> {
+        match self.objects.delete(object).await {
+            Err(Error::NotFound { .. }) => Ok(()),
             gone => gone,
         }
     }
@@ -102,7 +106,7 @@ impl Files for BucketLog {
         }
         let got = stream::iter(parts.0.values())
             .map(|part| async { self.objects.get(&part.object).await?.bytes().await });
-        let got: Vec<Bytes> = self.wait(got.buffered(READERS).try_collect())?;
+        let got: Vec<Bytes> = self.wait(got.buffered(AT_ONCE).try_collect())?;
         let mut bytes = BytesMut::new();
         for (offset, part) in parts.0.keys().zip(got) {
             if *offset != bytes.len() as u64 {
@@ -164,7 +168,10 @@ impl Files for BucketLog {
         if let Some(first) = gone.next() {
             self.wait(self.objects.put(&first.object, PutPayload::default()))?;
         }
-        gone.try_for_each(|part| self.delete(&part.object))
+        // Requests wait for the log meanwhile, and there may be thousands.
+        self.wait(
+            stream::iter(gone).map(|part| self.gone(&part.object)).buffer_unordered(AT_ONCE).try_collect(),
+        )
     }
 
     fn remove_folder(&self, _: &Path) -> io::Result<()> {

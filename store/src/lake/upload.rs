@@ -12,10 +12,10 @@ use crate::home::{Home, path};
 
 /// Buckets want parts of at least 5 MiB, and no more than 10,000 of them.
 const BUCKET_PART_BYTES: usize = 8 << 20;
-/// What is written at a time, as a rule.
-const WRITE_BYTES: usize = 8 << 10;
 /// A merge writes a file for each slice at once.
 const FOLDER_PART_BYTES: usize = 1 << 20;
+/// A part of a folder's file, which ends with the write that makes it large enough: one of 8 KiB, as a rule.
+const ROOM_BYTES: usize = FOLDER_PART_BYTES + (8 << 10);
 
 /// See the module's description. Dropped before it is finished, it leaves nothing behind, as far as the home lets it.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.buffer.capacity() == 0 {
             // Room that is not used costs nothing, but to grow into it does.
-            self.buffer.reserve_exact(self.part_bytes.max(bytes.len()) + WRITE_BYTES);
+            self.buffer.reserve_exact(ROOM_BYTES.max(bytes.len()));
         }
         self.buffer.extend_from_slice(bytes);
         self.bytes += bytes.len() as u64;

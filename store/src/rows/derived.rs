@@ -19,11 +19,11 @@ pub struct Settled<'a> {
     pub resettled: bool,
 }
 
-/// Rows of `stage_runs` in one batch: it is finished with the trace that makes them as many.
+/// A batch is finished with the trace that brings so many rows of `stage_runs`.
 const RUNS_PER_BATCH: usize = 4_096;
-/// And those of that trace, as a rule.
+/// With the last trace's, as a rule.
 const RUNS_EXPECTED: usize = RUNS_PER_BATCH + RUNS_PER_BATCH / 16;
-/// Of a small trace.
+/// Of a small trace: so many times fewer are the rows of tables with one row a trace.
 const RUNS_PER_TRACE: usize = 8;
 
 /// Collects the derived rows of many traces.

@@ -95,6 +95,7 @@ mod tests {
     use arrow::datatypes::DataType;
 
     use super::*;
+    use crate::keyword::own_bytes;
     use crate::rows::SpanRows;
 
     const ROWS: usize = 12;
@@ -155,6 +156,8 @@ mod tests {
             (0..ROWS).map(row).collect()
         };
         assert_eq!(spans(&less), spans(&batch), "{rules:?}");
+        let bytes = |batch: &RecordBatch| batch.columns().iter().map(own_bytes).sum::<usize>();
+        assert!(bytes(&less) < bytes(&batch), "{} of {}", bytes(&less), bytes(&batch));
         let null = |batch: &RecordBatch, name| is_null(batch.column_by_name(name).expect("a column"));
         assert!(!null(&batch, "scope_attributes") && null(&less, "scope_attributes"));
         assert_eq!(null(&less, "attributes"), !rules.needs_other_attributes(), "{rules:?}");

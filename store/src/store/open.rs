@@ -227,7 +227,7 @@ fn publisher(state: Arc<Mutex<State>>, counters: Arc<Counters>) -> impl FnMut(Ve
 struct Place {
     files: Arc<dyn Files>,
     folder: PathBuf,
-    /// Where its small files are: no other log's are there.
+    /// Where the small files are that a restart needs besides: no other log's are there.
     beside: PathBuf,
     _lock: Box<dyn Any + Send + Sync>,
 }

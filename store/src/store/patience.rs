@@ -1,7 +1,7 @@
 //! How long a trace is waited for: as long as the options say while few rows stay in memory for it alone, less when they are many.
 //!
-//! Rows of traces that are waited for stay in memory after they were written to files. A trace that settled too early is settled again when its late spans come, which costs time;
-//! spans that find no room are refused, which is worse.
+//! Rows of traces that are waited for stay in memory after they were written to files. A trace that settled too early is settled again
+//! when its late spans come, which costs time; spans that find no room are refused, which is worse.
 
 use std::time::Duration;
 

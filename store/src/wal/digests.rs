@@ -59,7 +59,7 @@ impl Digests {
         }
     }
 
-    /// What was saved. A file that cannot be read is reported and left out: the worst that follows is that a request is kept twice,
+    /// What was saved. A damaged file is reported and left out: the worst that follows is that a request is kept twice,
     /// which reads and merges collapse.
     pub fn of(saved: Vec<Older>) -> Self {
         let mut all = Vec::new();

@@ -109,8 +109,8 @@ pub struct WalWriter<T> {
 }
 
 impl<T: Send + 'static> WalWriter<T> {
-    /// Starts the writer. `beside` is the folder for the log's small files; `replayed` are the digests of the log's own records; `publish` is called in the order of
-    /// sequences, before anyone is answered.
+    /// Starts the writer. The window of digests is kept in the folder `beside`; `replayed` are those of the log's own records;
+    /// `publish` is called in the order of sequences, before anyone is answered.
     pub fn spawn(
         wal: Wal,
         beside: &Path,

@@ -21,8 +21,8 @@ pub fn encode(
     properties: &WriterProperties,
     compressors: &mut Compressors,
 ) -> Result<Chunk> {
-    let of = Of { values: Values::Texts(texts), nulls: texts.nulls() };
-    write(column, of, rows, properties, compressors)
+    let source = Source { values: Values::Texts(texts), nulls: texts.nulls() };
+    write(column, source, rows, properties, compressors)
 }
 
 /// Encodes these rows of a column of bytes.
@@ -34,7 +34,7 @@ pub fn encode_bytes(
     compressors: &mut Compressors,
 ) -> Result<Chunk> {
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-    write(column, Of { values: Values::Bytes(array), nulls }, rows, properties, compressors)
+    write(column, Source { values: Values::Bytes(array), nulls }, rows, properties, compressors)
 }
 
 /// Encodes these rows of a column of keywords that repeat too little for a dictionary.
@@ -50,12 +50,12 @@ pub fn encode_keywords(
         numbers.map(|numbers| numbers.iter().map(|number| *number != NO_WORD).collect::<NullBuffer>());
     let nulls = nulls.as_ref().filter(|nulls| nulls.null_count() > 0);
     let values = Values::Words { words: &keywords.words, numbers };
-    write(column, Of { values, nulls }, rows, properties, compressors)
+    write(column, Source { values, nulls }, rows, properties, compressors)
 }
 
 fn write(
     column: &ColumnDescPtr,
-    of: Of<'_>,
+    source: Source<'_>,
     rows: &[u32],
     properties: &WriterProperties,
     compressors: &mut Compressors,
@@ -65,12 +65,12 @@ fn write(
     let chunk =
         ChunkWriter::begin(column, rows.len(), Encoding::DELTA_LENGTH_BYTE_ARRAY, compressor, properties);
     let statistics = properties.statistics_enabled(column.path());
-    let mut pages = Pages { chunk, of, statistics, range: None, is_short: true, lengths: Vec::new() };
+    let mut pages = Pages { chunk, source, statistics, range: None, is_short: true, lengths: Vec::new() };
     let (rows_max, bytes_max) = (properties.data_page_row_count_limit(), properties.data_page_size_limit());
     for rows in rows.chunks(rows_max) {
         let mut rest = rows;
         while !rest.is_empty() {
-            let (page, after) = rest.split_at(pages.of.fit(rest, bytes_max));
+            let (page, after) = rest.split_at(pages.source.fit(rest, bytes_max));
             pages.page(page)?;
             rest = after;
         }
@@ -78,8 +78,8 @@ fn write(
     pages.finish()
 }
 
-/// The column.
-struct Of<'a> {
+/// Where the texts come from.
+struct Source<'a> {
     values: Values<'a>,
     nulls: Option<&'a NullBuffer>,
 }
@@ -94,7 +94,7 @@ enum Values<'a> {
     },
 }
 
-impl<'a> Of<'a> {
+impl<'a> Source<'a> {
     #[inline]
     fn get(&self, row: usize) -> &'a [u8] {
         match self.values {
@@ -120,7 +120,7 @@ impl<'a> Of<'a> {
 
 struct Pages<'a> {
     chunk: ChunkWriter<'a>,
-    of: Of<'a>,
+    source: Source<'a>,
     statistics: EnabledStatistics,
     range: Option<Range<&'a [u8]>>,
     /// False once a text is too long for statistics.
@@ -130,18 +130,18 @@ struct Pages<'a> {
 
 impl Pages<'_> {
     fn page(&mut self, rows: &[u32]) -> Result<()> {
-        let Self { chunk, of, lengths, .. } = self;
+        let Self { chunk, source, lengths, .. } = self;
         lengths.clear();
-        chunk.begin_page_of(rows, of.nulls, |row| lengths.push(of.get(row).len() as u32));
+        chunk.begin_page_of(rows, source.nulls, |row| lengths.push(source.get(row).len() as u32));
         delta::encode(lengths, &mut chunk.page);
         chunk.body = chunk.page.len();
         let mut range: Option<Range<&[u8]>> = None;
         for row in rows {
             // A null's bytes are none, as a rule; what they are is not looked at.
-            if of.nulls.is_some_and(|nulls| nulls.is_null(*row as usize)) {
+            if source.nulls.is_some_and(|nulls| nulls.is_null(*row as usize)) {
                 continue;
             }
-            let text = of.get(*row as usize);
+            let text = source.get(*row as usize);
             chunk.page.extend_from_slice(text);
             if self.statistics != EnabledStatistics::None {
                 self.is_short &= text.len() <= STATISTICS_BYTES_MAX;

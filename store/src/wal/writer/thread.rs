@@ -62,6 +62,7 @@ impl<T> Writer<T> {
                     // Nobody can be told after the answer that there is still a writer.
                     queue.close();
                     let done = self.close(remove);
+                    *self.busy_since.lock() = None;
                     self.answer(answer, done);
                     return;
                 }
