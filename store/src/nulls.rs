@@ -1,11 +1,11 @@
 //! Columns without a value. Most columns of spans are such in a given request: all of them share one array of each type, and still do
 //! where some rows of a batch are taken or batches are put together.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, new_null_array};
 use arrow::compute::{FilterBuilder, concat as concat_arrays};
-use arrow::datatypes::{DataType, Fields};
+use arrow::datatypes::{DataType, Fields, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::{attribute_map, event_fields, keyword, link_fields, list_item};
@@ -45,12 +45,17 @@ pub(crate) fn filter(batch: &RecordBatch, mask: &BooleanArray) -> Result<RecordB
     RecordBatch::try_new(batch.schema(), batch.columns().iter().map(column).collect::<Result<_, _>>()?)
 }
 
-/// The rows of one batch, then those of another with the same columns.
-pub(crate) fn concat(a: &RecordBatch, b: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let column = |(a, b): (&ArrayRef, &ArrayRef)| match is_null(a) && is_null(b) {
-        true => Ok(null_column(a.data_type(), a.len() + b.len())),
-        false => concat_arrays(&[a, b]),
-    };
-    let columns = a.columns().iter().zip(b.columns()).map(column);
-    RecordBatch::try_new(a.schema(), columns.collect::<Result<_, _>>()?)
+/// The rows of batches with the same columns, one behind the other.
+pub(crate) fn concat(batches: &[&RecordBatch]) -> Result<RecordBatch, ArrowError> {
+    let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), |batch| batch.schema());
+    let rows = batches.iter().map(|batch| batch.num_rows()).sum();
+    let columns = schema.fields().iter().enumerate().map(|(index, field)| {
+        let arrays = || batches.iter().map(|batch| batch.column(index));
+        match arrays().all(is_null) {
+            true => Ok(null_column(field.data_type(), rows)),
+            false => concat_arrays(&arrays().map(AsRef::as_ref).collect::<Vec<_>>()),
+        }
+    });
+    let columns = columns.collect::<Result<_, _>>()?;
+    RecordBatch::try_new(schema, columns)
 }

@@ -17,13 +17,9 @@ use rustc_hash::FxHashMap;
 
 use crate::decode::Decoded;
 use crate::error::StoreError;
-use crate::nulls::{concat, filter};
+use crate::nulls::filter;
 pub use chunk::Chunk;
 pub use traces::{TraceKey, Traces};
-
-/// Adjacent chunks of fewer rows are concatenated, so that clients who send one span at a time
-/// do not fill memory with the overhead of a hundred columns each. An exporter's usual batch is not copied.
-const SMALL_CHUNK_ROWS: usize = 512;
 
 /// See the module's description.
 #[derive(Debug, Default)]
@@ -99,23 +95,18 @@ impl Tail {
         self.oldest.get_or_insert(now);
         let chunks = &mut self.tables[table as usize];
         chunks.push(Arc::new(chunk));
-        // Like a binary counter: each row is copied a logarithmic number of times.
-        while let [sealed @ .., a, b] = chunks.as_slice() {
-            if sealed.len() < self.sealed[table as usize] {
-                break;
-            }
-            let (rows_a, rows_b) = (a.batch.num_rows(), b.batch.num_rows());
-            if a.tenant != b.tenant || rows_a + rows_b > SMALL_CHUNK_ROWS || rows_a > 2 * rows_b {
-                break;
-            }
-            let batch = concat(&a.batch, &b.batch).map_err(StoreError::arrow("small chunks"))?;
-            let keys = a.keys.iter().chain(&b.keys).copied().collect();
-            let both = Chunk::new(a.tenant.clone(), (a.seqs.0, b.seqs.1), keys, batch);
-            self.bytes = self.bytes + both.bytes - a.bytes - b.bytes;
-            chunks.truncate(chunks.len() - 2);
-            chunks.push(Arc::new(both));
+        loop {
+            let from = chunks.len() - Chunk::alike(&chunks[self.sealed[table as usize]..]);
+            let Some((first, rest)) = chunks[from..].split_first().filter(|(_, rest)| !rest.is_empty())
+            else {
+                return Ok(());
+            };
+            let one = first.with(rest)?;
+            self.bytes =
+                self.bytes + one.bytes - chunks[from..].iter().map(|chunk| chunk.bytes).sum::<usize>();
+            chunks.truncate(from);
+            chunks.push(Arc::new(one));
         }
-        Ok(())
     }
 
     /// The unflushed chunks of a table, oldest first.
@@ -221,4 +212,65 @@ fn with_wal_seq(table: Table, batch: &RecordBatch, seq: u64) -> Result<RecordBat
     columns.push(Arc::new(Int64Array::from_value(seq as i64, batch.num_rows())));
     RecordBatch::try_new(table.file_schema(), columns)
         .map_err(StoreError::arrow(format!("decoded rows of {}", table.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+    use crate::rows::Columns;
+
+    fn push(tail: &mut Tail, tenant: &str, first: i64, rows: usize) {
+        let schema = Schema::new(vec![
+            Field::new("row", DataType::Int64, false),
+            Field::new("nothing", DataType::Utf8, true),
+        ]);
+        let row: ArrayRef = Arc::new((first..first + rows as i64).collect::<Int64Array>());
+        let nothing = crate::nulls::null_column(&DataType::Utf8, rows);
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![row, nothing]).expect("a batch");
+        let tenant = Tenant::new(tenant).expect("a tenant");
+        let seq = first as u64;
+        let chunk = Chunk::new(tenant, (seq, seq), Vec::new(), batch);
+        tail.push(Table::Spans, chunk, Instant::now()).expect("fits");
+    }
+
+    fn numbers(chunks: &[Arc<Chunk>]) -> Vec<i64> {
+        let of =
+            |chunk: &Arc<Chunk>| Columns::of(&chunk.batch).int("row").expect("numbers").values().to_vec();
+        chunks.iter().flat_map(of).collect()
+    }
+
+    #[test]
+    fn small_chunks_are_put_together_and_rows_stay_in_their_order() {
+        for rows in [1, 3, 8, 24, 63, 64, 200, 511, 512, 600] {
+            let (mut tail, mut next) = (Tail::default(), 0);
+            for _ in 0..1_000 {
+                push(&mut tail, "a", next, rows);
+                next += rows as i64;
+            }
+            let chunks = tail.chunks(Table::Spans);
+            assert_eq!(numbers(chunks), (0..next).collect::<Vec<_>>(), "{rows} rows");
+            let bytes: usize = chunks.iter().map(|chunk| chunk.bytes).sum();
+            assert_eq!((tail.bytes(), tail.rows()), (bytes, next as usize), "{rows} rows");
+            // Some of the last are on their way.
+            let most = 1_000.min(next as usize / 250 + 32);
+            assert!(chunks.len() <= most, "{rows} rows: {} chunks", chunks.len());
+        }
+    }
+
+    #[test]
+    fn what_a_flush_has_taken_and_what_is_another_tenants_stays_as_it_is() {
+        let mut tail = Tail::default();
+        (0..7).for_each(|row| push(&mut tail, "a", row, 1));
+        let sealed = tail.seal();
+        (7..30).for_each(|row| push(&mut tail, "a", row, 1));
+        (30..60).for_each(|row| push(&mut tail, if row % 2 == 0 { "a" } else { "b" }, row, 1));
+        let chunks = tail.chunks(Table::Spans);
+        assert_eq!(numbers(chunks), (0..60).collect::<Vec<_>>());
+        assert!(chunks.iter().zip(&sealed[Table::Spans as usize]).all(|(now, then)| Arc::ptr_eq(now, then)));
+        assert_eq!(chunks.len(), 7 + 3 + 29, "what was taken, three of eight rows, then tenants in turns");
+        tail.remove_flushed(&sealed);
+        assert_eq!(numbers(tail.chunks(Table::Spans)), (7..60).collect::<Vec<_>>());
+    }
 }

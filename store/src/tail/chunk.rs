@@ -10,9 +10,15 @@ use plimsoll_schemas::{Slice, Tenant, TraceId};
 
 use crate::error::StoreError;
 use crate::keyword::own_bytes;
-use crate::nulls::filter;
+use crate::nulls::{concat, filter};
 use crate::rows::ToAnalyse;
 use crate::rows::filled::Filled;
+
+/// Adjacent chunks of fewer rows are put together, so that clients who send one span at a time do not fill memory with the overhead of a
+/// hundred columns each. An exporter's usual batch is not copied.
+const SMALL_CHUNK_ROWS: usize = 512;
+/// How many at a time while they are small: of these the columns cost more than the rows, and eight chunks as one cost seven less.
+const AT_ONCE: usize = 8;
 
 /// Rows of one table and one tenant that came in adjacent requests.
 #[derive(Debug)]
@@ -45,6 +51,33 @@ impl Chunk {
         let bytes = batch.columns().iter().map(own_bytes).sum::<usize>()
             + keys.len() * (TraceId::BYTES + Filled::BYTES_PER_ROW);
         Self { tenant, seqs, keys, batch, bytes, has_all_columns: true, derived: Mutex::default() }
+    }
+
+    /// How many of the last chunks are to be put together now. Each row is copied a few times until its chunk is large.
+    pub fn alike(chunks: &[Arc<Self>]) -> usize {
+        let Some(last) = chunks.last() else { return 0 };
+        let (rows, size) = (last.batch.num_rows(), last.size());
+        let is_alike = |chunk: &&Arc<Self>| chunk.tenant == last.tenant && chunk.size() == size;
+        if size < 2 {
+            let alike = chunks.iter().rev().take(AT_ONCE).take_while(is_alike).count();
+            return if alike == AT_ONCE { alike } else { 1 };
+        }
+        let before = chunks.iter().rev().nth(1).filter(is_alike).map(|chunk| chunk.batch.num_rows());
+        1 + usize::from(before.is_some_and(|before| before + rows <= SMALL_CHUNK_ROWS && before <= 2 * rows))
+    }
+
+    /// Its power of [`AT_ONCE`], up to the one above which there are not as many in a large chunk.
+    fn size(&self) -> u32 {
+        self.batch.num_rows().max(1).ilog(AT_ONCE).min(2)
+    }
+
+    /// This one and those that follow it, as one.
+    pub fn with(&self, rest: &[Arc<Self>]) -> Result<Self, StoreError> {
+        let batches = std::iter::once(&self.batch).chain(rest.iter().map(|chunk| &chunk.batch));
+        let batch = concat(&batches.collect::<Vec<_>>()).map_err(StoreError::arrow("small chunks"))?;
+        let keys = self.keys.iter().chain(rest.iter().flat_map(|chunk| &chunk.keys));
+        let last = rest.last().map_or(self.seqs.1, |last| last.seqs.1);
+        Ok(Self::new(self.tenant.clone(), (self.seqs.0, last), keys.copied().collect(), batch))
     }
 
     /// Notes what settling derived of some rows.
