@@ -51,10 +51,11 @@ impl Group {
         rows: Option<&RowSelection>,
     ) -> Result<Self> {
         let group = metadata.row_group(at);
-        let mut chunks: Vec<Option<Arc<Chunk>>> = (0..group.num_columns()).map(|_| None).collect();
+        let mut chunks: Vec<Option<Chunk>> = (0..group.num_columns()).map(|_| None).collect();
         let (mut ranges, mut pieces_of) = (Vec::new(), Vec::new());
         for leaf in (0..group.num_columns()).filter(|leaf| columns.leaf_included(*leaf)) {
             let (begin, bytes) = group.column(leaf).byte_range();
+            chunks[leaf] = Some(Chunk::of(object, begin..begin + bytes));
             let before = ranges.len();
             match (rows, pages(metadata, at, leaf)) {
                 (Some(rows), Some(pages)) => {
@@ -63,12 +64,7 @@ impl Group {
                     ranges.extend((begin < first).then_some(begin..first));
                     ranges.extend(rows.scan_ranges(pages));
                 }
-                (None, Some(_)) if object.home().folder().is_some() => {
-                    let window =
-                        Window { object: object.clone(), end: begin + bytes, read: (begin, Bytes::new()) };
-                    chunks[leaf] = Some(Arc::new(Chunk::Windows(Box::new(Mutex::new(window)))));
-                    continue;
-                }
+                (None, Some(_)) if object.home().folder().is_some() => {}
                 _ => ranges.push(begin..begin + bytes),
             }
             pieces_of.push((leaf, ranges.len() - before));
@@ -76,8 +72,9 @@ impl Group {
         let begins: Vec<u64> = ranges.iter().map(|range: &Range<u64>| range.start).collect();
         let mut pieces = begins.into_iter().zip(object.read(ranges).await?);
         for (leaf, count) in pieces_of {
-            chunks[leaf] = Some(Arc::new(Chunk::Pieces(pieces.by_ref().take(count).collect())));
+            chunks[leaf].iter_mut().for_each(|chunk| chunk.ahead = pieces.by_ref().take(count).collect());
         }
+        let chunks = chunks.into_iter().map(|chunk| chunk.map(Arc::new)).collect();
         Ok(Self { metadata: metadata.clone(), at, chunks, is_ours: object.is_checked() })
     }
 
@@ -142,11 +139,12 @@ fn pages(metadata: &ParquetMetaData, group: usize, leaf: usize) -> Option<&[Page
 
 /// A column's bytes, by where in the file they are.
 #[derive(Debug)]
-enum Chunk {
+struct Chunk {
     /// What was read, with where it begins; in that order.
-    Pieces(Vec<(u64, Bytes)>),
-    /// It is read as it is wanted.
-    Windows(Box<Mutex<Window>>),
+    ahead: Vec<(u64, Bytes)>,
+    /// The rest is read as it is wanted. Where many single rows are, the library decodes those between them too, and so pages of which
+    /// no row was asked for.
+    rest: Mutex<Window>,
 }
 
 #[derive(Debug)]
@@ -161,10 +159,7 @@ struct Window {
 impl Window {
     /// At least so many bytes from a place on.
     fn from(&mut self, begin: u64, bytes: usize) -> Result<Bytes> {
-        let here = from(std::slice::from_ref(&self.read), begin);
-        if let Ok(here) = here
-            && here.len() >= bytes.max(1)
-        {
+        if let Some(here) = from(std::slice::from_ref(&self.read), begin, bytes) {
             return Ok(here);
         }
         let end = (begin + bytes as u64).max((begin + 1).next_multiple_of(WINDOW_BYTES)).min(self.end);
@@ -177,31 +172,27 @@ impl Window {
 }
 
 impl Chunk {
+    fn of(object: &Object, range: Range<u64>) -> Self {
+        let rest = Window { object: object.clone(), end: range.end, read: (range.start, Bytes::new()) };
+        Self { ahead: Vec::new(), rest: Mutex::new(rest) }
+    }
+
     fn from(&self, begin: u64, bytes: usize) -> Result<Bytes> {
-        match self {
-            Self::Pieces(pieces) => from(pieces, begin),
-            Self::Windows(window) => window.lock().from(begin, bytes),
-        }
+        from(&self.ahead, begin, bytes).map_or_else(|| self.rest.lock().from(begin, bytes), Ok)
     }
 }
 
-/// What is there from a place in the file on, as far as it lies side by side.
-fn from(pieces: &[(u64, Bytes)], begin: u64) -> Result<Bytes> {
+/// What is there from a place in the file on, as far as it lies side by side: at least so many bytes.
+fn from(pieces: &[(u64, Bytes)], begin: u64, bytes: usize) -> Option<Bytes> {
     let after = pieces.partition_point(|(at, _)| *at <= begin);
-    let (at, bytes) = after.checked_sub(1).map(|at| &pieces[at]).ok_or_else(impossible)?;
-    let skip = usize::try_from(begin - at)?;
-    if skip > bytes.len() {
-        return Err(impossible());
-    }
-    Ok(bytes.slice(skip..))
+    let (at, here) = &pieces[after.checked_sub(1)?];
+    let skip = usize::try_from(begin - at).ok()?;
+    (here.len() >= skip.checked_add(bytes.max(1))?).then(|| here.slice(skip..))
 }
 
 impl Length for Chunk {
     fn len(&self) -> u64 {
-        match self {
-            Self::Pieces(pieces) => pieces.last().map_or(0, |(begin, bytes)| begin + bytes.len() as u64),
-            Self::Windows(window) => window.lock().end,
-        }
+        self.rest.lock().end
     }
 }
 

@@ -116,3 +116,21 @@ async fn a_damaged_sidecar_hides_nothing() {
         assert!(holds(&file, "name", "", "y"), "byte {at}: not known any more");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_single_rows_are_found_though_pages_between_them_have_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = super::at(folder.path());
+    let mut rows = some_rows(20_000, 1, 1);
+    rows.sort_by_key(Row::trace_id);
+    let file = write(&home, "s", &rows);
+    // Every second one at the beginning and at the end.
+    let asked = rows[..4_000].iter().chain(&rows[16_000..]).step_by(2);
+    let ids: Vec<TraceId> = asked.map(|row| row.trace_id().parse().expect("an id")).collect();
+    let found = tokio::task::spawn_blocking(move || {
+        let read = read_traces(&file, &ids, None).expect("reads");
+        (ids.len(), read.iter().map(|batch| batch.num_rows()).sum::<usize>())
+    });
+    let (asked, found) = found.await.expect("it ends");
+    assert_eq!(found, asked);
+}
