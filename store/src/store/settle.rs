@@ -158,6 +158,7 @@ impl Inner {
     ) -> Result<(Vec<RecordBatch>, FxHashSet<TraceKey>), StoreError> {
         let mut batches = Vec::new();
         let mut found = FxHashSet::default();
+        let index = index(work);
         for file in work.files.iter() {
             let newest = file.time_range.1.0.saturating_add(LATE_NS);
             let is_old = |began: &Option<UnixNanos>| began.is_some_and(|began| newest < began.0);
@@ -171,17 +172,12 @@ impl Inner {
             if ids.is_empty() {
                 continue;
             }
-            let here: Vec<&Due> = may_be_there().filter(|d| ids.contains(&d.key.trace_id)).collect();
             let read = self.damaged.done_without(file, read_traces(file, &ids, None))?.unwrap_or_default();
             for batch in &read {
                 let rows = SpanRows::new(batch, &self.options.rules)?;
                 for row in 0..rows.len() {
-                    let matches = |d: &&&Due| {
-                        Some(d.key.trace_id) == rows.trace_id(row) && d.tenant.as_str() == rows.tenant(row)
-                    };
-                    if let Some(due) = here.iter().find(matches) {
-                        found.insert(due.key);
-                    }
+                    let Some(id) = rows.trace_id(row) else { continue };
+                    found.extend(index.get(&(rows.tenant(row), id)).map(|at| work.due[*at].key));
                 }
             }
             batches.extend(read);
