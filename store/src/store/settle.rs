@@ -146,8 +146,8 @@ impl Inner {
         Ok(Derived { rows: rows_of_tables, senders, to_restate })
     }
 
-    /// Spans of the due traces that are in files only, and the traces of which there are some: those that were written before any of those
-    /// in memory came, and of a trace that settled before, which was let go of then, all of it.
+    /// What files have of the due traces, and of which of them: of a trace that did not settle yet, what was written before any of its spans
+    /// in memory came; of one that did, all, since memory let go of it then (a span that is in both counts once).
     ///
     /// `began` says when a trace began whose root is among those in memory. Of such a trace nothing is looked for that is much older:
     /// asking every file of a lake for every trace would cost more than all else.
@@ -162,12 +162,9 @@ impl Inner {
         for file in work.files.iter() {
             let newest = file.time_range.1.0.saturating_add(LATE_NS);
             let is_old = |began: &Option<UnixNanos>| began.is_some_and(|began| newest < began.0);
-            let may_be_there = || {
-                let due = work.due.iter().zip(began);
-                let may_hold = |d: &Due| d.resettled || file.wal_seq_max < d.seqs.0;
-                due.filter(move |(d, began)| may_hold(d) && !is_old(began)).map(|(d, _)| d)
-            };
-            let held = file.held(may_be_there().map(|d| &d.key.trace_id));
+            let may_be_there = |d: &Due| d.resettled || file.wal_seq_max < d.seqs.0;
+            let asked = work.due.iter().zip(began).filter(|(d, began)| may_be_there(d) && !is_old(began));
+            let held = file.held(asked.map(|(d, _)| &d.key.trace_id));
             let ids = self.damaged.done_without(file, held)?.unwrap_or_default();
             if ids.is_empty() {
                 continue;
