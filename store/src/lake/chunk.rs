@@ -7,13 +7,15 @@
 mod compressor;
 mod delta;
 pub mod keywords;
+pub mod lists;
 pub mod numbers;
+mod page_index;
 mod rle;
 pub mod texts;
 
 use arrow::buffer::NullBuffer;
 use bytes::Bytes;
-use parquet::basic::{BoundaryOrder, Compression, Encoding, PageType, ZstdLevel};
+use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
@@ -27,6 +29,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use compressor::Compressor;
 pub use compressor::Compressors;
+use page_index::PageIndex;
 
 /// A chunk is compressed where that takes off at least one of so many parts: its dictionary and its first page tell.
 const SAVED_MIN: usize = 16;
@@ -66,11 +69,14 @@ struct ChunkWriter<'a> {
     data_pages: i32,
     data_page_offset: i64,
     rows: u64,
+    /// Levels in all pages, of which some have no value; as many as rows, but for those of lists.
+    entries: u64,
     nulls: u64,
     /// The page that is put together; used again from one to the next, as are the levels.
     page: Vec<u8>,
     /// Where in it the values begin, behind levels and lengths.
     body: usize,
+    page_entries: u32,
     levels: Vec<u32>,
 }
 
@@ -98,9 +104,11 @@ impl<'a> ChunkWriter<'a> {
             data_pages: 0,
             data_page_offset: 0,
             rows: 0,
+            entries: 0,
             nulls: 0,
             page: Vec::new(),
             body: 0,
+            page_entries: 0,
             levels: Vec::new(),
         }
     }
@@ -116,19 +124,33 @@ impl<'a> ChunkWriter<'a> {
         self.page.clear();
         let mut values = rows;
         if self.column.max_def_level() > 0 {
-            self.page.extend_from_slice(&[0; size_of::<u32>()]);
             if has_nulls {
                 values = self.levels.iter().map(|level| *level as usize).sum();
-                rle::encode(&self.levels, 1, &mut self.page);
+                put_levels(&mut self.page, |page| rle::encode(&self.levels, 1, page));
             } else {
-                rle::encode_run(1, rows, 1, &mut self.page);
+                put_levels(&mut self.page, |page| rle::encode_run(1, rows, 1, page));
             }
-            let bytes = (self.page.len() - size_of::<u32>()) as u32;
-            self.page[..size_of::<u32>()].copy_from_slice(&bytes.to_le_bytes());
         }
+        self.page_of(rows, rows, values);
+    }
+
+    /// Begins a data page of lists in so many rows, with so many values; `repeated` and `levels` say of each entry to which row
+    /// it belongs and how far it is there.
+    fn begin_page_of_lists(&mut self, rows: usize, values: usize, repeated: &[u32]) {
+        self.page.clear();
+        let bit_width = |max: i16| rle::bit_width(max as usize + 1);
+        let (repetition, definition) = (self.column.max_rep_level(), self.column.max_def_level());
+        put_levels(&mut self.page, |page| rle::encode(repeated, bit_width(repetition), page));
+        put_levels(&mut self.page, |page| rle::encode(&self.levels, bit_width(definition), page));
+        self.page_of(rows, repeated.len(), values);
+    }
+
+    fn page_of(&mut self, rows: usize, entries: usize, values: usize) {
         self.body = self.page.len();
+        self.page_entries = entries as u32;
         self.rows += rows as u64;
-        self.nulls += (rows - values) as u64;
+        self.entries += entries as u64;
+        self.nulls += (entries - values) as u64;
     }
 
     /// Begins a data page of these rows, and calls `put` for each that has a value.
@@ -149,7 +171,7 @@ impl<'a> ChunkWriter<'a> {
 
     /// Ends the data page; `range` is that of its values as Parquet spells them, for columns whose pages are found by it.
     fn end_page(&mut self, rows: usize, range: Option<Range<&[u8]>>) -> Result<()> {
-        let (num_values, encoding) = (rows as u32, self.encoding);
+        let (num_values, encoding) = (self.page_entries, self.encoding);
         let page = std::mem::take(&mut self.page);
         let compressed = match self.compression {
             _ if self.data_pages == 0 => self.begin_data(&page)?,
@@ -224,7 +246,8 @@ impl<'a> ChunkWriter<'a> {
     /// `statistics` of the values, told how many nulls there are.
     fn finish(self, statistics: impl FnOnce(u64) -> Option<Statistics>) -> Result<Chunk> {
         let bytes: Bytes = self.out.into_inner()?.into();
-        let mut histogram = LevelHistogram::try_new(self.column.max_def_level());
+        let is_flat = self.column.max_rep_level() == 0;
+        let mut histogram = is_flat.then(|| LevelHistogram::try_new(self.column.max_def_level())).flatten();
         if let Some(histogram) = &mut histogram {
             histogram.increment_by(0, self.nulls as i64);
             histogram.increment_by(1, (self.rows - self.nulls) as i64);
@@ -242,7 +265,7 @@ impl<'a> ChunkWriter<'a> {
             .set_page_encoding_stats(page_encodings)
             .set_total_compressed_size(bytes.len() as i64)
             .set_total_uncompressed_size(self.uncompressed_bytes)
-            .set_num_values(self.rows as i64)
+            .set_num_values(self.entries as i64)
             .set_dictionary_page_offset(self.has_dictionary.then_some(0))
             .set_data_page_offset(self.data_page_offset)
             .set_definition_level_histogram(histogram);
@@ -262,36 +285,14 @@ impl<'a> ChunkWriter<'a> {
     }
 }
 
-/// The range of each page of a column by which rows are sorted.
-struct PageIndex {
-    builder: ColumnIndexBuilder,
-    /// Nulls in the pages so far.
-    nulls: u64,
-    /// False once a page has no range.
-    is_complete: bool,
-}
-
-impl PageIndex {
-    fn new(column: &ColumnDescPtr) -> Self {
-        Self { builder: ColumnIndexBuilder::new(column.physical_type()), nulls: 0, is_complete: true }
-    }
-
-    /// `nulls`: in all pages, this one included.
-    fn append(&mut self, range: Option<Range<&[u8]>>, nulls: u64) {
-        match range {
-            Some(Range { min, max }) => {
-                self.builder.append(false, min.to_vec(), max.to_vec(), (nulls - self.nulls) as i64);
-            }
-            None => self.is_complete = false,
-        }
-        self.nulls = nulls;
-    }
-
-    fn finish(mut self) -> Option<ColumnIndexBuilder> {
-        // True of any order, and of what is sorted by two columns all that can be said of the second.
-        self.builder.set_boundary_order(BoundaryOrder::UNORDERED);
-        self.is_complete.then_some(self.builder)
-    }
+/// Puts levels into a page, behind their length in bytes.
+fn put_levels(page: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
+    let length = page.len();
+    page.extend_from_slice(&[0; size_of::<u32>()]);
+    let begin = page.len();
+    encode(page);
+    let bytes = (page.len() - begin) as u32;
+    page[length..begin].copy_from_slice(&bytes.to_le_bytes());
 }
 
 fn unexpected(column: &ColumnDescPtr, what: impl std::fmt::Display) -> ParquetError {

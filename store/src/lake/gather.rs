@@ -1,7 +1,9 @@
 //! The rows of many batches as one sequence, of which files take some in some order, column by column.
 //!
-//! Rows are numbered through all batches. Texts are taken from where they lie. Another column is first put together and then taken from:
-//! both passes run through contiguous memory, and only one column is there twice at a time.
+//! Rows are numbered through all batches. Texts are taken from where they lie, also those in lists and maps. Another column is first put
+//! together and then taken from: both passes run through contiguous memory, and only one column is there twice at a time.
+
+mod lists;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use arrow::record_batch::RecordBatch;
 use rustc_hash::FxHashMap;
 
 use crate::error::StoreError;
+pub use lists::Lists;
 
 /// In place of a word's number: no word.
 pub const NO_WORD: i32 = -1;
@@ -39,6 +42,8 @@ impl std::fmt::Debug for Gather<'_> {
 pub enum Column<'a> {
     Keywords(Keywords<'a>),
     Texts(Texts<'a>),
+    /// Of lists their items; of maps their keys, and their values.
+    Lists(Vec<Lists<'a>>),
     Other(ArrayRef),
 }
 
@@ -80,13 +85,17 @@ impl<'a> Gather<'a> {
 
     pub fn column(&self, index: usize) -> Result<Column<'_>, StoreError> {
         let arrays: Vec<&'a dyn Array> = self.batches.iter().map(|b| b.column(index).as_ref()).collect();
-        let is_text = self.schema.field(index).data_type() == &DataType::Utf8;
-        if is_text && let Some(texts) = arrays.iter().map(|array| array.as_string_opt()).collect() {
-            let places = self.places.get_or_init(|| Places::of(self.batches));
-            return Ok(Column::Texts(Texts::of(texts, places)));
-        }
-        match Keywords::of(&arrays) {
-            Some(keywords) => Ok(Column::Keywords(keywords)),
+        let places = || self.places.get_or_init(|| Places::through(self.batches));
+        let column = match self.schema.field(index).data_type() {
+            DataType::Utf8 => {
+                let texts: Option<_> = arrays.iter().map(|array| array.as_string_opt()).collect();
+                texts.map(|texts| Column::Texts(Texts::of(texts, places())))
+            }
+            DataType::Map(..) | DataType::List(_) => Lists::of(&arrays, places()).map(Column::Lists),
+            _ => Keywords::of(&arrays).map(Column::Keywords),
+        };
+        match column {
+            Some(column) => Ok(column),
             None => concat(&arrays).map(Column::Other).map_err(self.context(index)),
         }
     }
@@ -102,12 +111,19 @@ impl<'a> Gather<'a> {
 }
 
 impl Places {
-    fn of(batches: &[RecordBatch]) -> Self {
+    fn through(batches: &[RecordBatch]) -> Self {
         let mut of_rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for (number, batch) in (0..).zip(batches) {
             of_rows.resize(of_rows.len() + batch.num_rows(), number);
         }
         Self { batches: of_rows, first_rows: first_rows(batches) }
+    }
+
+    /// The number of a row's batch, and its own in that.
+    #[inline]
+    fn of(&self, row: u32) -> (usize, usize) {
+        let batch = self.batches[row as usize] as usize;
+        (batch, (row - self.first_rows[batch]) as usize)
     }
 }
 
@@ -129,8 +145,8 @@ impl<'a> Texts<'a> {
     /// That of a row; nothing to be looked at, where there is none.
     #[inline]
     pub fn get(&self, row: u32) -> &'a str {
-        let batch = self.places.batches[row as usize] as usize;
-        self.arrays[batch].value((row - self.places.first_rows[batch]) as usize)
+        let (batch, row) = self.places.of(row);
+        self.arrays[batch].value(row)
     }
 
     /// Which rows have one; `None`: all.

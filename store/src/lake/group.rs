@@ -10,11 +10,11 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::ColumnDescPtr;
 use plimsoll_schemas::TraceId;
-use plimsoll_schemas::table::Table;
+use plimsoll_schemas::table::{Table, attribute_map};
 
 use super::bloom::collect_ids;
-use super::chunk::{Chunk, Compressors, keywords, numbers, texts};
-use super::gather::{Column, Gather, Texts};
+use super::chunk::{Chunk, Compressors, keywords, lists, numbers, texts};
+use super::gather::{Column, Gather, Lists, Texts};
 use super::tokens::{Tokenized, Tokens};
 use super::upload::Upload;
 use crate::error::StoreError;
@@ -66,16 +66,25 @@ impl GroupWriter<'_> {
                 let chunk = texts::encode(leaf, texts, rows.values(), &self.properties, compressors);
                 self.append_chunk(Some(chunk)).map(|_| ())
             }
+            Column::Lists(leaves) => {
+                self.note_entries(name, leaves, rows.values());
+                for items in leaves {
+                    let leaf = &self.leaves.as_slice()[0];
+                    let chunk = lists::encode(leaf, items, rows.values(), &self.properties, compressors);
+                    self.append_chunk(Some(chunk))?;
+                }
+                Ok(())
+            }
             Column::Other(array) => {
+                if let Some(tokens) = &mut self.tokens {
+                    tokens.give_up(name);
+                }
                 let leaf = &self.leaves.as_slice()[0];
-                let chunk = flat(array, leaf, rows.values(), &self.properties, compressors);
+                let chunk = numbers_or_bytes(array, leaf, rows.values(), &self.properties, compressors);
                 if self.append_chunk(chunk)? {
                     return Ok(());
                 }
-                let mut tokens = self.tokens.take();
-                let appended = self.append_array(all, index, array, rows, tokens.as_deref_mut());
-                self.tokens = tokens;
-                appended
+                self.append_array(all, index, array, rows)
             }
         }
     }
@@ -102,22 +111,29 @@ impl GroupWriter<'_> {
         }
     }
 
+    /// Notes the entries of a column of maps likewise.
+    fn note_entries(&mut self, column: &str, leaves: &[Lists<'_>], rows: &[u32]) {
+        if let Some(tokens) = &mut self.tokens
+            && let [keys, values] = leaves
+        {
+            let entries = rows.iter().flat_map(|row| keys.items(*row).zip(values.items(*row)));
+            let entries = entries.flat_map(|(keys, values)| keys.zip(values));
+            tokens.add_entries(column, entries.filter_map(|(key, value)| key.zip(value)));
+        }
+    }
+
     fn append_array(
         &mut self,
         all: &Gather<'_>,
         index: usize,
         array: &ArrayRef,
         rows: &UInt32Array,
-        mut tokens: Option<&mut Tokens>,
     ) -> Result<(), StoreError> {
         let failed = |e| StoreError::parquet(self.context.as_str())(e);
         let field = all.schema.field(index);
         let mut writers: Vec<ArrowColumnWriter> = Vec::new();
         for at in (0..rows.len()).step_by(ROWS_AT_A_TIME) {
             let array = all.rows(index, array, &rows.slice(at, ROWS_AT_A_TIME.min(rows.len() - at)))?;
-            if let Some(tokens) = &mut tokens {
-                tokens.add(field.name(), &array);
-            }
             let leaves = compute_leaves(field, &array).map_err(failed)?;
             if writers.is_empty() {
                 writers.extend(self.writers.by_ref().take(leaves.len()));
@@ -140,19 +156,22 @@ impl GroupWriter<'_> {
     }
 }
 
-/// How [`super::chunk`] encodes columns of a type: all that are not nested, but for types that few columns have.
-enum Flat {
+/// How [`super::chunk`] encodes columns of a type: all but structs in lists, and types that few columns have.
+enum Encoded {
     Keywords,
     Texts,
+    Lists,
     Bytes,
     Numbers,
 }
 
-impl Flat {
+impl Encoded {
     fn of(data_type: &DataType) -> Option<Self> {
         match data_type {
             DataType::Dictionary(..) => Some(Self::Keywords),
             DataType::Utf8 => Some(Self::Texts),
+            DataType::List(items) => (items.data_type() == &DataType::Utf8).then_some(Self::Lists),
+            other if *other == attribute_map() => Some(Self::Lists),
             DataType::Binary => Some(Self::Bytes),
             other => numbers::has_type(other).then_some(Self::Numbers),
         }
@@ -160,22 +179,22 @@ impl Flat {
 }
 
 /// Whether columns of a type are encoded by [`super::chunk`].
-pub fn is_flat(data_type: &DataType) -> bool {
-    Flat::of(data_type).is_some()
+pub fn is_encoded(data_type: &DataType) -> bool {
+    Encoded::of(data_type).is_some()
 }
 
-/// The chunk of a column that is not of keywords or texts; `None` where the library encodes it.
-fn flat(
+/// The chunk of a column that comes as an array; `None` where the library encodes it.
+fn numbers_or_bytes(
     array: &ArrayRef,
     column: &ColumnDescPtr,
     rows: &[u32],
     properties: &WriterProperties,
     compressors: &mut Compressors,
 ) -> Option<ParquetResult<Chunk>> {
-    match Flat::of(array.data_type())? {
-        Flat::Bytes => Some(texts::encode_bytes(column, array.as_binary(), rows, properties, compressors)),
-        Flat::Numbers => Some(numbers::encode(column, array, rows, properties, compressors)),
-        // They come as [`Column::Texts`] and, if their words are texts, as [`Column::Keywords`].
-        Flat::Keywords | Flat::Texts => None,
+    match Encoded::of(array.data_type())? {
+        Encoded::Bytes => Some(texts::encode_bytes(column, array.as_binary(), rows, properties, compressors)),
+        Encoded::Numbers => Some(numbers::encode(column, array, rows, properties, compressors)),
+        // They come as [`Column::Keywords`], if their words are texts, [`Column::Texts`] and [`Column::Lists`].
+        Encoded::Keywords | Encoded::Texts | Encoded::Lists => None,
     }
 }

@@ -2,13 +2,13 @@
 
 use arrow::datatypes::{DataType, Schema};
 use parquet::arrow::add_encoded_arrow_schema_to_metadata;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 use plimsoll_schemas::table::Table;
 
-use super::group::is_flat;
+use super::group::is_encoded;
 use super::stats;
 use crate::error::StoreError;
 
@@ -62,16 +62,15 @@ pub fn writer_properties(
             _ => field.name().as_str().into(),
         };
         // Other chunks are compressed before the library has them (see `chunk`): of columns that it compresses it makes a context each.
-        if !is_flat(field.data_type()) {
+        if !is_encoded(field.data_type()) {
             let leaves = parquet.columns().iter().map(|leaf| leaf.path());
             for leaf in leaves.filter(|leaf| leaf.parts().first() == Some(field.name())) {
                 builder = builder.set_column_compression(leaf.clone(), Compression::ZSTD(level));
             }
         }
-        // The lengths of ids apart, so that the digits alone are compressed.
+        // Ids do not repeat.
         if matches!(field.data_type(), DataType::List(items) if *items.data_type() == DataType::Utf8) {
             builder = builder.set_column_dictionary_enabled(column.clone(), false);
-            builder = builder.set_column_encoding(column.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
         }
         // The range of ids says nothing, and to find it every one is compared.
         let is_id = matches!(field.data_type(), DataType::Utf8 | DataType::List(_));

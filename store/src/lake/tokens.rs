@@ -6,7 +6,6 @@
 
 use std::sync::LazyLock;
 
-use arrow::array::{Array, AsArray, MapArray};
 use parquet::bloom_filter::Sbbf;
 use plimsoll_schemas::Attr;
 use plimsoll_schemas::attr::AttrType;
@@ -110,16 +109,6 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Adds the values of a column.
-    pub fn add(&mut self, column: &str, values: &dyn Array) {
-        match (Tokenized::of(column), values.as_string_opt::<i32>(), values.as_map_opt()) {
-            (None, ..) => {}
-            (Some(Tokenized::Text), Some(texts), _) => self.add_texts(column, texts.iter().flatten()),
-            (Some(Tokenized::Map), _, Some(map)) => self.add_entries(column, map),
-            _ => self.give_up(Place::of(column, "")),
-        }
-    }
-
     /// Adds values of a column that is no map. What repeats costs time only.
     pub fn add_texts<'a>(&mut self, column: &str, values: impl IntoIterator<Item = &'a str>) {
         let place = Place::of(column, "");
@@ -144,15 +133,15 @@ impl Tokens {
         }
     }
 
-    fn add_entries(&mut self, column: &str, map: &MapArray) {
-        let (keys, values) = (map.keys().as_string_opt::<i32>(), map.values().as_string_opt::<i32>());
-        let (Some(keys), Some(values)) = (keys, values) else { return self.give_up(Place::of(column, "")) };
-        let all = Place::of(column, "");
-        for (key, value) in keys.iter().zip(values) {
-            let (Some(key), Some(value)) = (key, value) else { continue };
+    /// Adds entries of a column of maps.
+    pub fn add_entries<'a>(&mut self, column: &str, entries: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        if Tokenized::of(column).is_none() {
+            return;
+        }
+        for (key, value) in entries {
             let place = Place::of(column, key);
             if self.places.len() >= KEYS_MAX && !self.places.contains_key(&place) {
-                return self.give_up(all);
+                return self.give_up(column);
             }
             self.add_value(place, value);
         }
@@ -170,8 +159,11 @@ impl Tokens {
         }
     }
 
-    fn give_up(&mut self, place: Place) {
-        self.places.insert(place, None);
+    /// A column may hold any value from then on.
+    pub fn give_up(&mut self, column: &str) {
+        if Tokenized::of(column).is_some() {
+            self.places.insert(Place::of(column, ""), None);
+        }
     }
 
     pub fn finish(self) -> Result<TokenBloom, StoreError> {

@@ -27,20 +27,24 @@ pub fn encode(
 ) -> Result<Option<Chunk>> {
     let bytes_max = properties.dictionary_page_size_limit();
     let Some(dictionary) = Dictionary::of(keywords, rows, bytes_max) else { return Ok(None) };
-    let chunk = ChunkWriter::begin(
-        column,
-        rows.len(),
-        Encoding::RLE_DICTIONARY,
-        &mut compressors.thorough,
-        properties,
-    );
+    let compressor = &mut compressors.thorough;
+    let mut chunk = ChunkWriter::begin(column, rows.len(), Encoding::RLE_DICTIONARY, compressor, properties);
+    put_words(&mut chunk, &dictionary.words);
     let used = vec![false; dictionary.words.len()];
     let mut pages = Pages { chunk, used, indices: Vec::new() };
-    pages.dictionary(&dictionary);
     for rows in rows.chunks(properties.data_page_row_count_limit()) {
         pages.page(keywords, &dictionary, rows)?;
     }
     pages.finish(&dictionary).map(Some)
+}
+
+/// Begins a chunk with the page of its dictionary.
+pub(super) fn put_words(chunk: &mut ChunkWriter<'_>, words: &[&str]) {
+    for word in words {
+        chunk.page.extend_from_slice(&(word.len() as u32).to_le_bytes());
+        chunk.page.extend_from_slice(word.as_bytes());
+    }
+    chunk.dictionary(words.len());
 }
 
 /// The words that the rows use.
@@ -86,14 +90,6 @@ struct Pages<'a> {
 }
 
 impl Pages<'_> {
-    fn dictionary(&mut self, dictionary: &Dictionary<'_>) {
-        for word in &dictionary.words {
-            self.chunk.page.extend_from_slice(&(word.len() as u32).to_le_bytes());
-            self.chunk.page.extend_from_slice(word.as_bytes());
-        }
-        self.chunk.dictionary(dictionary.words.len());
-    }
-
     fn page(&mut self, keywords: &Keywords<'_>, dictionary: &Dictionary<'_>, rows: &[u32]) -> Result<()> {
         let Self { chunk, used, indices } = self;
         indices.clear();

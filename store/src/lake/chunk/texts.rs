@@ -65,17 +65,25 @@ fn write(
     let chunk =
         ChunkWriter::begin(column, rows.len(), Encoding::DELTA_LENGTH_BYTE_ARRAY, compressor, properties);
     let statistics = properties.statistics_enabled(column.path());
-    let mut pages = Pages { chunk, source, statistics, range: None, is_short: true, lengths: Vec::new() };
+    let (texts, lengths) = (Vec::new(), Vec::new());
+    let mut pages = Pages { chunk, source, statistics, range: None, is_short: true, texts, lengths };
     let (rows_max, bytes_max) = (properties.data_page_row_count_limit(), properties.data_page_size_limit());
-    for rows in rows.chunks(rows_max) {
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let (page, after) = rest.split_at(pages.source.fit(rest, bytes_max));
-            pages.page(page)?;
-            rest = after;
-        }
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let taken = pages.take(&rest[..rest.len().min(rows_max)], bytes_max);
+        pages.end(taken)?;
+        rest = &rest[taken..];
     }
     pages.finish()
+}
+
+/// Puts texts into a page: their lengths, then their bytes.
+pub(super) fn put(chunk: &mut ChunkWriter<'_>, texts: &[&[u8]], lengths: &mut Vec<u32>) {
+    lengths.clear();
+    lengths.extend(texts.iter().map(|text| text.len() as u32));
+    delta::encode(lengths, &mut chunk.page);
+    chunk.body = chunk.page.len();
+    texts.iter().for_each(|text| chunk.page.extend_from_slice(text));
 }
 
 /// Where the texts come from.
@@ -106,16 +114,6 @@ impl<'a> Source<'a> {
             }
         }
     }
-
-    /// How many of the first rows fit in a page: at least one.
-    fn fit(&self, rows: &[u32], bytes_max: usize) -> usize {
-        let mut bytes = 0;
-        let is_over = |row: &u32| {
-            bytes += self.get(*row as usize).len();
-            bytes > bytes_max
-        };
-        rows.iter().position(is_over).map_or(rows.len(), |at| at.max(1))
-    }
 }
 
 struct Pages<'a> {
@@ -125,37 +123,55 @@ struct Pages<'a> {
     range: Option<Range<&'a [u8]>>,
     /// False once a text is too long for statistics.
     is_short: bool,
+    /// Of the rows of a page those that have one, which is looked up once: rows lie far from one another.
+    texts: Vec<&'a [u8]>,
     lengths: Vec<u32>,
 }
 
 impl Pages<'_> {
-    fn page(&mut self, rows: &[u32]) -> Result<()> {
-        let Self { chunk, source, lengths, .. } = self;
-        lengths.clear();
-        chunk.begin_page_of(rows, source.nulls, |row| lengths.push(source.get(row).len() as u32));
-        delta::encode(lengths, &mut chunk.page);
-        chunk.body = chunk.page.len();
-        let mut range: Option<Range<&[u8]>> = None;
-        for row in rows {
-            // A null's bytes are none, as a rule; what they are is not looked at.
-            if source.nulls.is_some_and(|nulls| nulls.is_null(*row as usize)) {
-                continue;
+    /// Takes the texts of the first rows until they are more than a page should have, and answers of how many.
+    fn take(&mut self, rows: &[u32], bytes_max: usize) -> usize {
+        let Self { chunk, source, texts, .. } = self;
+        texts.clear();
+        chunk.levels.clear();
+        let mut bytes = 0;
+        for (taken, row) in rows.iter().enumerate() {
+            if bytes > bytes_max {
+                return taken;
+            }
+            if let Some(nulls) = source.nulls {
+                let is_valid = nulls.is_valid(*row as usize);
+                chunk.levels.push(u32::from(is_valid));
+                // A null's bytes are none, as a rule; what they are is not looked at.
+                if !is_valid {
+                    continue;
+                }
             }
             let text = source.get(*row as usize);
-            chunk.page.extend_from_slice(text);
-            if self.statistics != EnabledStatistics::None {
-                self.is_short &= text.len() <= STATISTICS_BYTES_MAX;
-                range = Some(match range {
-                    Some(Range { min, max }) => Range { min: min.min(text), max: max.max(text) },
-                    None => Range { min: text, max: text },
-                });
-            }
+            bytes += text.len();
+            texts.push(text);
+        }
+        rows.len()
+    }
+
+    /// Ends a page of so many rows.
+    fn end(&mut self, rows: usize) -> Result<()> {
+        let Self { chunk, texts, lengths, .. } = self;
+        chunk.begin_page(rows, texts.len() < rows);
+        put(chunk, texts, lengths);
+        let mut range: Option<Range<&[u8]>> = None;
+        if self.statistics != EnabledStatistics::None {
+            self.is_short &= texts.iter().all(|text| text.len() <= STATISTICS_BYTES_MAX);
+            range = texts.iter().fold(None, |range, text| {
+                let Range { min, max } = range.unwrap_or(Range { min: *text, max: *text });
+                Some(Range { min: min.min(text), max: max.max(text) })
+            });
         }
         self.range = match (self.range, range) {
             (Some(all), Some(page)) => Some(Range { min: all.min.min(page.min), max: all.max.max(page.max) }),
             (all, page) => all.or(page),
         };
-        chunk.end_page(rows.len(), range.filter(|_| self.is_short))
+        chunk.end_page(rows, range.filter(|_| self.is_short))
     }
 
     fn finish(self) -> Result<Chunk> {

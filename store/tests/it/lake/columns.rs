@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray, UInt32Array,
+    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int32Array, Int64Array, ListBuilder, MapArray,
+    MapBuilder, StringArray, StringBuilder, StructArray, UInt32Array, new_null_array,
 };
 use arrow::compute::{cast, concat, take};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Fields};
 use arrow::record_batch::RecordBatch;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
-use plimsoll_schemas::table::Table;
+use plimsoll_schemas::table::{Table, attribute_map};
 use plimsoll_store::Home;
 use plimsoll_store::lake::{Effort, Gather, Part, Partition, Writing, read_file, write_files};
 use proptest::prelude::*;
@@ -24,6 +25,7 @@ const TEXT: &str = "session_id";
 const NUMBER: &str = "server_port";
 const DOUBLE: &str = "gen_ai_latency_time_in_queue";
 const SMALL: &str = "flags";
+const MAP: &str = "attributes";
 
 /// The rows, with these values in some of their columns. Each batch has a dictionary of its own, in another order and with a
 /// word that no row has.
@@ -47,6 +49,7 @@ fn batch(rows: &[Row], values: &[Option<u32>]) -> RecordBatch {
     let double: ArrayRef =
         Arc::new(values.iter().map(|v| v.map(|v| f64::from(v) / 8.0)).collect::<Float64Array>());
     let small: ArrayRef = Arc::new(values.iter().map(|v| v.map(|v| v as i32)).collect::<Int32Array>());
+    let map = map(values);
     let schema = batch.schema();
     let columns =
         schema.fields().iter().zip(batch.columns()).map(|(field, column)| match field.name().as_str() {
@@ -55,9 +58,39 @@ fn batch(rows: &[Row], values: &[Option<u32>]) -> RecordBatch {
             NUMBER => number.clone(),
             DOUBLE => double.clone(),
             SMALL => small.clone(),
+            MAP => map.clone(),
             _ => column.clone(),
         });
     RecordBatch::try_new(schema.clone(), columns.collect()).expect("the table's schema")
+}
+
+/// No map, one without entries, or some of one to three keys, of which one may have no value and another some that are long.
+fn map(values: &[Option<u32>]) -> ArrayRef {
+    let mut map = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new())
+        .with_keys_field(Field::new("key", DataType::Utf8, false))
+        .with_values_field(Field::new("value", DataType::Utf8, true));
+    for value in values {
+        if let Some(v) = value {
+            for key in 0..v % 4 {
+                map.keys().append_value(format!("key {key}"));
+                match key {
+                    0 => map.values().append_value(format!("{v}")),
+                    1 => map.values().append_option((v % 3 > 0).then_some("a word")),
+                    _ => map.values().append_value("long ".repeat(*v as usize % 2_000)),
+                }
+            }
+        }
+        map.append(value.is_some()).expect("as many values as keys");
+    }
+    let map = map.finish();
+    let DataType::Map(entry, sorted) = attribute_map() else { panic!("a map") };
+    let entries = StructArray::new(fields_of(&entry), map.entries().columns().to_vec(), None);
+    Arc::new(MapArray::new(entry, map.offsets().clone(), entries, map.nulls().cloned(), sorted))
+}
+
+fn fields_of(entry: &Field) -> Fields {
+    let DataType::Struct(fields) = entry.data_type() else { panic!("an entry") };
+    fields.clone()
 }
 
 /// One column of all batches, without its dictionary.
@@ -74,12 +107,13 @@ fn column(batches: &[RecordBatch], name: &str) -> ArrayRef {
 }
 
 /// Columns that the tests look at.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     KEYWORD,
     TEXT,
     NUMBER,
     DOUBLE,
     SMALL,
+    MAP,
     "trace_id",
     "tenant",
     "start_unix_nano",
@@ -173,5 +207,54 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// A batch of runs that says nothing but of the spans that each has.
+fn runs(first: u32, span_ids: &[Option<u32>]) -> RecordBatch {
+    let schema = Table::StageRuns.file_schema();
+    let rows = span_ids.len();
+    let mut ids =
+        ListBuilder::new(StringBuilder::new()).with_field(Field::new("element", DataType::Utf8, false));
+    for (row, count) in (first..).zip(span_ids) {
+        (0..count.unwrap_or(0)).for_each(|n| ids.values().append_value(format!("{row:08x}{n:08x}")));
+        ids.append(count.is_some());
+    }
+    let ids: ArrayRef = Arc::new(ids.finish());
+    let zeros = || Int64Array::from_value(i64::from(DAY) * 86_400_000_000_000, rows);
+    let columns = schema.fields().iter().map(|field| match (field.name().as_str(), field.data_type()) {
+        ("span_ids", _) => ids.clone(),
+        (_, data_type) if field.is_nullable() => new_null_array(data_type, rows),
+        (_, data_type @ (DataType::Int64 | DataType::Timestamp(..))) => {
+            cast(&zeros(), data_type).expect("a time")
+        }
+        (_, data_type) => {
+            cast(&StringArray::from_iter_values(std::iter::repeat_n("0", rows)), data_type).expect("zero")
+        }
+    });
+    RecordBatch::try_new(schema.clone(), columns.collect()).expect("the table's schema")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn each_list_comes_back_to_its_row(
+        batches in prop::collection::vec(prop::collection::vec(prop::option::of(0_u32..5), 1..6_000), 1..4),
+    ) {
+        let batches: Vec<RecordBatch> =
+            (0..).zip(&batches).map(|(n, span_ids)| runs(n * 10_000, span_ids)).collect();
+        let all: u32 = batches.iter().map(|batch| batch.num_rows() as u32).sum();
+        let folder = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let home = runtime.block_on(async { super::at(folder.path()) });
+        let rows: UInt32Array = (0..all).rev().collect();
+        let part = Part { partition: Partition { day: DAY, slice: None }, rows: rows.clone() };
+        let gather = Gather::of(Table::StageRuns.file_schema(), &batches);
+        let files =
+            write_files(&home, Table::StageRuns, &gather, &[part], Effort::Quick).expect("written");
+        let read: Vec<RecordBatch> =
+            read_file(Table::StageRuns, &files[0]).expect("opens").collect::<Result<_, _>>().expect("reads");
+        let expected = take(&column(&batches, "span_ids"), &rows, None).expect("rows");
+        prop_assert_eq!(&column(&read, "span_ids"), &expected);
     }
 }
