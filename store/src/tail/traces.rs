@@ -45,6 +45,8 @@ pub enum SpanSet {
 }
 
 const FEW_SPANS: usize = 64;
+/// Of so many runs of a chunk's rows one is looked at first.
+const LOOKED_AT_EVERY: usize = 8;
 
 impl SpanSet {
     pub fn with_capacity(spans: usize) -> Self {
@@ -208,24 +210,33 @@ impl Traces {
     }
 
     pub fn any_unsettled(&self, chunk: &Chunk) -> bool {
-        self.unsettled_runs(chunk).any(|(_, unsettled)| unsettled)
+        self.unsettled_runs(chunk, 1).any(|(_, unsettled)| unsettled)
     }
 
-    /// Of each row of a chunk, whether its trace did not settle; `None` where that is so of half of them or more.
+    /// Of each row of a chunk, whether its trace did not settle; `None` where that is so of half of them or more, or of those that are
+    /// looked at first: the rows of a chunk came together, and settle together.
     pub fn few_unsettled_rows(&self, chunk: &Chunk) -> Option<Vec<bool>> {
-        let runs: Vec<(usize, bool)> = self.unsettled_runs(chunk).collect();
-        let waited_for: usize = runs.iter().filter_map(|(rows, unsettled)| unsettled.then_some(rows)).sum();
-        (2 * waited_for < chunk.keys.len()).then(|| {
+        let are_few = |runs: &[(usize, bool)]| {
+            let rows: usize = runs.iter().map(|(rows, _)| rows).sum();
+            let waited_for: usize =
+                runs.iter().filter_map(|(rows, unsettled)| unsettled.then_some(rows)).sum();
+            2 * waited_for < rows
+        };
+        if !are_few(&self.unsettled_runs(chunk, LOOKED_AT_EVERY).collect::<Vec<_>>()) {
+            return None;
+        }
+        let runs: Vec<_> = self.unsettled_runs(chunk, 1).collect();
+        are_few(&runs).then(|| {
             let mut mask = Vec::with_capacity(chunk.keys.len());
             runs.iter().for_each(|(rows, unsettled)| mask.resize(mask.len() + rows, *unsettled));
             mask
         })
     }
 
-    /// Of each run of rows of one trace, how many they are and whether it did not settle.
-    fn unsettled_runs(&self, chunk: &Chunk) -> impl Iterator<Item = (usize, bool)> {
+    /// Of each so many-th run of rows of one trace, how many they are and whether it did not settle.
+    fn unsettled_runs(&self, chunk: &Chunk, every: usize) -> impl Iterator<Item = (usize, bool)> {
         let tenant = self.find_tenant(&chunk.tenant);
-        chunk.keys.chunk_by(|a, b| a == b).map(move |run| {
+        chunk.keys.chunk_by(|a, b| a == b).step_by(every).map(move |run| {
             let state = tenant.and_then(|tenant| self.states.get(&TraceKey { tenant, trace_id: run[0] }));
             (run.len(), state.is_some_and(|s| !s.is_settled()))
         })
