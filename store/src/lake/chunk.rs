@@ -2,7 +2,7 @@
 //! compressed by a context that all columns share, or not at all where that makes them hardly smaller: readers have a zstd context
 //! for each column that is compressed, and to make it takes them longer than a page of a keyword.
 //!
-//! Parquet's Arrow writer copies a column several times and takes a zstd context for each; it stays in use for nested columns.
+//! Parquet's Arrow writer copies a column several times and takes a zstd context for each; it stays in use for structs in lists.
 
 mod compressor;
 mod delta;

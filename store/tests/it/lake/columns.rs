@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int32Array, Int64Array, ListBuilder, MapArray,
-    MapBuilder, StringArray, StringBuilder, StructArray, UInt32Array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array,
+    ListBuilder, MapArray, MapBuilder, StringArray, StringBuilder, StructArray, UInt32Array, new_null_array,
 };
-use arrow::compute::{cast, concat, take};
+use arrow::compute::{cast, concat, filter, take};
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::record_batch::RecordBatch;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
+use plimsoll_schemas::TraceId;
 use plimsoll_schemas::table::{Table, attribute_map};
 use plimsoll_store::Home;
-use plimsoll_store::lake::{Effort, Gather, Part, Partition, Writing, read_file, write_files};
+use plimsoll_store::lake::{Effort, Gather, Part, Partition, Writing, read_file, read_traces, write_files};
 use proptest::prelude::*;
 
 use super::{DAY, Row, spans};
@@ -137,6 +138,19 @@ fn in_groups(home: &Home, batches: &[RecordBatch], effort: Effort) -> Result<(),
     let read: Vec<RecordBatch> = read.collect::<Result<_, _>>().expect("reads");
     for name in COLUMNS {
         prop_assert_eq!(&column(&read, name), &column(batches, name), "{}", name);
+    }
+    // Some traces alone, so that pages are passed over, and rows within pages.
+    let asked: Vec<String> =
+        (0..3_000).step_by(40).map(|trace| Row { trace, start: 0, seq: 1 }.trace_id()).collect();
+    let ids: Vec<TraceId> = asked.iter().map(|id| id.parse().expect("an id")).collect();
+    let read = read_traces(&file, &ids, None).expect("reads");
+    let of_trace = column(batches, "trace_id");
+    let of_trace =
+        of_trace.as_string::<i32>().iter().map(|id| id.is_some_and(|id| asked.iter().any(|a| a == id)));
+    let rows: BooleanArray = of_trace.map(Some).collect();
+    for name in COLUMNS {
+        let expected = filter(&column(batches, name), &rows).expect("rows");
+        prop_assert_eq!(&column(&read, name), &expected, "{} of some traces", name);
     }
     Ok(())
 }
