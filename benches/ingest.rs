@@ -7,6 +7,7 @@
 #[allow(dead_code)] // Each bench uses its part of what they share.
 mod common;
 
+use std::hint::black_box;
 use std::sync::Mutex;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use common::http::Client;
 use common::load::{Load, Request, SPANS_PER_REQUEST};
 use common::server::Server;
 use common::{argument, quantile};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 
 fn main() {
     let spans = argument("spans", 1_000_000) as usize;
@@ -81,6 +84,11 @@ fn main() {
     println!("wire bytes a span            {:.0}", wire as f64 / sent as f64);
     println!("spans a second, {connections} senders   {:.0}", sent as f64 / took.as_secs_f64());
     println!("CPU µs a span, all-in        {:.2}", per_span(cpu));
+    let by_prost = decoding_by_prost();
+    println!(
+        "decoding by prost alone      {by_prost:.2} µs a span: all-in is {:.2} times that",
+        per_span(cpu) / by_prost
+    );
     println!("acknowledgement p50 / p99    {:.2} / {:.2} ms", quantile(&waits, 0.5), quantile(&waits, 0.99));
     println!("peak memory                  {} MiB", server.peak_memory() >> 20);
     bytes("bytes a span, flushed", &server, sent);
@@ -104,6 +112,17 @@ fn main() {
     }
     println!("CPU µs a span, merge         {:.2}", per_span(server.cpu() - idle));
     bytes("bytes a span, merged", &server, sent);
+}
+
+/// What it takes to do no more than to read such requests by generated code, in µs a span: a measure of the machine at that time.
+fn decoding_by_prost() -> f64 {
+    let mut load = Load::new(8, now(), 60_000_000);
+    let requests: Vec<Request> = (0..200).map(|_| load.request()).collect();
+    let begun = Instant::now();
+    for request in &requests {
+        black_box(ExportTraceServiceRequest::decode(request.bytes.as_slice()).expect("a request"));
+    }
+    begun.elapsed().as_secs_f64() * 1e6 / requests.iter().map(|request| request.spans).sum::<usize>() as f64
 }
 
 /// Requests that are made before they are sent: making them must not slow their senders.
