@@ -3,14 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, MapArray, StringBuilder, StructArray,
-};
+use arrow::array::{Array, ArrayBuilder, ArrayRef, BooleanBuilder, MapArray, StringBuilder, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use plimsoll_schemas::table::{attribute_map, attribute_type};
 use plimsoll_schemas::{Attr, AttrType};
-use plimsoll_store::{KeywordBuilder, null_column};
+use plimsoll_store::{KeywordBuilder, Numbers, null_column};
 
 use super::notes::Notes;
 use super::value::{Any, text};
@@ -20,18 +18,22 @@ use super::value::{Any, text};
 enum AttrColumn<'a> {
     Keyword(KeywordBuilder<'a>),
     Text(StringBuilder),
-    Int(Int64Builder),
-    Double(Float64Builder),
+    Int(Numbers<Int64Type>),
+    Double(Numbers<Float64Type>),
     Bool(BooleanBuilder),
 }
 
-macro_rules! put {
-    ($builder:expr, $row:expr, $value:expr) => {{
-        while $builder.len() < $row {
-            $builder.append_null();
+impl AttrColumn<'_> {
+    #[cold]
+    fn new(kind: AttrType, rows: usize) -> Self {
+        match kind {
+            AttrType::Keyword => Self::Keyword(KeywordBuilder::with_capacity(rows)),
+            AttrType::Text => Self::Text(StringBuilder::new()),
+            AttrType::Int => Self::Int(Numbers::with_capacity(rows)),
+            AttrType::Double => Self::Double(Numbers::with_capacity(rows)),
+            AttrType::Bool => Self::Bool(BooleanBuilder::new()),
         }
-        $builder.append_value($value);
-    }};
+    }
 }
 
 /// The columns of every promoted attribute, made when first needed.
@@ -52,20 +54,19 @@ impl<'a> Promoted<'a> {
     pub fn put(&mut self, row: usize, attr: Attr, value: Any<'a>, notes: &mut Notes) -> bool {
         let capacity = self.capacity;
         let slot = &mut self.columns[attr as usize];
-        let column = slot.get_or_insert_with(|| match attr.info().kind {
-            AttrType::Keyword => AttrColumn::Keyword(KeywordBuilder::with_capacity(capacity)),
-            AttrType::Text => AttrColumn::Text(StringBuilder::new()),
-            AttrType::Int => AttrColumn::Int(Int64Builder::with_capacity(capacity)),
-            AttrType::Double => AttrColumn::Double(Float64Builder::with_capacity(capacity)),
-            AttrType::Bool => AttrColumn::Bool(BooleanBuilder::new()),
-        });
-        use arrow::array::ArrayBuilder;
+        let column = slot.get_or_insert_with(|| AttrColumn::new(attr.info().kind, capacity));
         match (column, value) {
             (AttrColumn::Keyword(k), Any::Str(s)) if k.len() <= row => drop(k.put(row, s, || text(s, notes))),
-            (AttrColumn::Text(b), Any::Str(s)) if b.len() <= row => put!(b, row, text(s, notes)),
-            (AttrColumn::Int(b), Any::Int(n)) if b.len() <= row => put!(b, row, n),
-            (AttrColumn::Double(b), Any::Double(x)) if b.len() <= row => put!(b, row, x),
-            (AttrColumn::Bool(b), Any::Bool(x)) if b.len() <= row => put!(b, row, x),
+            (AttrColumn::Text(b), Any::Str(s)) if b.len() <= row => {
+                b.append_nulls(row - b.len());
+                b.append_value(text(s, notes));
+            }
+            (AttrColumn::Int(b), Any::Int(n)) if b.len() <= row => b.put(row, n),
+            (AttrColumn::Double(b), Any::Double(x)) if b.len() <= row => b.put(row, x),
+            (AttrColumn::Bool(b), Any::Bool(x)) if b.len() <= row => {
+                b.append_nulls(row - b.len());
+                b.append_value(x);
+            }
             _ => return false,
         }
         true
@@ -89,15 +90,6 @@ impl<'a> Promoted<'a> {
 
     /// The columns in the order of [`Attr`], `rows` long each.
     pub fn finish(self, rows: usize, nulls: &mut Nulls) -> Vec<ArrayRef> {
-        use arrow::array::ArrayBuilder;
-        macro_rules! pad {
-            ($builder:expr) => {{
-                while $builder.len() < rows {
-                    $builder.append_null();
-                }
-                Arc::new($builder.finish())
-            }};
-        }
         let columns = self.columns.into_iter().zip(Attr::ALL);
         columns
             .map(|(column, attr)| -> ArrayRef {
@@ -105,14 +97,15 @@ impl<'a> Promoted<'a> {
                     None => nulls.of(&attribute_type(attr.info().kind)),
                     Some(AttrColumn::Keyword(k)) => k.finish(rows),
                     Some(AttrColumn::Text(mut b)) => {
-                        while b.len() < rows {
-                            b.append_null();
-                        }
+                        b.append_nulls(rows - b.len());
                         fitted(&mut b)
                     }
-                    Some(AttrColumn::Int(mut b)) => pad!(b),
-                    Some(AttrColumn::Double(mut b)) => pad!(b),
-                    Some(AttrColumn::Bool(mut b)) => pad!(b),
+                    Some(AttrColumn::Int(b)) => b.finish(rows, |array| array),
+                    Some(AttrColumn::Double(b)) => b.finish(rows, |array| array),
+                    Some(AttrColumn::Bool(mut b)) => {
+                        b.append_nulls(rows - b.len());
+                        Arc::new(b.finish())
+                    }
                 }
             })
             .collect()

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, BooleanBuilder, ListBuilder,
-    PrimitiveArray, StringBuilder,
-};
-use arrow::buffer::NullBuffer;
+use arrow::array::{ArrayBuilder, ArrayRef, BooleanBuilder, ListBuilder, StringBuilder};
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use plimsoll_analysis::Tokens;
@@ -15,8 +11,8 @@ use plimsoll_schemas::{Envelope, Slice, SpanId, TraceId, UnixNanos};
 
 use crate::error::StoreError;
 use crate::keyword::KeywordBuilder;
-use crate::nulls::null_column;
-use crate::text::{TextBuilder, fit};
+use crate::numbers::Numbers;
+use crate::text::TextBuilder;
 
 /// Builders of one table, in the order of its file schema.
 pub struct Rows {
@@ -44,11 +40,11 @@ impl Column {
         let digits = if field.name() == "trace_id" { TraceId::HEX_DIGITS } else { SpanId::HEX_DIGITS };
         match field.data_type() {
             DataType::Dictionary(..) => Self::Keyword(KeywordBuilder::default()),
-            DataType::Int64 => Self::Long(Numbers::expecting(rows)),
-            DataType::Int32 => Self::Int(Numbers::expecting(rows)),
-            DataType::Float64 => Self::Double(Numbers::expecting(rows)),
+            DataType::Int64 => Self::Long(Numbers::with_capacity(rows)),
+            DataType::Int32 => Self::Int(Numbers::with_capacity(rows)),
+            DataType::Float64 => Self::Double(Numbers::with_capacity(rows)),
             DataType::Boolean => Self::Bool(BooleanBuilder::new()),
-            DataType::Timestamp(..) => Self::Time(Numbers::expecting(rows)),
+            DataType::Timestamp(..) => Self::Time(Numbers::with_capacity(rows)),
             DataType::List(item) => {
                 Self::Texts(ListBuilder::new(StringBuilder::new()).with_field(item.clone()))
             }
@@ -60,68 +56,13 @@ impl Column {
         match self {
             Self::Keyword(b) => b.finish(rows),
             Self::Text(b) => b.finish(),
-            Self::Long(n) => n.finish(|array| array),
-            Self::Int(n) => n.finish(|array| array),
-            Self::Double(n) => n.finish(|array| array),
+            Self::Long(n) => n.finish(rows, |array| array),
+            Self::Int(n) => n.finish(rows, |array| array),
+            Self::Double(n) => n.finish(rows, |array| array),
             Self::Bool(mut b) => Arc::new(b.finish()),
-            Self::Time(n) => n.finish(|array| array.with_timezone("UTC")),
+            Self::Time(n) => n.finish(rows, |array| array.with_timezone("UTC")),
             Self::Texts(mut b) => Arc::new(b.finish()),
         }
-    }
-}
-
-/// Numbers of one type, most often all there, or none.
-struct Numbers<T: ArrowPrimitiveType> {
-    rows_expected: usize,
-    /// Rows without a value before the first one that has one: nothing is kept for them as long as there is none.
-    begins: u32,
-    values: Vec<T::Native>,
-    /// Rows without one.
-    nulls: Vec<u32>,
-}
-
-impl<T: ArrowPrimitiveType> Numbers<T> {
-    fn expecting(rows: usize) -> Self {
-        Self { rows_expected: rows, begins: 0, values: Vec::new(), nulls: Vec::new() }
-    }
-
-    #[inline]
-    fn push(&mut self, value: Option<T::Native>) {
-        if self.values.is_empty() && !self.begin(value.is_some()) {
-            return;
-        }
-        if value.is_none() {
-            self.nulls.push(self.values.len() as u32);
-        }
-        self.values.push(value.unwrap_or_default());
-    }
-
-    /// Makes room once there is a value; answers whether there is.
-    fn begin(&mut self, is_some: bool) -> bool {
-        if is_some {
-            self.values.reserve_exact(self.rows_expected.max(self.begins as usize + 1));
-            self.values.resize(self.begins as usize, T::Native::default());
-            self.nulls.extend(0..self.begins);
-        } else {
-            self.begins += 1;
-        }
-        is_some
-    }
-
-    fn finish(self, with: impl FnOnce(PrimitiveArray<T>) -> PrimitiveArray<T>) -> ArrayRef {
-        let Self { mut values, nulls, begins, .. } = self;
-        if values.is_empty() {
-            return null_column(with(PrimitiveArray::new_null(0)).data_type(), begins as usize);
-        }
-        fit(&mut values);
-        let rows = values.len();
-        let nulls = (!nulls.is_empty()).then(|| {
-            let mut valid = BooleanBufferBuilder::new(rows);
-            valid.append_n(rows, true);
-            nulls.iter().for_each(|row| valid.set_bit(*row as usize, false));
-            NullBuffer::new(valid.finish())
-        });
-        Arc::new(with(PrimitiveArray::new(values.into(), nulls)))
     }
 }
 
@@ -171,22 +112,25 @@ impl Rows {
     }
 
     pub fn long(&mut self, value: Option<i64>) -> &mut Self {
-        if let Column::Long(n) = self.next() {
-            n.push(value);
+        let row = self.rows;
+        if let (Column::Long(n), Some(value)) = (self.next(), value) {
+            n.put(row, value);
         }
         self
     }
 
     pub fn int(&mut self, value: u32) -> &mut Self {
+        let row = self.rows;
         if let Column::Int(n) = self.next() {
-            n.push(Some(i32::try_from(value).unwrap_or(i32::MAX)));
+            n.put(row, i32::try_from(value).unwrap_or(i32::MAX));
         }
         self
     }
 
     pub fn double(&mut self, value: Option<f64>) -> &mut Self {
-        if let Column::Double(n) = self.next() {
-            n.push(value);
+        let row = self.rows;
+        if let (Column::Double(n), Some(value)) = (self.next(), value) {
+            n.put(row, value);
         }
         self
     }
@@ -201,8 +145,9 @@ impl Rows {
     /// The truth in nanoseconds and the timestamp for people, which stand side by side in every table.
     pub fn time(&mut self, time: UnixNanos) -> &mut Self {
         self.long(Some(time.0));
+        let row = self.rows;
         if let Column::Time(n) = self.next() {
-            n.push(Some(time.micros()));
+            n.put(row, time.micros());
         }
         self
     }

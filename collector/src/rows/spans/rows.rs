@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, TimestampMicrosecondArray};
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Int32Type};
 use plimsoll_schemas::emitters::Said;
 use plimsoll_schemas::table::Table;
 use plimsoll_schemas::{SpanId, TraceId, UnixNanos};
-use plimsoll_store::{DecodeError, Decoded, KeywordBuilder, RecordMeta, TextBuilder};
+use plimsoll_store::{DecodeError, Decoded, KeywordBuilder, Numbers, RecordMeta, TextBuilder};
 use rustc_hash::FxHashSet;
 
 use super::TOO_MUCH;
@@ -34,7 +34,7 @@ pub struct Rows<'a> {
     pub scope: KeywordBuilder<'a>,
     pub scope_version: KeywordBuilder<'a>,
     pub trace_state: KeywordBuilder<'a>,
-    pub flags: Vec<Option<i32>>,
+    pub flags: Numbers<Int32Type>,
     pub promoted: Promoted<'a>,
     pub known_keys: Keys<'a>,
     pub attributes: Remainder,
@@ -47,7 +47,7 @@ pub struct Rows<'a> {
     pub scope_schema_url: KeywordBuilder<'a>,
     pub events: Events,
     pub links: Links,
-    pub dropped: [Vec<Option<i32>>; 3],
+    pub dropped: [Numbers<Int32Type>; 3],
     pub verdicts: Verdicts,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Rows<'a> {
             scope: KeywordBuilder::default(),
             scope_version: KeywordBuilder::default(),
             trace_state: KeywordBuilder::default(),
-            flags: Vec::with_capacity(spans),
+            flags: Numbers::with_capacity(spans),
             promoted: Promoted::with_capacity(spans),
             known_keys: Keys::default(),
             attributes: Remainder::default(),
@@ -84,7 +84,7 @@ impl<'a> Rows<'a> {
             scope_schema_url: KeywordBuilder::default(),
             events: Events::default(),
             links: Links::default(),
-            dropped: Default::default(),
+            dropped: [const { Numbers::with_capacity(0) }; 3],
             verdicts: Verdicts::default(),
         }
     }
@@ -122,7 +122,7 @@ impl<'a> Rows<'a> {
             self.scope.finish(rows),
             self.scope_version.finish(rows),
             self.trace_state.finish(rows),
-            Arc::new(Int32Array::from(self.flags)),
+            self.flags.finish(rows, |array| array),
         ];
         // The derived columns, which settling fills in.
         columns.extend((0..5).map(|_| nulls.of(&keyword)));
@@ -136,7 +136,7 @@ impl<'a> Rows<'a> {
         }
         columns.extend([self.resource_schema_url.finish(rows), self.scope_schema_url.finish(rows)]);
         columns.extend([self.events.finish(), self.links.finish()]);
-        columns.extend(self.dropped.map(|n| Arc::new(Int32Array::from(n)) as ArrayRef));
+        columns.extend(self.dropped.map(|n| n.finish(rows, |array| array)));
         columns.push(Arc::new(Int64Array::from_value(meta.ingest.0, rows)));
         decoded.batches.push((Table::Spans, crate::rows::batch(Table::Spans, columns)?));
         decoded.span_keys = self.keys;

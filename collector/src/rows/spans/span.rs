@@ -62,7 +62,9 @@ impl<'a> Rows<'a> {
         self.status_code.push_str(StatusCode::from_wire(span.status_code).as_str());
         self.status_message.push_some(text(span.status_message, &mut self.notes));
         self.trace_state.push_some(text(span.trace_state, &mut self.notes));
-        self.flags.push((span.flags != 0).then_some(span.flags as i32));
+        if span.flags != 0 {
+            self.flags.put(row, span.flags as i32);
+        }
         for (remainder, shared) in
             [(&mut self.resource_attributes, resource), (&mut self.scope_attributes, scope)]
         {
@@ -105,7 +107,9 @@ impl<'a> Rows<'a> {
         }
         dropped_links = dropped_links.saturating_add(self.links.push(&span.links, &mut self.notes)?);
         for (column, n) in self.dropped.iter_mut().zip([dropped, dropped_events, dropped_links]) {
-            column.push((n > 0).then(|| i32::try_from(n).unwrap_or(i32::MAX)));
+            if n > 0 {
+                column.put(row, i32::try_from(n).unwrap_or(i32::MAX));
+            }
         }
         Ok(())
     }
