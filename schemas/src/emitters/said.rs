@@ -145,6 +145,7 @@ impl<'a> Said<'a> {
 }
 
 /// A [`super::Named`], taken apart at its `*`.
+#[derive(Clone, Copy)]
 struct Pattern {
     scope: &'static str,
     begin: &'static str,
@@ -153,7 +154,8 @@ struct Pattern {
     operation: &'static str,
 }
 
-static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
+/// For each first byte of a span's name, what the name may be like: most are like none.
+static PATTERNS: LazyLock<[Vec<Pattern>; 256]> = LazyLock::new(|| {
     let named = EMITTERS.iter().flat_map(|e| e.names);
     let patterns = named.map(|named| {
         let (begin, end) = match named.name.split_once('*') {
@@ -162,17 +164,16 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         };
         Pattern { scope: named.scope, begin, end, operation: named.operation }
     });
-    patterns.collect()
+    let patterns: Vec<Pattern> = patterns.collect();
+    let may_begin = |pattern: &&Pattern, byte| {
+        pattern.begin.bytes().next().is_none_or(|begin| usize::from(begin) == byte)
+    };
+    std::array::from_fn(|byte| patterns.iter().filter(|pattern| may_begin(pattern, byte)).copied().collect())
 });
 
 impl Pattern {
     /// What stands in the name for the `*`, if the name is like it.
-    #[inline]
     fn matches<'a>(&self, about: About<'a>) -> Option<Option<&'a str>> {
-        // Most are not by their first letter.
-        if self.begin.as_bytes().first().is_some_and(|first| about.name.as_bytes().first() != Some(first)) {
-            return None;
-        }
         let rest = about.name.strip_prefix(self.begin)?;
         if !about.scope.starts_with(self.scope) {
             return None;
@@ -186,7 +187,9 @@ impl Pattern {
 
 /// What the span's name tells, and what stands in it for the `*`.
 fn by_name(about: About<'_>) -> Option<(&'static str, Option<&str>)> {
-    PATTERNS.iter().find_map(|pattern| Some((pattern.operation, pattern.matches(about)?)))
+    let first = about.name.bytes().next().unwrap_or_default();
+    let mut patterns = PATTERNS[usize::from(first)].iter();
+    patterns.find_map(|pattern| Some((pattern.operation, pattern.matches(about)?)))
 }
 
 #[cfg(test)]
