@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray};
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::Int32Type;
 use plimsoll_schemas::table::keyword;
 use rustc_hash::FxHashMap;
@@ -15,8 +15,11 @@ use crate::nulls::{is_null, null_column};
 /// In place of a key: no value.
 const NO_KEY: i32 = -1;
 
-/// Keys of columns in which all rows say the same, as what a resource says of itself: they share this one, as far as it reaches.
-static FIRST_KEYS: LazyLock<Buffer> = LazyLock::new(|| vec![0_i32; 8 * 1024].into());
+/// Columns in which all rows say the same, as what a resource says of itself, share the keys of this one, as far as it reaches.
+static SAME: LazyLock<DictionaryArray<Int32Type>> = LazyLock::new(|| {
+    let keys = Int32Array::from_value(0, 8 * 1024);
+    DictionaryArray::new(keys, Arc::new(StringArray::from_iter_values([""])))
+});
 
 /// What a column takes in memory that others do not share.
 pub(crate) fn own_bytes(array: &ArrayRef) -> usize {
@@ -33,8 +36,8 @@ pub(crate) fn own_bytes(array: &ArrayRef) -> usize {
             + list.nulls().map_or(0, |nulls| nulls.buffer().capacity());
     }
     let keys = array.as_dictionary_opt::<Int32Type>().map(|dictionary| dictionary.keys().values().inner());
-    let shared =
-        keys.filter(|keys| keys.data_ptr() == FIRST_KEYS.data_ptr()).map_or(0, |keys| keys.capacity());
+    let same = SAME.keys().values().inner();
+    let shared = keys.filter(|keys| keys.data_ptr() == same.data_ptr()).map_or(0, |keys| keys.capacity());
     array.get_array_memory_size() - shared
 }
 
@@ -162,12 +165,12 @@ impl<'a> KeywordBuilder<'a> {
         self.keys.resize(rows, NO_KEY);
         let has_nulls = self.keys.contains(&NO_KEY);
         let values = StringArray::from_iter_values(self.values.iter().map(AsRef::as_ref));
-        if values.len() == 1 && !has_nulls && rows * size_of::<i32>() <= FIRST_KEYS.len() {
-            let keys = ScalarBuffer::new(FIRST_KEYS.clone(), 0, rows);
-            return Arc::new(DictionaryArray::new(Int32Array::new(keys, None), Arc::new(values)));
+        if values.len() == 1 && !has_nulls && rows <= SAME.len() {
+            return Arc::new(SAME.slice(0, rows).with_values(Arc::new(values)));
         }
         let nulls = if has_nulls {
-            let valid = BooleanBuffer::collect_bool(rows, |row| self.keys[row] != NO_KEY);
+            let keys = &self.keys[..rows];
+            let valid = BooleanBuffer::collect_bool(rows, |row| keys[row] != NO_KEY);
             // A null's key is not read, but it has to be one.
             self.keys.iter_mut().for_each(|key| *key = (*key).max(0));
             Some(NullBuffer::new(valid))
