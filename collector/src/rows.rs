@@ -8,6 +8,7 @@ mod evaluations;
 mod fields;
 mod items;
 mod keys;
+mod lists;
 mod logs;
 mod notes;
 mod spans;

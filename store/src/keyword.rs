@@ -181,8 +181,9 @@ impl<'a> KeywordBuilder<'a> {
         Arc::new(DictionaryArray::new(Int32Array::new(self.keys.into(), nulls), Arc::new(values)))
     }
 
-    /// The rows as plain text.
-    pub fn finish_text(self) -> StringArray {
+    /// So many rows as plain text.
+    pub fn finish_text(mut self, rows: usize) -> StringArray {
+        self.keys.resize(rows, NO_KEY);
         self.keys.iter().map(|key| self.values.get(usize::try_from(*key).ok()?)).collect()
     }
 }

@@ -1,15 +1,16 @@
 //! Columns under construction. A column that nothing was put into costs one shared null array.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayBuilder, ArrayRef, BooleanBuilder, MapArray, StringBuilder, StructArray};
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use plimsoll_schemas::table::{attribute_map, attribute_type};
 use plimsoll_schemas::{Attr, AttrType};
 use plimsoll_store::{KeywordBuilder, Numbers, null_column};
 
+use super::lists::Lists;
 use super::notes::Notes;
 use super::value::{Any, text};
 
@@ -142,13 +143,12 @@ impl Nulls {
 }
 
 /// Attributes without a column of their own: key → text, and beside it the types that are not text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Remainder {
     keys: StringBuilder,
     values: StringBuilder,
-    offsets: Vec<i32>,
-    valid: Vec<bool>,
-    entries: i32,
+    lists: Lists,
+    entries: usize,
     /// Bytes of keys and values, and whether some were left out to stay below the bound.
     bytes: usize,
     pub overflowed: bool,
@@ -156,23 +156,6 @@ pub struct Remainder {
     /// The types of the row under construction, and whether one of them is not text.
     row_types: String,
     odd: bool,
-}
-
-impl Default for Remainder {
-    fn default() -> Self {
-        Self {
-            keys: StringBuilder::new(),
-            values: StringBuilder::new(),
-            offsets: vec![0],
-            valid: Vec::new(),
-            entries: 0,
-            bytes: 0,
-            overflowed: false,
-            types: KeywordBuilder::default(),
-            row_types: String::new(),
-            odd: false,
-        }
-    }
 }
 
 impl Remainder {
@@ -190,31 +173,32 @@ impl Remainder {
         self.odd |= type_char != 's';
     }
 
-    /// Ends the row.
+    /// Ends the row. One without entries need not be ended.
     #[inline]
-    pub fn end(&mut self) {
-        self.valid.push(self.offsets.last() != Some(&self.entries));
-        self.offsets.push(self.entries);
+    pub fn end(&mut self, row: usize) {
+        if self.lists.end(row, self.entries) {
+            self.end_types(row);
+        }
+    }
+
+    fn end_types(&mut self, row: usize) {
         if self.odd {
-            self.types.push_copy(&self.row_types);
-        } else {
-            self.types.push(None);
+            let types = &self.row_types;
+            self.types.put(row, types.as_bytes(), || Cow::Owned(types.clone()));
         }
         self.row_types.clear();
         self.odd = false;
     }
 
     /// The map, and its types.
-    pub fn finish(mut self) -> (ArrayRef, KeywordBuilder<'static>) {
-        let rows = self.valid.len();
+    pub fn finish(mut self, rows: usize) -> (ArrayRef, KeywordBuilder<'static>) {
         if self.entries == 0 {
             return (null_column(&attribute_map(), rows), self.types);
         }
         let DataType::Map(field, sorted) = attribute_map() else { unreachable!("a map") };
         let DataType::Struct(fields) = field.data_type().clone() else { unreachable!("a map's entry") };
         let entries = StructArray::new(fields, vec![fitted(&mut self.keys), fitted(&mut self.values)], None);
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        let valid = Some(NullBuffer::from(self.valid));
-        (Arc::new(MapArray::new(field, offsets, entries, valid, sorted)), self.types)
+        let (offsets, valid) = self.lists.finish(rows);
+        (Arc::new(MapArray::new(field, offsets, entries, Some(valid), sorted)), self.types)
     }
 }

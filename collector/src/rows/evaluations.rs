@@ -96,6 +96,10 @@ impl<'a> Listed<'a> {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The verdicts, if any.
     pub fn verdicts(self, target: Target<'_>, session_id: impl Fn() -> Option<String>) -> Vec<Verdict> {
         let each = self.0.into_iter().filter_map(|((whose, _), parts)| {

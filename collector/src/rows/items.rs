@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, StringArray, StringBuilder, StructArray};
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Fields};
 use plimsoll_schemas::table::{event_fields, link_fields, list_item};
 use plimsoll_schemas::{SpanId, TraceId, UnixNanos, verdict};
 use plimsoll_store::{TextBuilder, null_column};
 
 use super::columns::Remainder;
+use super::lists::Lists;
 use super::notes::Notes;
 use super::value::{Any, key_value, text};
 use crate::limits::{ATTRIBUTES_MAX, EVENTS_MAX, LINKS_MAX};
@@ -19,6 +19,7 @@ use crate::wire::{Reader, WireError};
 fn item_attributes<'a>(
     entries: &[&'a [u8]],
     into: &mut Remainder,
+    row: usize,
     notes: &mut Notes,
 ) -> Result<u32, WireError> {
     let mut dropped = 0;
@@ -34,7 +35,7 @@ fn item_attributes<'a>(
             None => dropped += 1,
         }
     }
-    into.end();
+    into.end(row);
     Ok(dropped)
 }
 
@@ -42,34 +43,11 @@ fn count(n: u32) -> Option<i32> {
     (n > 0).then(|| i32::try_from(n).unwrap_or(i32::MAX))
 }
 
-/// Where the items of each row end.
-struct Lists {
-    offsets: Vec<i32>,
-    valid: Vec<bool>,
-}
-
-impl Default for Lists {
-    fn default() -> Self {
-        Self { offsets: vec![0], valid: Vec::new() }
-    }
-}
-
-impl Lists {
-    fn end(&mut self, items: usize) {
-        let items = i32::try_from(items).unwrap_or(i32::MAX);
-        self.valid.push(self.offsets.last() != Some(&items));
-        self.offsets.push(items);
-    }
-
-    fn finish(self, fields: Fields, columns: impl FnOnce() -> Vec<ArrayRef>) -> ArrayRef {
-        let item = list_item(fields.clone());
-        if !self.valid.contains(&true) {
-            return null_column(&DataType::List(item), self.valid.len());
-        }
-        let items = StructArray::new(fields, columns(), None);
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        Arc::new(ListArray::new(item, offsets, Arc::new(items), Some(NullBuffer::from(self.valid))))
-    }
+/// A column of so many rows, each a list of items with these fields.
+fn column(rows: usize, lists: Lists, fields: Fields, columns: Vec<ArrayRef>) -> ArrayRef {
+    let items = StructArray::new(fields.clone(), columns, None);
+    let (offsets, valid) = lists.finish(rows);
+    Arc::new(ListArray::new(list_item(fields), offsets, Arc::new(items), Some(valid)))
 }
 
 /// An event that carries a verdict.
@@ -90,14 +68,15 @@ pub struct Events {
 
 impl Events {
     /// Answers how many were dropped. Evaluations go into `evaluations` too.
-    pub fn push<'a>(
+    pub fn put<'a>(
         &mut self,
+        row: usize,
         events: &[&'a [u8]],
         notes: &mut Notes,
         evaluations: &mut Vec<Evaluation<'a>>,
     ) -> Result<u32, WireError> {
         for message in events.iter().take(EVENTS_MAX) {
-            let (mut time, mut name, mut dropped, mut attributes) = (0, &[][..], 0, Vec::new());
+            let (mut time, mut name, mut dropped, mut attributes) = (0, &[][..], 0_u32, Vec::new());
             let mut reader = Reader::new(message);
             while let Some((number, field)) = reader.next_field()? {
                 match number {
@@ -112,26 +91,30 @@ impl Events {
             if name == verdict::EVENT_NAME.as_bytes() {
                 evaluations.push(Evaluation { time, entries: attributes.clone() });
             }
+            let item = self.time.len();
             self.time.push(time.0);
             self.name.append_value(text(name, notes));
-            dropped = dropped.saturating_add(item_attributes(&attributes, &mut self.attributes, notes)?);
-            self.dropped.push(count(dropped));
+            let lost = item_attributes(&attributes, &mut self.attributes, item, notes)?;
+            self.dropped.push(count(dropped.saturating_add(lost)));
         }
-        self.lists.end(self.time.len());
+        self.lists.end(row, self.time.len());
         Ok(events.len().saturating_sub(EVENTS_MAX) as u32)
     }
 
-    pub fn finish(mut self) -> ArrayRef {
-        self.lists.finish(event_fields(), || {
-            let (attributes, types) = self.attributes.finish();
-            vec![
-                Arc::new(Int64Array::from(self.time)),
-                Arc::new(self.name.finish()),
-                attributes,
-                Arc::new(types.finish_text()),
-                Arc::new(Int32Array::from(self.dropped)),
-            ]
-        })
+    pub fn finish(mut self, rows: usize) -> ArrayRef {
+        let items = self.time.len();
+        if items == 0 {
+            return null_column(&DataType::List(list_item(event_fields())), rows);
+        }
+        let (attributes, types) = self.attributes.finish(items);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(self.time)),
+            Arc::new(self.name.finish()),
+            attributes,
+            Arc::new(types.finish_text(items)),
+            Arc::new(Int32Array::from(self.dropped)),
+        ];
+        column(rows, self.lists, event_fields(), columns)
     }
 }
 
@@ -147,10 +130,11 @@ pub struct Links {
 }
 
 impl Links {
-    pub fn push(&mut self, links: &[&[u8]], notes: &mut Notes) -> Result<u32, WireError> {
+    pub fn put(&mut self, row: usize, links: &[&[u8]], notes: &mut Notes) -> Result<u32, WireError> {
         let mut lost = links.len().saturating_sub(LINKS_MAX) as u32;
         for message in links.iter().take(LINKS_MAX) {
-            let (mut trace, mut span, mut state, mut dropped, mut flags) = (&[][..], &[][..], &[][..], 0, 0);
+            let (mut trace, mut span, mut state, mut dropped, mut flags) =
+                (&[][..], &[][..], &[][..], 0_u32, 0);
             let mut attributes = Vec::new();
             let mut reader = Reader::new(message);
             while let Some((number, field)) = reader.next_field()? {
@@ -169,29 +153,33 @@ impl Links {
                 lost += 1;
                 continue;
             };
+            let item = self.flags.len();
             self.trace_id.push(&trace.hex());
             self.span_id.push(&span.hex());
             self.trace_state.push((!state.is_empty()).then(|| text(state, notes).into_owned()));
-            dropped = dropped.saturating_add(item_attributes(&attributes, &mut self.attributes, notes)?);
+            let lost_of_it = item_attributes(&attributes, &mut self.attributes, item, notes)?;
             self.flags.push((flags != 0).then_some(flags as i32));
-            self.dropped.push(count(dropped));
+            self.dropped.push(count(dropped.saturating_add(lost_of_it)));
         }
-        self.lists.end(self.flags.len());
+        self.lists.end(row, self.flags.len());
         Ok(lost)
     }
 
-    pub fn finish(self) -> ArrayRef {
-        self.lists.finish(link_fields(), || {
-            let (attributes, types) = self.attributes.finish();
-            vec![
-                self.trace_id.finish(),
-                self.span_id.finish(),
-                Arc::new(StringArray::from(self.trace_state)),
-                attributes,
-                Arc::new(types.finish_text()),
-                Arc::new(Int32Array::from(self.flags)),
-                Arc::new(Int32Array::from(self.dropped)),
-            ]
-        })
+    pub fn finish(self, rows: usize) -> ArrayRef {
+        let items = self.flags.len();
+        if items == 0 {
+            return null_column(&DataType::List(list_item(link_fields())), rows);
+        }
+        let (attributes, types) = self.attributes.finish(items);
+        let columns: Vec<ArrayRef> = vec![
+            self.trace_id.finish(),
+            self.span_id.finish(),
+            Arc::new(StringArray::from(self.trace_state)),
+            attributes,
+            Arc::new(types.finish_text(items)),
+            Arc::new(Int32Array::from(self.flags)),
+            Arc::new(Int32Array::from(self.dropped)),
+        ];
+        column(rows, self.lists, link_fields(), columns)
     }
 }

@@ -238,6 +238,7 @@ impl<'a> Rows<'a> {
                     .warn("evaluation event without gen_ai.evaluation.name: kept as a log record only"),
             }
         }
+        let row = self.time.len();
         self.time.push(time.0);
         self.observed.push((record.observed != 0).then(|| UnixNanos::from_wire(record.observed).0));
         self.trace_id.append_option(trace_id.map(|id| id.to_string()));
@@ -266,11 +267,11 @@ impl<'a> Rows<'a> {
                 None => lost += 1,
             }
         }
-        self.attributes.end();
+        self.attributes.end(row);
         for (shared, into) in [(resource, &mut self.resource_attributes), (scope, &mut self.scope_attributes)]
         {
             shared.attributes.iter().for_each(|(key, text, type_char)| into.entry(key, text, *type_char));
-            into.end();
+            into.end(row);
         }
         let dropped = record.dropped.saturating_add(lost);
         self.flags.push((record.flags != 0).then_some(record.flags as i32));
@@ -309,7 +310,7 @@ impl<'a> Rows<'a> {
             self.scope_version.finish(rows),
         ];
         for remainder in [self.attributes, self.resource_attributes, self.scope_attributes] {
-            let (map, types) = remainder.finish();
+            let (map, types) = remainder.finish(rows);
             columns.extend([map, types.finish(rows)]);
         }
         columns.push(Arc::new(Int32Array::from(self.flags)));

@@ -130,12 +130,12 @@ impl<'a> Rows<'a> {
         columns.extend(self.promoted.finish(rows, &mut nulls));
         let mut normalized = Some(self.normalized.finish(rows));
         for remainder in [self.attributes, self.resource_attributes, self.scope_attributes] {
-            let (map, types) = remainder.finish();
+            let (map, types) = remainder.finish(rows);
             columns.extend([map, types.finish(rows)]);
             columns.extend(normalized.take());
         }
         columns.extend([self.resource_schema_url.finish(rows), self.scope_schema_url.finish(rows)]);
-        columns.extend([self.events.finish(), self.links.finish()]);
+        columns.extend([self.events.finish(rows), self.links.finish(rows)]);
         columns.extend(self.dropped.map(|n| n.finish(rows, |array| array)));
         columns.push(Arc::new(Int64Array::from_value(meta.ingest.0, rows)));
         decoded.batches.push((Table::Spans, crate::rows::batch(Table::Spans, columns)?));

@@ -60,8 +60,13 @@ impl<'a> Rows<'a> {
         let name_number = self.name.put(row, span.name, || text(span.name, &mut self.notes));
         self.kind.push_str(SpanKind::from_wire(span.kind).as_str());
         self.status_code.push_str(StatusCode::from_wire(span.status_code).as_str());
-        self.status_message.push_some(text(span.status_message, &mut self.notes));
-        self.trace_state.push_some(text(span.trace_state, &mut self.notes));
+        for (column, bytes) in
+            [(&mut self.status_message, span.status_message), (&mut self.trace_state, span.trace_state)]
+        {
+            if !bytes.is_empty() {
+                column.put(row, bytes, || text(bytes, &mut self.notes));
+            }
+        }
         if span.flags != 0 {
             self.flags.put(row, span.flags as i32);
         }
@@ -71,7 +76,7 @@ impl<'a> Rows<'a> {
             for (key, value, type_char) in &shared.remainder {
                 remainder.entry(key, value, *type_char);
             }
-            remainder.end();
+            remainder.end(row);
         }
         let [mut dropped, mut dropped_events, mut dropped_links] = span.dropped;
         let mut listed = Listed::default();
@@ -82,14 +87,16 @@ impl<'a> Rows<'a> {
             Cow::Owned(_) => "",
         };
         self.normalize(row, About { scope: scope_name, name });
-        self.attributes.end();
+        self.attributes.end(row);
         let mut evaluations = Vec::new();
-        let lost = self.events.push(&span.events, &mut self.notes, &mut evaluations)?;
+        let lost = self.events.put(row, &span.events, &mut self.notes, &mut evaluations)?;
         dropped_events = dropped_events.saturating_add(lost);
         let target =
             Target { trace_id: Some(trace_id), span_id: Some(span_id), scope: &scope.name, judged: end };
-        for verdict in listed.verdicts(target, || session_of(span)) {
-            self.verdicts.push(verdict);
+        if !listed.is_empty() {
+            for verdict in listed.verdicts(target, || session_of(span)) {
+                self.verdicts.push(verdict);
+            }
         }
         for Evaluation { time, entries } in evaluations {
             let mut attributes = Vec::with_capacity(entries.len());
@@ -105,7 +112,7 @@ impl<'a> Rows<'a> {
                 }
             }
         }
-        dropped_links = dropped_links.saturating_add(self.links.push(&span.links, &mut self.notes)?);
+        dropped_links = dropped_links.saturating_add(self.links.put(row, &span.links, &mut self.notes)?);
         for (column, n) in self.dropped.iter_mut().zip([dropped, dropped_events, dropped_links]) {
             if n > 0 {
                 column.put(row, i32::try_from(n).unwrap_or(i32::MAX));
@@ -176,11 +183,15 @@ impl<'a> Rows<'a> {
             self.attributes.entry(Attr::GenAiOperationName.info().name, operation, 's');
         }
         match said.added() {
-            [] => self.normalized.push(None),
-            [attr] => self.normalized.push_str(attr.info().name),
+            [] => {}
+            [attr] => {
+                let name = attr.info().name;
+                self.normalized.put(row, name.as_bytes(), || name.into());
+            }
             several => {
                 let names: Vec<&str> = several.iter().map(|attr| attr.info().name).collect();
-                self.normalized.push_copy(&names.join(","));
+                let names = names.join(",");
+                self.normalized.put(row, names.as_bytes(), || names.clone().into());
             }
         }
         said.clear();
