@@ -104,6 +104,15 @@ impl<'a> KeywordBuilder<'a> {
         key as usize
     }
 
+    /// The value with this number, if it lasts longer than the column.
+    #[inline]
+    pub fn borrowed(&self, number: usize) -> Option<&'a str> {
+        match self.values.get(number) {
+            Some(Cow::Borrowed(value)) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Puts one value at all of these rows, with nulls before them.
     #[inline]
     pub fn fill(&mut self, rows: Range<usize>, value: Cow<'a, str>) {

@@ -81,7 +81,10 @@ impl<'a> Rows<'a> {
         let [mut dropped, mut dropped_events, mut dropped_links] = span.dropped;
         let mut listed = Listed::default();
         dropped = dropped.saturating_add(self.span_attributes(span, row, name_number, &mut listed)?);
-        let name = std::str::from_utf8(span.name).unwrap_or_default();
+        let name = match self.name.borrowed(name_number) {
+            Some(name) if name.as_bytes() == span.name => name,
+            _ => std::str::from_utf8(span.name).unwrap_or_default(),
+        };
         let scope_name = match &scope.name {
             Cow::Borrowed(name) => name,
             Cow::Owned(_) => "",
@@ -137,7 +140,8 @@ impl<'a> Rows<'a> {
                 dropped += 1;
                 continue;
             }
-            if let Some(known) = self.known_keys.get(name_number, i, key) {
+            let name = self.known_keys.get(name_number, i, key);
+            if let Some(known) = name.key {
                 if known.column == Some(Attr::GenAiOperationName) {
                     let word = said(value).filter(|v| matches!(v, Value::Str(word) if !word.is_empty()));
                     // Its column waits for what the span as a whole amounts to; a second one is kept as it is.
@@ -154,7 +158,7 @@ impl<'a> Rows<'a> {
                     }
                 }
             }
-            let key = text(key, &mut self.notes);
+            let key = name.text.map_or_else(|| text(key, &mut self.notes), Cow::Borrowed);
             listed.note(&key, value);
             match value.text(&mut self.notes)? {
                 Some(value_text) => self.attributes.entry(&key, &value_text, value.type_char()),
