@@ -113,6 +113,12 @@ impl<'a> KeywordBuilder<'a> {
         }
     }
 
+    /// The value that was put last, or looked for, likewise.
+    #[inline]
+    pub fn last(&self) -> Option<&'a str> {
+        self.borrowed(self.last)
+    }
+
     /// Puts one value at all of these rows, with nulls before them.
     #[inline]
     pub fn fill(&mut self, rows: Range<usize>, value: Cow<'a, str>) {
@@ -141,6 +147,11 @@ impl<'a> KeywordBuilder<'a> {
         if self.values.get(self.last).is_some_and(|last| last.as_bytes() == value) {
             return Some(self.last as i32);
         }
+        self.find_other(value)
+    }
+
+    #[inline(never)] // So that the one before, which most often is the same, takes no call.
+    fn find_other(&mut self, value: &[u8]) -> Option<i32> {
         let key = if self.values.len() <= FEW {
             self.values.iter().position(|v| v.as_bytes() == value)?
         } else {

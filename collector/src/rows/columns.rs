@@ -18,7 +18,8 @@ use super::value::{Any, text};
 #[derive(Debug)]
 enum AttrColumn<'a> {
     Keyword(KeywordBuilder<'a>),
-    Text(StringBuilder),
+    /// With the text that was put last: neighbours often share one, as spans of one session do.
+    Text(StringBuilder, &'a str),
     Int(Numbers<Int64Type>),
     Double(Numbers<Float64Type>),
     Bool(BooleanBuilder),
@@ -29,7 +30,7 @@ impl AttrColumn<'_> {
     fn new(kind: AttrType, rows: usize) -> Self {
         match kind {
             AttrType::Keyword => Self::Keyword(KeywordBuilder::with_capacity(rows)),
-            AttrType::Text => Self::Text(StringBuilder::new()),
+            AttrType::Text => Self::Text(StringBuilder::new(), ""),
             AttrType::Int => Self::Int(Numbers::with_capacity(rows)),
             AttrType::Double => Self::Double(Numbers::with_capacity(rows)),
             AttrType::Bool => Self::Bool(BooleanBuilder::new()),
@@ -58,9 +59,19 @@ impl<'a> Promoted<'a> {
         let column = slot.get_or_insert_with(|| AttrColumn::new(attr.info().kind, capacity));
         match (column, value) {
             (AttrColumn::Keyword(k), Any::Str(s)) if k.len() <= row => drop(k.put(row, s, || text(s, notes))),
-            (AttrColumn::Text(b), Any::Str(s)) if b.len() <= row => {
-                b.append_nulls(row - b.len());
-                b.append_value(text(s, notes));
+            (AttrColumn::Text(b, last), Any::Str(s)) if b.len() <= row => {
+                if b.len() < row {
+                    b.append_nulls(row - b.len());
+                }
+                if last.as_bytes() == s {
+                    b.append_value(*last);
+                } else {
+                    let text = text(s, notes);
+                    b.append_value(&text);
+                    if let Cow::Borrowed(text) = text {
+                        *last = text;
+                    }
+                }
             }
             (AttrColumn::Int(b), Any::Int(n)) if b.len() <= row => b.put(row, n),
             (AttrColumn::Double(b), Any::Double(x)) if b.len() <= row => b.put(row, x),
@@ -71,6 +82,15 @@ impl<'a> Promoted<'a> {
             _ => return false,
         }
         true
+    }
+
+    /// The text that was put last into the attribute's column of words.
+    #[inline]
+    pub fn last(&self, attr: Attr) -> Option<&'a str> {
+        match &self.columns[attr as usize] {
+            Some(AttrColumn::Keyword(k)) => k.last(),
+            _ => None,
+        }
     }
 
     /// Puts one value at all of these rows; false if its type is not the column's, or a row has one already.
@@ -97,7 +117,7 @@ impl<'a> Promoted<'a> {
                 match column {
                     None => nulls.of(&attribute_type(attr.info().kind)),
                     Some(AttrColumn::Keyword(k)) => k.finish(rows),
-                    Some(AttrColumn::Text(mut b)) => {
+                    Some(AttrColumn::Text(mut b, _)) => {
                         b.append_nulls(rows - b.len());
                         fitted(&mut b)
                     }
@@ -176,12 +196,14 @@ impl Remainder {
     /// Ends the row. One without entries need not be ended.
     #[inline]
     pub fn end(&mut self, row: usize) {
-        if self.lists.end(row, self.entries) {
-            self.end_types(row);
+        if self.lists.ends_at() != self.entries {
+            self.end_with_entries(row);
         }
     }
 
-    fn end_types(&mut self, row: usize) {
+    #[inline(never)] // So that a row without any takes no call.
+    fn end_with_entries(&mut self, row: usize) {
+        self.lists.end(row, self.entries);
         if self.odd {
             let types = &self.row_types;
             self.types.put(row, types.as_bytes(), || Cow::Owned(types.clone()));

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use plimsoll_schemas::emitters::About;
+use plimsoll_schemas::emitters::{About, Key};
 use plimsoll_schemas::{Attr, SpanId, SpanKind, StatusCode, TraceId, UnixNanos, Value};
 
 use super::Shared;
 use super::rows::Rows;
 use crate::limits::{ATTRIBUTES_MAX, SPANS_MAX};
+use crate::rows::columns::Promoted;
 use crate::rows::evaluations::{self, Listed, Target};
 use crate::rows::fields::SpanFields;
 use crate::rows::items::Evaluation;
@@ -115,7 +116,10 @@ impl<'a> Rows<'a> {
                 }
             }
         }
-        dropped_links = dropped_links.saturating_add(self.links.put(row, &span.links, &mut self.notes)?);
+        if !span.links.is_empty() {
+            dropped_links =
+                dropped_links.saturating_add(self.links.put(row, &span.links, &mut self.notes)?);
+        }
         for (column, n) in self.dropped.iter_mut().zip([dropped, dropped_events, dropped_links]) {
             if n > 0 {
                 column.put(row, i32::try_from(n).unwrap_or(i32::MAX));
@@ -143,7 +147,8 @@ impl<'a> Rows<'a> {
             let name = self.known_keys.get(name_number, i, key);
             if let Some(known) = name.key {
                 if known.column == Some(Attr::GenAiOperationName) {
-                    let word = said(value).filter(|v| matches!(v, Value::Str(word) if !word.is_empty()));
+                    let word = said(value, known, &self.promoted)
+                        .filter(|v| matches!(v, Value::Str(word) if !word.is_empty()));
                     // Its column waits for what the span as a whole amounts to; a second one is kept as it is.
                     if word.is_some() && !std::mem::replace(&mut has_operation, true) {
                         self.said.note(known, false, || word);
@@ -152,7 +157,7 @@ impl<'a> Rows<'a> {
                 } else {
                     let put = |attr| self.promoted.put(row, attr, value, &mut self.notes);
                     let is_kept = known.column.is_some_and(put);
-                    self.said.note(known, is_kept, || said(value));
+                    self.said.note(known, is_kept, || said(value, known, &self.promoted));
                     if is_kept {
                         continue;
                     }
@@ -214,9 +219,13 @@ fn session_of(span: &SpanFields<'_>) -> Option<String> {
 }
 
 /// A value from which something may be read; lists and maps are read by nobody.
-fn said(value: Any<'_>) -> Option<Value<'_>> {
+fn said<'a>(value: Any<'a>, key: &Key, promoted: &Promoted<'a>) -> Option<Value<'a>> {
     Some(match value {
-        Any::Str(text) => Value::Str(std::str::from_utf8(text).ok()?),
+        // What its column has is known to be text.
+        Any::Str(bytes) => Value::Str(match key.column.and_then(|attr| promoted.last(attr)) {
+            Some(text) if text.as_bytes() == bytes => text,
+            _ => std::str::from_utf8(bytes).ok()?,
+        }),
         Any::Int(n) => Value::Int(n),
         Any::Double(x) => Value::Double(x),
         Any::Bool(b) => Value::Bool(b),
