@@ -17,10 +17,10 @@ mod tests;
 mod value;
 mod verdicts;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use plimsoll_schemas::table::Table;
 use plimsoll_store::{Decode, DecodeError, Decoded, RecordKind, RecordMeta};
@@ -59,8 +59,13 @@ fn plainly<M: Message + Default>(
 
 /// A batch with the table's file schema but for its last column, `wal_seq`.
 fn batch(table: Table, columns: Vec<ArrayRef>) -> Result<RecordBatch, DecodeError> {
-    let schema = table.file_schema();
-    let fields = &schema.fields()[..schema.fields().len() - 1];
-    RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), columns)
+    static SCHEMAS: LazyLock<Vec<SchemaRef>> = LazyLock::new(|| {
+        let schemas = Table::ALL.iter().map(|table| {
+            let schema = table.file_schema();
+            Arc::new(Schema::new(schema.fields()[..schema.fields().len() - 1].to_vec()))
+        });
+        schemas.collect()
+    });
+    RecordBatch::try_new(SCHEMAS[table as usize].clone(), columns)
         .map_err(|e| DecodeError(format!("rows of {}: {e}", table.as_str())))
 }

@@ -112,10 +112,20 @@ impl<'a> Promoted<'a> {
     /// The columns in the order of [`Attr`], `rows` long each.
     pub fn finish(self, rows: usize, nulls: &mut Nulls) -> Vec<ArrayRef> {
         let columns = self.columns.into_iter().zip(Attr::ALL);
+        // Most columns have nothing: the null array of each type is looked for once.
+        let mut absent: Vec<(AttrType, ArrayRef)> = Vec::new();
         columns
             .map(|(column, attr)| -> ArrayRef {
                 match column {
-                    None => nulls.of(&attribute_type(attr.info().kind)),
+                    None => {
+                        let kind = attr.info().kind;
+                        if let Some((_, array)) = absent.iter().find(|(k, _)| *k == kind) {
+                            return array.clone();
+                        }
+                        let array = nulls.of(&attribute_type(kind));
+                        absent.push((kind, array.clone()));
+                        array
+                    }
                     Some(AttrColumn::Keyword(k)) => k.finish(rows),
                     Some(AttrColumn::Text(mut b, _)) => {
                         b.append_nulls(rows - b.len());

@@ -67,9 +67,9 @@ enum Whose {
     Session,
 }
 
-/// The evaluations among the attributes of one span, by their place in the lists.
+/// The parts of evaluations among the attributes of one span, each with its evaluation's place in the lists.
 #[derive(Debug, Default)]
-pub struct Listed<'a>(BTreeMap<(Whose, u16), Vec<(String, Any<'a>)>>);
+pub struct Listed<'a>(Vec<((Whose, u16), (String, Any<'a>))>);
 
 impl<'a> Listed<'a> {
     /// Notes an attribute if it is part of an evaluation.
@@ -92,7 +92,7 @@ impl<'a> Listed<'a> {
         };
         let part = part.strip_prefix("evaluation.").or_else(|| part.strip_prefix("annotation."));
         if let (Ok(place), Some(part)) = (place.parse(), part) {
-            self.0.entry((whose, place)).or_default().push((part.to_owned(), value));
+            self.0.push(((whose, place), (part.to_owned(), value)));
         }
     }
 
@@ -102,7 +102,9 @@ impl<'a> Listed<'a> {
 
     /// The verdicts, if any.
     pub fn verdicts(self, target: Target<'_>, session_id: impl Fn() -> Option<String>) -> Vec<Verdict> {
-        let each = self.0.into_iter().filter_map(|((whose, _), parts)| {
+        let mut by_place: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        self.0.into_iter().for_each(|(place, part)| by_place.entry(place).or_default().push(part));
+        let each = by_place.into_iter().filter_map(|((whose, _), parts)| {
             let value = |key: &str| parts.iter().find(|(k, _)| k == key).map(|(_, v)| *v);
             let words = |key: &str| value(key).and_then(string);
             let (label, score) = (words("label"), value("score").and_then(number));
