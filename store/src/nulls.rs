@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, BooleanArray, new_null_array};
+use arrow::array::{Array, ArrayRef, BooleanArray, BooleanBufferBuilder, new_null_array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{FilterBuilder, concat as concat_arrays};
 use arrow::datatypes::{DataType, Fields, Schema};
 use arrow::error::ArrowError;
@@ -28,6 +29,17 @@ pub fn null_column(data_type: &DataType, rows: usize) -> ArrayRef {
         Some(array) if rows <= SHARED_ROWS => array.slice(0, rows),
         _ => new_null_array(data_type, rows),
     }
+}
+
+/// Which of so many rows have a value: all but these, or simply all.
+pub(crate) fn all_but(nulls: &[u32], rows: usize) -> Option<NullBuffer> {
+    if nulls.is_empty() {
+        return None;
+    }
+    let mut valid = BooleanBufferBuilder::new(rows);
+    valid.append_n(rows, true);
+    nulls.iter().for_each(|row| valid.set_bit(*row as usize, false));
+    Some(NullBuffer::new(valid.finish()))
 }
 
 /// Whether no row has a value.

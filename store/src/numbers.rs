@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, PrimitiveArray};
-use arrow::buffer::NullBuffer;
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
 
-use crate::nulls::null_column;
+use crate::nulls::{all_but, null_column};
 use crate::text::fit;
 
 /// See the module's description. Rows without a number cost nothing as long as none has one.
@@ -62,13 +61,7 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
         self.skip_to(rows);
         let Self { mut values, nulls, .. } = self;
         fit(&mut values);
-        let nulls = (!nulls.is_empty()).then(|| {
-            let mut valid = BooleanBufferBuilder::new(rows);
-            valid.append_n(rows, true);
-            nulls.iter().for_each(|row| valid.set_bit(*row as usize, false));
-            NullBuffer::new(valid.finish())
-        });
-        Arc::new(with(PrimitiveArray::new(values.into(), nulls)))
+        Arc::new(with(PrimitiveArray::new(values.into(), all_but(&nulls, rows))))
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
 
-use crate::nulls::null_column;
+use crate::nulls::{all_but, null_column};
 
 /// Lets go of room that was made for rows that did not come. A little of it costs less than to move the others.
 pub(crate) fn fit<T>(values: &mut Vec<T>) {
@@ -20,7 +20,8 @@ pub(crate) fn fit<T>(values: &mut Vec<T>) {
 pub struct TextBuilder {
     bytes: Vec<u8>,
     offsets: Vec<i32>,
-    valid: Vec<bool>,
+    /// Rows without text.
+    nulls: Vec<u32>,
 }
 
 impl Default for TextBuilder {
@@ -34,35 +35,34 @@ impl TextBuilder {
     pub fn with_capacity(rows: usize, bytes_each: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Self { bytes: Vec::with_capacity(rows * bytes_each), offsets, valid: Vec::with_capacity(rows) }
+        Self { bytes: Vec::with_capacity(rows * bytes_each), offsets, nulls: Vec::new() }
     }
 
     /// Appends a row: UTF-8, or else [`Self::finish`] panics.
     #[inline]
     pub fn push(&mut self, text: &[u8]) {
         self.bytes.extend_from_slice(text);
-        self.end(true);
+        self.offsets.push(self.bytes.len() as i32);
     }
 
     #[inline]
     pub fn push_null(&mut self) {
-        self.end(false);
+        self.nulls.push(self.rows() as u32);
+        self.offsets.push(self.bytes.len() as i32);
     }
 
-    #[inline]
-    fn end(&mut self, valid: bool) {
-        self.offsets.push(self.bytes.len() as i32);
-        self.valid.push(valid);
+    const fn rows(&self) -> usize {
+        self.offsets.len() - 1
     }
 
     pub fn finish(mut self) -> ArrayRef {
-        if !self.valid.contains(&true) {
-            return null_column(&DataType::Utf8, self.valid.len());
+        let rows = self.rows();
+        if self.nulls.len() == rows {
+            return null_column(&DataType::Utf8, rows);
         }
         fit(&mut self.bytes);
         fit(&mut self.offsets);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        let nulls = self.valid.contains(&false).then(|| NullBuffer::from(self.valid));
-        Arc::new(StringArray::new(offsets, Buffer::from_vec(self.bytes), nulls))
+        Arc::new(StringArray::new(offsets, Buffer::from_vec(self.bytes), all_but(&self.nulls, rows)))
     }
 }
