@@ -83,17 +83,21 @@ async fn check(home: &Home, file: &DataFile, found: &mut Mended) -> Result<(), S
     Ok(())
 }
 
-/// Makes a copy of a damaged file; answers where it is. It may be there already, if a crash kept the file from being mended then.
+/// Makes a copy of a damaged file; answers where it is. It may be there already, if a crash kept the file from being mended then; a copy
+/// of earlier damage stays beside it.
 async fn keep(home: &Home, name: &str) -> Result<PathBuf, StoreError> {
     let (table, path) = name.split_once('/').unwrap_or(("", name));
-    let kept_as = format!("{table}/_damaged/{path}.damaged");
     let damaged = home.get(name).await?.unwrap_or_default();
-    let made = home.create(&kept_as, damaged.clone()).await?;
-    if made == Created::Taken && home.get(&kept_as).await?.is_none_or(|there| there != damaged) {
-        let problem = "is what an earlier salvage left; move it away first".to_owned();
-        return Err(StoreError::BadFormat { path: home.name(&kept_as), problem });
+    let mut nth = 1;
+    loop {
+        let number = if nth > 1 { format!("{nth}.") } else { String::new() };
+        let kept_as = format!("{table}/_damaged/{path}.{number}damaged");
+        let made = home.create(&kept_as, damaged.clone()).await?;
+        if made != Created::Taken || home.get(&kept_as).await?.is_some_and(|there| there == damaged) {
+            return Ok(home.name(&kept_as));
+        }
+        nth += 1;
     }
-    Ok(home.name(&kept_as))
 }
 
 /// Flips back what can be; answers where that was, and what else is not as it was written.
