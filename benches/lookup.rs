@@ -1,6 +1,6 @@
 //! What does it cost to find one trace by its id, and the newest spans, among a month of files?
 //!
-//! `cargo bench --bench lookup -- --files 20000 --days 30`
+//! `cargo bench --bench lookup -- --files 20000 --days 30`; with `--file-spans 5000` they hold a hundred million spans.
 //!
 //! The files are written through the store's own writer, each of one request's spans, so that a lake of many files is there in minutes.
 
@@ -13,7 +13,7 @@ use std::time::Instant;
 use arrow::array::{AsArray, Int64Array, UInt32Array};
 use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
-use common::load::Load;
+use common::load::{Load, SPANS_PER_REQUEST};
 use common::server::Server;
 use common::{argument, timed};
 use plimsoll_collector::OtlpDecoder;
@@ -32,10 +32,11 @@ const SLICES: [&str; 4] = ["default-interactive", "default-batch", "default-rese
 
 fn main() {
     let (files, days) = (argument("files", 20_000), argument("days", 30).max(1));
+    let file_spans = argument("file-spans", SPANS_PER_REQUEST as u64) as usize;
     let home = tempfile::tempdir().expect("a temporary folder");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let begun = Instant::now();
-    let ids = runtime.block_on(make(home.path(), files, days));
+    let ids = runtime.block_on(make(home.path(), files, file_spans, days));
     println!("files / days                 {files} / {days}, made in {:.0} s", begun.elapsed().as_secs_f64());
 
     let begun = Instant::now();
@@ -78,7 +79,7 @@ async fn open(folder: &Path) -> LakeTable {
 }
 
 /// A lake of spans; answers a trace id of each file.
-async fn make(folder: &Path, files: u64, days: u64) -> Vec<String> {
+async fn make(folder: &Path, files: u64, file_spans: usize, days: u64) -> Vec<String> {
     let mut table = open(folder).await;
     let home = table.home().clone();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
@@ -87,7 +88,7 @@ async fn make(folder: &Path, files: u64, days: u64) -> Vec<String> {
         // Ends well before midnight, so that each file is of one day.
         let (day, within) = (number * days / files, number % files.div_ceil(days));
         let start = (first_day + day) * DAY_NS + within * (DAY_NS / 10 * 9) / files.div_ceil(days);
-        file(&home, number, (first_day + day) as i32, start)
+        file(&home, number, file_spans, (first_day + day) as i32, start)
     };
     let mut ids = Vec::new();
     let numbers: Vec<u64> = (0..files).collect();
@@ -108,8 +109,10 @@ async fn make(folder: &Path, files: u64, days: u64) -> Vec<String> {
 }
 
 /// One file of the spans of one request.
-fn file(home: &Home, number: u64, day: i32, start_unix_nano: u64) -> (DataFile, String) {
-    let request = Load::new(number, start_unix_nano, 1_000_000_000).request();
+fn file(home: &Home, number: u64, spans: usize, day: i32, start_unix_nano: u64) -> (DataFile, String) {
+    let mut load = Load::new(number, start_unix_nano, 1_000_000_000);
+    load.spans_per_request = spans;
+    let request = load.request();
     let ingest = UnixNanos(start_unix_nano as i64);
     let meta = RecordMeta { kind: RecordKind::Traces, tenant: Tenant::default(), ingest };
     let decoded = OtlpDecoder.decode(&meta, &request.bytes).expect("decodes");
