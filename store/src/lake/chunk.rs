@@ -74,7 +74,7 @@ struct ChunkWriter<'a> {
     nulls: u64,
     /// The page that is put together; used again from one to the next, as are the levels.
     page: Vec<u8>,
-    /// Where in it the values begin, behind levels and lengths.
+    /// Where in it the values begin, behind levels and lengths; and how many levels it has.
     body: usize,
     page_entries: u32,
     levels: Vec<u32>,
